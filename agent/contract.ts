@@ -1,0 +1,201 @@
+import * as z from 'zod'
+
+/** Grows with every change that an older peer would misread. An agent lists what it speaks in `GET /v1/host`. */
+export const CONTRACT_VERSION = 1
+
+const name = z.string().min(1).max(253)
+const epoch = z.int().min(1)
+const bytes = z.int().min(0)
+
+/** A stored decision to start, stop or remove a machine. Epochs of one machine only grow. */
+const decision = z.object({
+  id: z.uuid(),
+  epoch,
+  /** Decisions whose claims on disks this one may take over. */
+  follows: z.array(z.uuid()).max(8),
+})
+export type Decision = z.infer<typeof decision>
+
+/** `PUT /v1/machines/{id}`: the whole machine as it should be. Sending it again changes nothing. */
+export const desiredMachine = z.object({
+  id: z.uuid(),
+  /** `namespace/name` of its object, for logs and for QEMU's window title. */
+  name: z.string().min(1).max(320),
+  decision,
+  /** Absent: shut down, then forgotten; its disks are kept and released. */
+  power: z.enum(['Running', 'Stopped', 'Absent']),
+  cpus: z.int().min(1).max(256),
+  memoryBytes: bytes,
+  /** `q35` is resolved to a version at the first start and kept from then on. */
+  machineType: z.string().regex(/^(q35|pc-q35-\d{1,2}\.\d{1,2})$/),
+  macs: z.array(z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)).max(16),
+  /** Root first. Each must have been made by `PUT /v1/disks/{id}`. */
+  disks: z.array(z.object({ id: z.uuid(), storage: name })).max(17),
+  /** After a crash or a shutdown from inside: start again, with back-off, or leave it off. */
+  restart: z.enum(['Always', 'Never']),
+  gracePeriodSeconds: z.int().min(0).max(3600),
+})
+export type DesiredMachine = z.infer<typeof desiredMachine>
+
+export const machineState = z.enum(['Stopped', 'Starting', 'Running', 'Paused', 'Stopping', 'Absent'])
+export type MachineState = z.infer<typeof machineState>
+
+/** A machine as its host sees it. `Stopped` means that the host looked and there is no process. */
+export const observedMachine = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  decision: decision.pick({ id: true, epoch: true }),
+  power: desiredMachine.shape.power,
+  state: machineState,
+  /** Why the state is not the desired one, where the host knows. */
+  problem: z.object({ code: z.string(), message: z.string() }).optional(),
+  /** Fields of the desired machine that the running process was not started with. */
+  pendingRestart: z.array(z.string()),
+  /** Starts that followed a crash or a shutdown from inside, since the last decision. */
+  restarts: z.int(),
+  /** Time of the next try to start it, ISO 8601, while it waits after a crash. */
+  retryAt: z.iso.datetime().optional(),
+  pid: z.int().optional(),
+})
+export type ObservedMachine = z.infer<typeof observedMachine>
+
+/** `PUT /v1/storages/{name}`: a folder that disks are kept in. The agent never makes the folder. */
+export const desiredStorage = z.object({ name, path: z.string().min(2).max(512) })
+export type DesiredStorage = z.infer<typeof desiredStorage>
+
+export const storageProblem = z.enum(['PathMissing', 'NotADirectory', 'NotWritable', 'NotOurs', 'Full'])
+
+export const observedStorage = z.object({
+  name,
+  capacityBytes: bytes,
+  availableBytes: bytes,
+  problem: z.object({ code: storageProblem, message: z.string() }).optional(),
+})
+export type ObservedStorage = z.infer<typeof observedStorage>
+
+export const imageFormat = z.enum(['qcow2', 'raw'])
+
+/** An image file below the import folder, by what was checked. */
+const imageFile = z.object({ path: z.string().min(1).max(512), format: imageFormat, sha256: z.string().length(64) })
+
+/** `PUT /v1/disks/{id}`: a disk as it should be: a qcow2 file of that size, made from an image or blank. It never shrinks. */
+export const desiredDisk = z.object({
+  id: z.uuid(),
+  storage: name,
+  sizeBytes: bytes,
+  image: imageFile.optional(),
+})
+export type DesiredDisk = z.infer<typeof desiredDisk>
+
+export const observedDisk = z.object({
+  id: z.uuid(),
+  storage: name,
+  /** Growing: the size waits until its machine is off. */
+  state: z.enum(['Creating', 'Ready', 'Growing']),
+  sizeBytes: bytes,
+})
+export type ObservedDisk = z.infer<typeof observedDisk>
+
+/** `POST /v1/images/inspect`: check a file below the import folder. Takes long for a big file; ask again while `Checking`. */
+export const imageQuery = z.object({
+  path: z.string().min(1).max(512),
+  format: imageFormat,
+  sha256: z.string().length(64).optional(),
+})
+export type ImageQuery = z.infer<typeof imageQuery>
+
+export const imageProblem = z.enum([
+  'FileNotFound',
+  'OutsideImportFolder',
+  'ChecksumMismatch',
+  'ImageTruncated',
+  'ImageCorrupt',
+  'ImageRefused',
+  'WrongFormat',
+  'CheckFailed',
+])
+
+export const inspectedImage = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('Checking') }),
+  z.object({
+    state: z.literal('Verified'),
+    sha256: z.string().length(64),
+    sizeBytes: bytes,
+    virtualSizeBytes: bytes,
+  }),
+  z.object({ state: z.literal('Refused'), code: imageProblem, message: z.string() }),
+])
+export type InspectedImage = z.infer<typeof inspectedImage>
+
+/** `GET /v1/host`. */
+export const observedHost = z.object({
+  /** Name that the agent was configured with; controllers refuse an agent that answers for another host. */
+  name,
+  contractVersions: z.array(z.int()),
+  agentVersion: z.string(),
+  bootId: z.string(),
+  cpus: z.int(),
+  memoryBytes: bytes,
+  accelerator: z.enum(['KVM', 'TCG']),
+  acceleratorReason: z.string(),
+  imageSandbox: z.enum(['Bubblewrap', 'None']),
+  qemuVersion: z.string().optional(),
+  problem: z.object({ code: z.enum(['QemuMissing', 'QemuTooOld']), message: z.string() }).optional(),
+})
+export type ObservedHost = z.infer<typeof observedHost>
+
+/** `GET /v1/events`: one JSON object a line. Every machine comes first, then `Synced`, then changes; `Beat` every 5 s. */
+export const agentEvent = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('Machine'), machine: observedMachine }),
+  z.object({ type: z.literal('Synced') }),
+  z.object({ type: z.literal('Disk'), disk: observedDisk }),
+  z.object({ type: z.literal('Image'), path: z.string() }),
+  z.object({ type: z.literal('Beat') }),
+])
+export type AgentEvent = z.infer<typeof agentEvent>
+
+export const agentErrorCode = z.enum([
+  'BAD_REQUEST',
+  'NOT_FOUND',
+  /** The order is older than one that the host accepted. `details` is the decision it holds. */
+  'STALE_EPOCH',
+  /** A disk belongs to another machine, or to a decision that this order does not follow. `details` is the claim found. */
+  'DISK_CLAIMED',
+  'DISK_NOT_FOUND',
+  /** The disk is claimed by a machine and cannot be deleted. */
+  'DISK_IN_USE',
+  'STORAGE_UNAVAILABLE',
+  'NO_SPACE',
+  /** The image file is not the one that was checked, or fails its check. */
+  'IMAGE_REJECTED',
+  'QEMU_UNAVAILABLE',
+  'INTERNAL',
+  /** Made by the client: no answer. It says nothing about the machine. */
+  'UNREACHABLE',
+])
+export type AgentErrorCode = z.infer<typeof agentErrorCode>
+
+/** Body of every answer that is not 2xx. */
+export const agentErrorBody = z.object({ code: agentErrorCode, message: z.string(), details: z.unknown().optional() })
+
+/** `details` of STALE_EPOCH and DISK_CLAIMED. */
+export const claim = z.object({ machineId: z.uuid(), decision: decision.pick({ id: true, epoch: true }) })
+export type Claim = z.infer<typeof claim>
+
+/** What a host can be asked to do. Every call is idempotent, and throws `AgentError`. */
+export interface HostAgent {
+  host(): Promise<ObservedHost>
+  machines(): Promise<ObservedMachine[]>
+  /** Answers when the machine is as desired, or after `waitMs`, whichever is first. */
+  putMachine(machine: DesiredMachine, waitMs?: number): Promise<ObservedMachine>
+  putStorage(storage: DesiredStorage): Promise<ObservedStorage>
+  /** Answers when the disk is made, or after `waitMs`. */
+  putDisk(disk: DesiredDisk, waitMs?: number): Promise<ObservedDisk>
+  /** Succeeds too when there is no such disk; `STORAGE_UNAVAILABLE` when the host cannot look. */
+  deleteDisk(storage: string, id: string): Promise<void>
+  inspectImage(query: ImageQuery, waitMs?: number): Promise<InspectedImage>
+  /** Shuts every guest down as a host does before it is switched off. They start again with the agent. */
+  stopGuests(): Promise<void>
+  /** Ends when the connection does, or with `signal`. Throws when nothing came for 15 s. */
+  events(signal: AbortSignal): AsyncIterable<AgentEvent>
+}

@@ -1,0 +1,82 @@
+import * as z from 'zod'
+
+/** Metadata as read back from the API server, which fills in all of the required fields. */
+export interface ObjectMeta {
+  name: string
+  /** Absent on cluster-scoped objects. */
+  namespace?: string
+  uid: string
+  generation: number
+  resourceVersion: string
+  creationTimestamp: string
+  deletionTimestamp?: string
+  finalizers?: string[]
+  labels?: Record<string, string>
+  annotations?: Record<string, string>
+}
+
+const condition = z.object({
+  type: z.string().max(316).describe('Name of the condition.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
+  reason: z
+    .string()
+    .min(1)
+    .max(1024)
+    .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
+    .describe('Why, as one word for programs.'),
+  message: z.string().max(32768).describe('Why, as a sentence for people.'),
+  observedGeneration: z.int().optional().describe('Generation of the spec this speaks about.'),
+  lastTransitionTime: z.iso.datetime().describe('When the status last changed.'),
+})
+export type Condition = z.infer<typeof condition>
+
+/** Status fields every kind carries. */
+export const baseStatus = {
+  conditions: z
+    .array(condition)
+    .max(32)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
+    .describe('What is known about the object.'),
+  observedGeneration: z.int().optional().describe('Generation of the spec the status speaks about.'),
+}
+
+export interface CelRule {
+  readonly rule: string
+  readonly message: string
+  /** Runs a rule that uses `oldSelf` on creation too; `oldSelf` is then an optional. */
+  readonly optionalOldSelf?: true
+}
+
+/** Attaches CEL rules, which the API server enforces, to a schema. */
+export function cel<S extends z.ZodType>(schema: S, ...rules: CelRule[]): S {
+  return schema.meta({ ...schema.meta(), 'x-kubernetes-validations': rules })
+}
+
+/** The name of an object, as Kubernetes limits it. */
+export const objectName = z.string().min(1).max(253)
+
+export const localRef = z.object({ name: objectName.describe('Name of an object in the same namespace.') })
+
+/** A number of bytes as users write it: a whole number with Mi, Gi or Ti. */
+export const size = cel(z.string().max(16), {
+  rule: "self.matches('^[1-9][0-9]{0,9}(Mi|Gi|Ti)$')",
+  message: 'write a whole number with Mi, Gi or Ti and without a space, such as 4Gi',
+})
+
+/** A number of bytes as controllers report it: a Kubernetes quantity. */
+export const quantity = z.string().max(24)
+
+/** The columns that every kind shows first and last. */
+export const readyColumns = [
+  { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+  { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
+] as const
+export const ageColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' } as const
+/** Shown by `kubectl get -o wide`. */
+export const messageColumn = {
+  name: 'Message',
+  type: 'string',
+  jsonPath: '.status.conditions[?(@.type=="Ready")].message',
+  priority: 1,
+} as const

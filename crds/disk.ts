@@ -1,0 +1,101 @@
+import * as z from 'zod'
+import {
+  ageColumn,
+  baseStatus,
+  cel,
+  localRef,
+  messageColumn,
+  objectName,
+  quantity,
+  readyColumns,
+  size,
+} from './common.ts'
+import { defineKind, type Resource } from './kind.ts'
+
+export const Disk = defineKind({
+  group: 'storage.holdfast.dev',
+  version: 'v1alpha1',
+  kind: 'Disk',
+  plural: 'disks',
+  shortNames: ['hfdisk'],
+  scope: 'Namespaced',
+  description: 'A disk of a virtual machine, kept as a qcow2 file on a data storage. It lives on without a machine.',
+  finalizer: 'storage.holdfast.dev/disk',
+  spec: cel(
+    z.object({
+      size: cel(size, {
+        rule: 'quantity(self).compareTo(quantity(oldSelf)) >= 0',
+        message: 'a disk can only grow; to have a smaller one, create another Disk',
+      }).describe('Size that the guest sees, for example 20Gi. It can grow later, never shrink.'),
+      dataStorage: cel(objectName, {
+        rule: 'self == oldSelf',
+        message: 'a disk stays on its data storage; create another Disk',
+      })
+        .optional()
+        .describe('DataStorage to keep it on. Without it, the one with the most space.'),
+      source: cel(
+        z.object({
+          image: localRef.optional().describe('Image that the disk starts as a copy of.'),
+        }),
+        { rule: 'self == oldSelf', message: 'source cannot be changed; create another Disk' },
+      )
+        .optional()
+        .describe('What the disk starts with. Without it, the disk is blank.'),
+    }),
+    { rule: 'has(oldSelf.source) == has(self.source)', message: 'source cannot be changed; create another Disk' },
+    {
+      rule: '!has(oldSelf.dataStorage) || has(self.dataStorage)',
+      message: 'a disk stays on its data storage; keep dataStorage as it was',
+    },
+  ),
+  status: z.object({
+    ...baseStatus,
+    id: z.uuid().optional().describe('Name of its file on the data storage.'),
+    host: z.string().max(253).optional().describe('Host that reaches it.'),
+    dataStorage: z.string().max(253).optional().describe('DataStorage it is kept on.'),
+    size: quantity.optional().describe('Size that it really has.'),
+    attachedTo: z
+      .object({
+        virtualMachine: z.string().max(253).describe('Name of the machine, in the same namespace.'),
+        machineId: z.uuid().describe('Identity of the machine.'),
+      })
+      .optional()
+      .describe('The one machine that may open it.'),
+  }),
+  columns: [
+    ...readyColumns,
+    { name: 'Size', type: 'string', jsonPath: '.status.size' },
+    { name: 'Storage', type: 'string', jsonPath: '.status.dataStorage' },
+    { name: 'Attached to', type: 'string', jsonPath: '.status.attachedTo.virtualMachine' },
+    { name: 'Host', type: 'string', jsonPath: '.status.host', priority: 1 },
+    messageColumn,
+    ageColumn,
+  ],
+  selectableFields: ['.status.dataStorage'],
+})
+export type Disk = Resource<typeof Disk>
+
+/** Condition types, in the order they become true. */
+export const DiskCondition = {
+  ImageReady: 'ImageReady',
+  Placed: 'Placed',
+  Provisioned: 'Provisioned',
+  CleanedUp: 'CleanedUp',
+} as const
+
+/** Reasons used with the conditions above. Part of the API: never rename one. */
+export const DiskReason = {
+  ImageNotFound: 'ImageNotFound',
+  ImageNotReady: 'ImageNotReady',
+  DiskTooSmall: 'DiskTooSmall',
+  DataStorageNotFound: 'DataStorageNotFound',
+  DataStorageNotReady: 'DataStorageNotReady',
+  NoDataStorageFits: 'NoDataStorageFits',
+  HostUnreachable: 'HostUnreachable',
+  HostRefused: 'HostRefused',
+  Placing: 'Placing',
+  Creating: 'Creating',
+  Growing: 'Growing',
+  RestartRequired: 'RestartRequired',
+  InUse: 'InUse',
+} as const

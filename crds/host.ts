@@ -1,0 +1,59 @@
+import * as z from 'zod'
+import { ageColumn, baseStatus, messageColumn, quantity, readyColumns } from './common.ts'
+import { defineKind, type Resource } from './kind.ts'
+
+export const Host = defineKind({
+  group: 'compute.holdfast.dev',
+  version: 'v1alpha1',
+  kind: 'Host',
+  plural: 'hosts',
+  shortNames: ['hfhost'],
+  scope: 'Cluster',
+  description: 'A hypervisor host: a machine where a Holdfast agent runs virtual machines.',
+  spec: z.object({
+    address: z.string().min(1).max(253).describe('IP address or name that its agent listens on.'),
+    port: z.int32().min(1).max(65535).default(8444).describe('Port that its agent listens on.'),
+  }),
+  status: z.object({
+    ...baseStatus,
+    bootId: z.string().max(64).optional().describe('Identity of its current boot, as its kernel reports it.'),
+    cpus: z.int32().optional().describe('Number of CPUs.'),
+    memory: quantity.optional().describe('Memory.'),
+    accelerator: z
+      .enum(['KVM', 'TCG'])
+      .optional()
+      .describe('How guests run: KVM by the hardware, TCG by emulation, which is slower.'),
+    acceleratorReason: z.string().max(256).optional().describe('Why this accelerator was chosen.'),
+    imageSandbox: z
+      .enum(['Bubblewrap', 'None'])
+      .optional()
+      .describe('What foreign images are opened in. None: only limits on time, CPU and memory.'),
+    qemuVersion: z.string().max(64).optional().describe('Version of QEMU.'),
+    agentVersion: z.string().max(64).optional().describe('Version of the Holdfast agent.'),
+  }),
+  columns: [
+    ...readyColumns,
+    { name: 'CPUs', type: 'integer', jsonPath: '.status.cpus' },
+    { name: 'Memory', type: 'string', jsonPath: '.status.memory' },
+    { name: 'Accelerator', type: 'string', jsonPath: '.status.accelerator' },
+    { name: 'QEMU', type: 'string', jsonPath: '.status.qemuVersion', priority: 1 },
+    { name: 'Address', type: 'string', jsonPath: '.spec.address', priority: 1 },
+    messageColumn,
+    ageColumn,
+  ],
+  selectableFields: [],
+})
+export type Host = Resource<typeof Host>
+
+/** Condition types, in the order they become true. */
+export const HostCondition = { Connected: 'Connected', HypervisorReady: 'HypervisorReady' } as const
+
+/** Reasons used with the conditions above. Part of the API: never rename one. */
+export const HostReason = {
+  Connecting: 'Connecting',
+  HostUnreachable: 'HostUnreachable',
+  NotThisHost: 'NotThisHost',
+  ContractTooOld: 'ContractTooOld',
+  QemuMissing: 'QemuMissing',
+  QemuTooOld: 'QemuTooOld',
+} as const

@@ -1,0 +1,10 @@
+import { DataStorage } from './data-storage.ts'
+import { Disk } from './disk.ts'
+import { Host } from './host.ts'
+import { Image } from './image.ts'
+import type { Kind } from './kind.ts'
+import { PlatformSettings } from './platform-settings.ts'
+import { VirtualMachine } from './virtual-machine.ts'
+
+/** Every kind. Manifests, admission policies and permissions are made from this list. */
+export const kinds: readonly Kind[] = [VirtualMachine, Host, Disk, Image, DataStorage, PlatformSettings]

@@ -1,0 +1,167 @@
+import * as z from 'zod'
+import { ageColumn, baseStatus, cel, localRef, messageColumn, objectName, readyColumns, size } from './common.ts'
+import { defineKind, type Resource } from './kind.ts'
+
+const rootDisk = cel(
+  z.object({
+    imageRef: localRef
+      .optional()
+      .describe(
+        'Image that the root disk starts as a copy of. The disk is a Disk named after the machine, with -root.',
+      ),
+    diskRef: localRef.optional().describe('Existing Disk to boot from, instead of an image.'),
+    size: size.optional().describe("Size of the new root disk, for example 20Gi. Without it, the image's own size."),
+    dataStorage: objectName
+      .optional()
+      .describe('DataStorage for the new root disk. Without it, one that the chosen host reaches.'),
+  }),
+  {
+    rule: 'has(self.imageRef) != has(self.diskRef)',
+    message: 'name either imageRef, to make a new root disk, or diskRef, to boot from an existing Disk',
+  },
+  {
+    rule: 'has(self.imageRef) || !(has(self.size) || has(self.dataStorage))',
+    message: 'size and dataStorage belong to a new disk: use them with imageRef, not with diskRef',
+  },
+  {
+    rule: 'self == oldSelf',
+    message: 'rootDisk cannot be changed; to grow the disk, change spec.size of its Disk; else create another machine',
+  },
+)
+
+export const VirtualMachine = defineKind({
+  group: 'compute.holdfast.dev',
+  version: 'v1alpha1',
+  kind: 'VirtualMachine',
+  plural: 'virtualmachines',
+  shortNames: ['hfvm'],
+  scope: 'Namespaced',
+  description: 'A virtual machine: what it boots from, how large it is, and whether it should be running.',
+  finalizer: 'compute.holdfast.dev/virtual-machine',
+  spec: z.object({
+    cpus: z
+      .int32()
+      .min(1)
+      .max(256)
+      .default(1)
+      .describe('Number of virtual CPUs. A change takes effect at the next start.'),
+    memory: size.describe('Guest memory, for example 4Gi. A change takes effect at the next start.'),
+    machineType: cel(z.string().max(16), {
+      rule: "self.matches('^(q35|pc-q35-[0-9]{1,2}[.][0-9]{1,2})$')",
+      message: 'write q35, or one version of it such as pc-q35-7.2',
+    })
+      .default('q35')
+      .describe(
+        "Hardware that the guest sees. q35 means the newest version that the host has at the machine's first start; it is then kept.",
+      ),
+    runStrategy: z
+      .enum(['Always', 'Halted'])
+      .default('Always')
+      .describe(
+        'Always: it runs, and is started again after a crash or a shutdown from inside. Halted: it is shut down and stays off.',
+      ),
+    rootDisk: rootDisk.describe('Disk that the machine boots from.'),
+    disks: cel(z.array(z.object({ diskRef: localRef.describe('Disk to attach.') })).max(16), {
+      rule: 'self.all(a, self.exists_one(b, a.diskRef.name == b.diskRef.name))',
+      message: 'name each Disk once',
+    })
+      .default([])
+      .describe('Further disks. A change takes effect at the next start. They are kept when the machine is deleted.'),
+    placement: z
+      .object({
+        host: objectName.optional().describe('The one Host to run on.'),
+        hostSelector: z
+          .record(z.string(), z.string().max(63))
+          .optional()
+          .meta({ maxProperties: 16 })
+          .describe('Labels that the Host must have.'),
+      })
+      .prefault({})
+      .describe('Where it may run. Read when the machine is placed, which happens once.'),
+    terminationGracePeriodSeconds: z
+      .int32()
+      .min(0)
+      .max(3600)
+      .default(60)
+      .describe('Seconds that the guest has to shut down after the power button is pressed; then it is switched off.'),
+  }),
+  status: z.object({
+    ...baseStatus,
+    printableStatus: z.string().max(64).optional().describe('State in one word, as kubectl get shows it.'),
+    machineId: z
+      .uuid()
+      .optional()
+      .describe('Identity of the machine on hosts and in the guest (its DMI UUID). Not the uid of this object.'),
+    host: z.string().max(253).optional().describe('Host that the machine is placed on.'),
+    rootDisk: z.string().max(253).optional().describe('Disk that it boots from.'),
+    dataStorage: z.string().max(253).optional().describe('DataStorage chosen for its new root disk.'),
+    networks: z
+      .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
+      .max(16)
+      .optional()
+      .describe('Network cards, in order.'),
+    decision: z
+      .object({
+        id: z.uuid().describe('Identity of the decision.'),
+        epoch: z.int().describe('Grows with every decision; a host refuses an older one.'),
+        power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
+        host: z.string().max(253).describe('Host it is for.'),
+        follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),
+      })
+      .optional()
+      .describe('The last decision to start, stop or remove it. Stored before any host acts on it.'),
+  }),
+  rules: [
+    {
+      rule: 'size(self.metadata.name) <= 63',
+      message: 'use a name of at most 63 characters: it is also the name of the guest and the start of a disk name',
+    },
+  ],
+  columns: [
+    { name: 'Status', type: 'string', jsonPath: '.status.printableStatus' },
+    ...readyColumns,
+    { name: 'CPUs', type: 'integer', jsonPath: '.spec.cpus' },
+    { name: 'Memory', type: 'string', jsonPath: '.spec.memory' },
+    { name: 'Host', type: 'string', jsonPath: '.status.host' },
+    { name: 'Image', type: 'string', jsonPath: '.spec.rootDisk.imageRef.name', priority: 1 },
+    messageColumn,
+    ageColumn,
+  ],
+  selectableFields: ['.status.host'],
+})
+export type VirtualMachine = Resource<typeof VirtualMachine>
+
+/** Condition types, in the order they become true. */
+export const VirtualMachineCondition = {
+  ImageReady: 'ImageReady',
+  Placed: 'Placed',
+  DisksReady: 'DisksReady',
+  PowerStateReached: 'PowerStateReached',
+  SpecApplied: 'SpecApplied',
+  CleanedUp: 'CleanedUp',
+} as const
+
+/** Reasons used with the conditions above. Part of the API: never rename one. */
+export const VirtualMachineReason = {
+  ImageNotFound: 'ImageNotFound',
+  ImageNotReady: 'ImageNotReady',
+  DiskTooSmall: 'DiskTooSmall',
+  DiskNotFound: 'DiskNotFound',
+  DiskNotReady: 'DiskNotReady',
+  DiskInUse: 'DiskInUse',
+  DiskNameTaken: 'DiskNameTaken',
+  NoHostFits: 'NoHostFits',
+  HostNotFound: 'HostNotFound',
+  HostUnreachable: 'HostUnreachable',
+  HostRefused: 'HostRefused',
+  Placing: 'Placing',
+  Starting: 'Starting',
+  Stopping: 'Stopping',
+  Paused: 'Paused',
+  StartFailed: 'StartFailed',
+  RestartRequired: 'RestartRequired',
+  PlacementFixed: 'PlacementFixed',
+} as const
+
+/** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */
+export const MACHINE_ID_LABEL = 'compute.holdfast.dev/machine-id'
