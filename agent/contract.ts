@@ -56,6 +56,8 @@ export const observedMachine = z.object({
   /** Time of the next try to start it, ISO 8601, while it waits after a crash. */
   retryAt: z.iso.datetime().optional(),
   pid: z.int().optional(),
+  /** Grows with every observation that this agent process makes, so that of two the later is known, whichever came first. */
+  revision: z.int(),
 })
 export type ObservedMachine = z.infer<typeof observedMachine>
 

@@ -48,10 +48,14 @@ export interface CelRule {
   readonly optionalOldSelf?: true
 }
 
-/** Attaches CEL rules, which the API server enforces, to a schema. */
+/** Adds CEL rules, which the API server enforces, to those that a schema has. */
 export function cel<S extends z.ZodType>(schema: S, ...rules: CelRule[]): S {
-  return schema.meta({ ...schema.meta(), 'x-kubernetes-validations': rules })
+  const meta = schema.meta() ?? {}
+  const before = meta[CEL_KEY]
+  return schema.meta({ ...meta, [CEL_KEY]: [...(Array.isArray(before) ? before : []), ...rules] })
 }
+
+const CEL_KEY = 'x-kubernetes-validations'
 
 /** The name of an object, as Kubernetes limits it. */
 export const objectName = z.string().min(1).max(253)

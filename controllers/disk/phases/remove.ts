@@ -1,0 +1,64 @@
+import { AgentError } from '../../../agent/errors.ts'
+import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
+import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import type { Scope } from '../scope.ts'
+
+const RETRY_MS = 5_000
+
+/** Deletes the file, once no machine uses it any more. */
+export const removeDisk: Phase<Scope> = {
+  condition: DiskCondition.CleanedUp,
+
+  async run(scope) {
+    const { disk, status } = scope
+    const storage = status.dataStorage ?? disk.spec.dataStorage
+    if (storage === undefined) return done // It was never on a storage.
+    const user = userOf(scope)
+    if (user !== undefined) {
+      return waiting(
+        DiskReason.InUse,
+        `Disk is attached to VirtualMachine ${user}: it is deleted once it is detached there`,
+      )
+    }
+    return deleteFile(scope, storage)
+  },
+}
+
+/** The machine that the disk is attached to, as long as it is there. */
+function userOf({ status, namespace, deps }: Scope): string | undefined {
+  const { attachedTo } = status
+  if (!attachedTo) return undefined
+  const vm = deps.virtualMachine(namespace, attachedTo.virtualMachine)
+  return vm?.status?.machineId === attachedTo.machineId ? attachedTo.virtualMachine : undefined
+}
+
+async function deleteFile({ disk, status, deps }: Scope, storage: string): Promise<Outcome> {
+  const name = deps.candidates.storage(storage)?.host
+  if (name === undefined) {
+    // Without the object nobody knows where the file is. A storage that never was has none of our files.
+    if (status.dataStorage === undefined) return done
+    return waiting(
+      DiskReason.DataStorageNotFound,
+      `There is no DataStorage ${storage}, where the file is: create it again`,
+    )
+  }
+  const host = deps.fleet.get(name)
+  if (host?.state !== 'Connected') return unreachable(name)
+  try {
+    await host.agent.deleteDisk(storage, status.id ?? disk.metadata.uid)
+    return done
+  } catch (error) {
+    if (error instanceof AgentError) return refused(name, error)
+    throw error
+  }
+}
+
+function refused(host: string, { code, message }: AgentError): Outcome {
+  if (code === 'UNREACHABLE') return unreachable(host)
+  return waiting(code === 'DISK_IN_USE' ? DiskReason.InUse : DiskReason.HostRefused, message, RETRY_MS)
+}
+
+function unreachable(host: string): Outcome {
+  return waiting(DiskReason.HostUnreachable, `Host ${host} does not answer; the file is deleted when it does`)
+}

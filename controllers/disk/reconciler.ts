@@ -1,0 +1,25 @@
+import { Disk } from '../../crds/disk.ts'
+import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
+import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
+import { requireImage } from './phases/image.ts'
+import { placeDisk } from './phases/place.ts'
+import { provisionDisk } from './phases/provision.ts'
+import { removeDisk } from './phases/remove.ts'
+import { openScope, type Deps, type Scope } from './scope.ts'
+
+/** From a manifest to a file on a data storage. */
+export function diskReconciler(deps: Deps): Reconciler<Disk, Scope> {
+  return {
+    finalizer: Disk.finalizer ?? '',
+    phases: [requireImage, placeDisk, provisionDisk],
+    cleanup: [removeDisk],
+    open: (disk) => openScope(disk, deps),
+
+    // The controller of virtual machines attaches other disks, and owns that field there.
+    owned(status, { metadata: { labels } }) {
+      if (labels?.[MACHINE_ID_LABEL] !== undefined) return status
+      const { attachedTo: _, ...own } = status
+      return own
+    },
+  }
+}

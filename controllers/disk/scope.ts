@@ -1,0 +1,28 @@
+import type { Disk } from '../../crds/disk.ts'
+import type { Image } from '../../crds/image.ts'
+import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
+import type { Candidates } from '../fleet/candidates.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+
+/** The world outside, as this controller needs it. */
+export interface Deps {
+  readonly fleet: Fleet
+  readonly candidates: Candidates
+  readonly image: (namespace: string, name: string) => Image | undefined
+  readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
+}
+
+/** What the phases of one reconcile share. They change `status`, which is `disk.status`. */
+export interface Scope {
+  readonly disk: Disk
+  readonly status: StatusOf<Disk>
+  readonly namespace: string
+  readonly deps: Deps
+}
+
+/** Opens a scope over a copy of the object. */
+export function openScope(disk: Disk, deps: Deps): Scope {
+  disk.status ??= {}
+  return { disk, status: disk.status, namespace: disk.metadata.namespace ?? '', deps }
+}

@@ -1,0 +1,76 @@
+import { DataStorageCondition, type DataStorage } from '../../crds/data-storage.ts'
+import type { Host } from '../../crds/host.ts'
+import type { PlatformSettings } from '../../crds/platform-settings.ts'
+import {
+  defaultPlacement,
+  type HostCandidate,
+  type PlacementSettings,
+  type StorageCandidate,
+} from '../../policy/placement.ts'
+import { toBytes } from '../../policy/quantity.ts'
+import type { Fleet } from './fleet.ts'
+import type { Ledger } from './ledger.ts'
+
+/** Where things can be placed right now. */
+export interface Candidates {
+  hosts(): HostCandidate[]
+  storages(): StorageCandidate[]
+  storage(name: string): StorageCandidate | undefined
+  settings(): PlacementSettings
+}
+
+interface Sources {
+  readonly fleet: Fleet
+  readonly ledger: Ledger
+  readonly hosts: () => Iterable<Host>
+  readonly storages: () => Iterable<DataStorage>
+  readonly storage: (name: string) => DataStorage | undefined
+  readonly settings: () => PlatformSettings | undefined
+}
+
+/** Joins what the API says of hosts and storages with what the fleet and the ledger know. */
+export function newCandidates({ fleet, ledger, hosts, storages, storage, settings }: Sources): Candidates {
+  const toStorage = ({ metadata: { name }, spec, status }: DataStorage): StorageCandidate => {
+    const usable = status?.conditions?.find(({ type }) => type === DataStorageCondition.Usable)
+    return {
+      name,
+      host: spec.local.host,
+      ...(usable?.status !== 'True' && {
+        obstacle: usable ? `is not usable (${usable.reason})` : 'was not looked at yet',
+      }),
+      capacityBytes: toBytes(status?.capacity ?? '0'),
+      availableBytes: toBytes(status?.available ?? '0'),
+      provisionedBytes: ledger.storageUse(name),
+    }
+  }
+  const toHost = ({ metadata: { name, labels = {} } }: Host): HostCandidate => {
+    const { observed } = fleet.get(name) ?? {}
+    const obstacle = obstacleOf(fleet, name)
+    return {
+      name,
+      labels,
+      ...(obstacle !== undefined && { obstacle }),
+      cpus: observed?.cpus ?? 0,
+      memoryBytes: observed?.memoryBytes ?? 0,
+      placed: ledger.hostUse(name),
+    }
+  }
+  return {
+    hosts: () => [...hosts()].map(toHost),
+    storages: () => [...storages()].map(toStorage),
+    storage(name) {
+      const found = storage(name)
+      return found && toStorage(found)
+    },
+    settings: () => settings()?.spec.placement ?? defaultPlacement,
+  }
+}
+
+function obstacleOf(fleet: Fleet, name: string): string | undefined {
+  const host = fleet.get(name)
+  if (host?.refusal && host.state === 'Refused') return `is refused (${host.refusal.reason})`
+  if (host?.state !== 'Connected') return 'does not answer'
+  return (
+    host.observed?.problem && `cannot run machines (${host.observed.problem.code}: ${host.observed.problem.message})`
+  )
+}

@@ -1,0 +1,84 @@
+import { AgentError } from '../../agent/errors.ts'
+import { CONTRACT_VERSION, type HostAgent, type ObservedHost, type ObservedMachine } from '../../agent/contract.ts'
+import { HostReason } from '../../crds/host.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import type { FleetEvent, FleetHost, Refusal } from './fleet-host.ts'
+import type { ReplaceableView } from './machine-view.ts'
+
+export interface ConnectionDeps {
+  readonly agent: HostAgent
+  readonly machines: ReplaceableView
+  readonly update: (change: Partial<FleetHost>) => void
+  readonly onEvent: (event: FleetEvent) => void
+  readonly clock: Clock
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+const FIRST_RETRY_MS = 200
+const LAST_RETRY_MS = 10_000
+
+/** Follows one agent's events until the signal is aborted, over as many connections as it takes. */
+export async function keepConnected(name: string, deps: ConnectionDeps): Promise<void> {
+  const { signal, clock, log } = deps
+  let session = 0
+  let retryMs = FIRST_RETRY_MS
+  while (!signal.aborted) {
+    try {
+      await follow(name, deps, () => {
+        retryMs = FIRST_RETRY_MS
+        return ++session
+      })
+    } catch (error) {
+      if (!isUnreachable(error)) log.warn({ err: error, host: name }, 'the connection to the agent broke')
+      deps.update({ state: 'Unreachable' })
+    }
+    await clock.sleep(retryMs * (0.5 + Math.random()), signal).catch(() => undefined) // Only an abort ends it early.
+    retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
+  }
+}
+
+async function follow(name: string, deps: ConnectionDeps, newSession: () => number): Promise<void> {
+  const observed = await deps.agent.host()
+  const refusal = refusalOf(name, observed)
+  if (refusal) {
+    deps.update({ state: 'Refused', refusal })
+    return
+  }
+  const first: ObservedMachine[] = []
+  let synced = false
+  for await (const event of deps.agent.events(deps.signal)) {
+    if (event.type === 'Beat') continue
+    if (event.type === 'Synced') {
+      synced = true
+      deps.machines.replace(first)
+      deps.update({ state: 'Connected', observed, session: newSession() })
+    } else if (!synced && event.type === 'Machine') first.push(event.machine)
+    else {
+      if (event.type === 'Machine') deps.machines.note(event.machine)
+      deps.onEvent(event)
+    }
+  }
+  if (!deps.signal.aborted) deps.update({ state: 'Unreachable' })
+}
+
+function refusalOf(name: string, observed: ObservedHost): Refusal | undefined {
+  if (observed.name !== name) {
+    return {
+      reason: HostReason.NotThisHost,
+      message: `The agent at this address is of host ${observed.name}: correct spec.address or spec.port`,
+    }
+  }
+  if (!observed.contractVersions.includes(CONTRACT_VERSION)) {
+    return {
+      reason: HostReason.ContractTooOld,
+      message: `The agent ${observed.agentVersion} is too old or too new: install the version of the controllers`,
+    }
+  }
+  return undefined
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof AgentError && error.code === 'UNREACHABLE'
+}

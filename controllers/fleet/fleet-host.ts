@@ -1,0 +1,30 @@
+import type { AgentEvent, HostAgent, ObservedHost, ObservedMachine } from '../../agent/contract.ts'
+
+export interface Refusal {
+  readonly reason: string
+  readonly message: string
+}
+
+/** A host as it last showed itself. What is known stays known while it does not answer. */
+export interface FleetHost {
+  readonly name: string
+  readonly agent: HostAgent
+  /** Refused: something answers, but it is not an agent of this host that we can talk to. */
+  readonly state: 'Connecting' | 'Connected' | 'Unreachable' | 'Refused'
+  readonly refusal?: Refusal
+  readonly observed?: ObservedHost
+  /** Grows with every connection. What was ordered in an earlier one has to be ordered again. */
+  readonly session: number
+  readonly machines: MachineView
+}
+
+/** The machines of one host, each as in the latest observation, be it an event or an answer. */
+export interface MachineView {
+  get(id: string): ObservedMachine | undefined
+  /** Takes what the host answered, unless something later is known. */
+  note(machine: ObservedMachine): void
+}
+
+export type FleetEvent =
+  | { readonly type: 'Host'; readonly host: string }
+  | Exclude<AgentEvent, { type: 'Synced' | 'Beat' }>

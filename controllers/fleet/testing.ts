@@ -1,0 +1,119 @@
+import type {
+  DesiredMachine,
+  HostAgent,
+  InspectedImage,
+  ObservedHost,
+  ObservedMachine,
+  ObservedStorage,
+} from '../../agent/contract.ts'
+import { AgentError } from '../../agent/errors.ts'
+import type { FleetHost } from './fleet-host.ts'
+import type { Fleet } from './fleet.ts'
+import { newMachineView } from './machine-view.ts'
+
+export interface FakeHost extends FleetHost {
+  state: FleetHost['state']
+  session: number
+  /** Answered with every machine from now on. */
+  pendingRestart: string[]
+  /** Every order that was accepted, oldest first. */
+  readonly orders: DesiredMachine[]
+  readonly disks: Map<string, number>
+  /** Thrown by the next calls, until it is taken away. */
+  fault: AgentError | undefined
+  image: InspectedImage
+  storage: Omit<ObservedStorage, 'name'>
+}
+
+const GI = 2 ** 30
+
+/** A host of 8 CPUs and 32 GiB that obeys at once. */
+export function fakeHost(name: string): FakeHost {
+  const host: FakeHost = {
+    name,
+    agent: fakeAgent(() => host),
+    state: 'Connected',
+    observed: observedHost(name),
+    session: 1,
+    machines: newMachineView(),
+    orders: [],
+    disks: new Map(),
+    pendingRestart: [],
+    fault: undefined,
+    image: { state: 'Verified', sha256: 'a'.repeat(64), sizeBytes: 10 * 2 ** 20, virtualSizeBytes: 64 * 2 ** 20 },
+    storage: { capacityBytes: 100 * GI, availableBytes: 90 * GI },
+  }
+  return host
+}
+
+function fakeAgent(host: () => FakeHost): HostAgent {
+  const answer = async <T>(make: (host: FakeHost) => T): Promise<T> => {
+    const { fault } = host()
+    if (fault) throw fault
+    return make(host())
+  }
+  return {
+    host: () => answer(({ name }) => observedHost(name)),
+    machines: () => answer(() => []),
+    putMachine: (machine) => answer((to) => obey(to, machine)),
+    putStorage: ({ name }) => answer(({ storage }) => ({ name, ...storage })),
+    putDisk: ({ id, storage, sizeBytes }) =>
+      answer(({ disks }) => {
+        disks.set(id, sizeBytes)
+        return { id, storage, state: 'Ready', sizeBytes }
+      }),
+    deleteDisk: (_storage, id) => answer(({ disks }) => void disks.delete(id)),
+    inspectImage: () => answer(({ image }) => image),
+    stopGuests: () => answer(() => undefined),
+    events: () => {
+      throw new Error('a fake host has no events: change it and reconcile')
+    },
+  }
+}
+
+function observedHost(name: string): ObservedHost {
+  return {
+    name,
+    contractVersions: [1],
+    agentVersion: '0.0.0',
+    bootId: 'b-1',
+    cpus: 8,
+    memoryBytes: 32 * GI,
+    accelerator: 'TCG',
+    acceleratorReason: 'the CPU offers neither vmx nor svm',
+    imageSandbox: 'Bubblewrap',
+    qemuVersion: '7.2.0',
+  }
+}
+
+function obey({ machines, orders, pendingRestart }: FakeHost, machine: DesiredMachine): ObservedMachine {
+  const { id, name, decision, power } = machine
+  const held = machines.get(id)
+  if (held && held.decision.epoch > decision.epoch) {
+    throw new AgentError('STALE_EPOCH', 'older order', { details: { machineId: id, decision: held.decision } })
+  }
+  orders.push(machine)
+  const observed: ObservedMachine = {
+    id,
+    name,
+    decision: { id: decision.id, epoch: decision.epoch },
+    power,
+    state: power,
+    pendingRestart,
+    restarts: 0,
+    revision: orders.length,
+  }
+  machines.note(observed)
+  return observed
+}
+
+/** A fleet of exactly these hosts. */
+export function fakeFleet(...hosts: FakeHost[]): Fleet {
+  return {
+    get: (name) => hosts.find((host) => host.name === name),
+    all: () => hosts,
+    put: () => undefined,
+    remove: () => undefined,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
+}

@@ -1,0 +1,38 @@
+import type { ObservedHost } from '../../../agent/contract.ts'
+import { HostCondition, HostReason } from '../../../crds/host.ts'
+import { done, unknown, waiting } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { toQuantity } from '../../../policy/quantity.ts'
+import type { Scope } from '../scope.ts'
+
+const MI = 2 ** 20
+
+/** Says whether the agent answers, and what it says of its host. Its heartbeat stays in memory: only a change is written. */
+export const connectHost: Phase<Scope> = {
+  condition: HostCondition.Connected,
+
+  run({ host: { metadata, spec }, status, deps }) {
+    const host = deps.fleet.get(metadata.name)
+    if (!host || host.state === 'Connecting') return waiting(HostReason.Connecting, 'The agent is being connected')
+    if (host.state === 'Refused' && host.refusal) return waiting(host.refusal.reason, host.refusal.message)
+    if (host.state !== 'Connected' || !host.observed) {
+      return unknown(
+        HostReason.HostUnreachable,
+        `No agent answers at ${spec.address}:${spec.port}: see that the host is up and its agent runs`,
+      )
+    }
+    describe(status, host.observed)
+    return done
+  },
+}
+
+function describe(status: Scope['status'], observed: ObservedHost): void {
+  status.bootId = observed.bootId
+  status.cpus = observed.cpus
+  status.memory = toQuantity(Math.floor(observed.memoryBytes / MI) * MI)
+  status.accelerator = observed.accelerator
+  status.acceleratorReason = observed.acceleratorReason
+  status.imageSandbox = observed.imageSandbox
+  status.agentVersion = observed.agentVersion
+  status.qemuVersion = observed.qemuVersion
+}

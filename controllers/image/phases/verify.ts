@@ -1,0 +1,70 @@
+import type { ImageQuery, InspectedImage } from '../../../agent/contract.ts'
+import { AgentError } from '../../../agent/errors.ts'
+import { ImageCondition, ImageReason } from '../../../crds/image.ts'
+import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { toQuantity } from '../../../policy/quantity.ts'
+import type { FleetHost } from '../../fleet/fleet-host.ts'
+import type { Scope } from '../scope.ts'
+
+const ANSWER_MS = 2_000
+const RETRY_MS = 5_000
+
+/** Has every host that should have the file check it. The first digest that is found holds for all. */
+export const verifyImage: Phase<Scope> = {
+  condition: ImageCondition.Verified,
+
+  async run(scope) {
+    const { image, status, deps } = scope
+    const { host } = image.spec.source.file
+    const hosts = host === undefined ? deps.fleet.all() : deps.fleet.all().filter(({ name }) => name === host)
+    if (host !== undefined && hosts.length === 0) {
+      return blocked(
+        ImageReason.HostNotFound,
+        `There is no Host ${host}: create it, or make the image without source.file.host`,
+      )
+    }
+    const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !status.hosts?.includes(name))
+    const answers = await Promise.all(unchecked.map((candidate) => inspect(scope, candidate)))
+    for (const { name, answer } of answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+    return judge(scope, answers)
+  },
+}
+
+interface Answer {
+  readonly name: string
+  /** Nothing, where the host did not answer. */
+  readonly answer?: InspectedImage
+}
+
+async function inspect({ image, status }: Scope, { name, agent }: FleetHost): Promise<Answer> {
+  const { source, format, checksum } = image.spec
+  const sha256 = checksum?.replace(/^sha256:/, '') ?? status.sha256
+  const query: ImageQuery = { path: source.file.path, format, ...(sha256 !== undefined && { sha256 }) }
+  try {
+    return { name, answer: await agent.inspectImage(query, ANSWER_MS) }
+  } catch (error) {
+    if (error instanceof AgentError && error.code === 'UNREACHABLE') return { name }
+    throw error
+  }
+}
+
+function accept({ status }: Scope, host: string, answer: Extract<InspectedImage, { state: 'Verified' }>): void {
+  status.sha256 ??= answer.sha256
+  if (status.sha256 !== answer.sha256) return
+  status.size = toQuantity(answer.sizeBytes)
+  status.virtualSize = toQuantity(answer.virtualSizeBytes)
+  status.hosts = [...(status.hosts ?? []), host].toSorted()
+}
+
+function judge({ status }: Scope, answers: readonly Answer[]): Outcome {
+  if ((status.hosts ?? []).length > 0) return done
+  const found = answers.flatMap(({ answer }) => answer ?? [])
+  if (found.some(({ state }) => state === 'Checking'))
+    return waiting(ImageReason.Checking, 'The file is being checked', RETRY_MS)
+  const refusals = found.flatMap((answer) => (answer.state === 'Refused' ? [answer] : []))
+  const worst = refusals.find(({ code }) => code !== 'FileNotFound') ?? refusals[0]
+  // Only a new file helps, and hosts do not tell of one: so look again from time to time.
+  if (worst) return { type: 'blocked', reason: worst.code, message: worst.message }
+  return unknown(ImageReason.NoHostReachable, 'No host answers that could have the file')
+}

@@ -1,0 +1,15 @@
+import type { Image } from '../../crds/image.ts'
+import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+
+/** The world outside, as this controller needs it. */
+export interface Deps {
+  readonly fleet: Fleet
+}
+
+/** What the phases of one reconcile share. They change `status`, which is `image.status`. */
+export interface Scope {
+  readonly image: Image
+  readonly status: StatusOf<Image>
+  readonly deps: Deps
+}

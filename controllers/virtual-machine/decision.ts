@@ -1,0 +1,26 @@
+import { decided, type Outcome } from '../../lib/reconcile/outcome.ts'
+import type { MachineDecision, Scope } from './scope.ts'
+
+const MAX_FOLLOWS = 8
+
+/**
+ * Puts the next decision into the status. It counts once it is stored: only then may a host hear of it.
+ * `seen` is a decision that a host or a disk holds although it is not ours, after the platform's state was restored.
+ */
+export function decide(
+  { status, deps }: Scope,
+  power: MachineDecision['power'],
+  host: string,
+  seen?: { id: string; epoch: number },
+): Outcome {
+  const before = status.decision
+  const follows = new Set([before?.id, ...(before?.follows ?? []), seen?.id].filter((id) => id !== undefined))
+  status.decision = {
+    id: deps.newId(),
+    epoch: Math.max(before?.epoch ?? 0, seen?.epoch ?? 0) + 1,
+    power,
+    host,
+    follows: [...follows].slice(-MAX_FOLLOWS),
+  }
+  return decided
+}

@@ -1,0 +1,33 @@
+import type { DesiredMachine } from '../../agent/contract.ts'
+import { toBytes } from '../../policy/quantity.ts'
+import type { MachineDecision, Scope } from './scope.ts'
+
+/** The whole order for a host, from the spec and the stored decision. */
+export function toDesiredMachine(
+  { vm, status, namespace, name, disks }: Scope,
+  decision: MachineDecision,
+): DesiredMachine {
+  const { id, epoch, follows, power } = decision
+  return {
+    id: status.machineId ?? '',
+    name: `${namespace}/${name}`,
+    decision: { id, epoch, follows },
+    power,
+    cpus: vm.spec.cpus,
+    memoryBytes: toBytes(vm.spec.memory),
+    machineType: vm.spec.machineType,
+    macs: (status.networks ?? []).map(({ mac }) => mac),
+    disks: disks.map(({ metadata: { uid }, status: at, spec }) => ({
+      id: at?.id ?? uid,
+      storage: at?.dataStorage ?? spec.dataStorage ?? '',
+    })),
+    restart: vm.spec.runStrategy === 'Always' ? 'Always' : 'Never',
+    gracePeriodSeconds: vm.spec.terminationGracePeriodSeconds,
+  }
+}
+
+/** A random unicast, locally administered Ethernet address, from 6 random bytes. */
+export function toMac(random: Uint8Array): string {
+  const [first = 0, ...rest] = random
+  return [(first & 0xfc) | 0x02, ...rest].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
+}

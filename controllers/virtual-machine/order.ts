@@ -1,0 +1,68 @@
+import { claim, type Claim, type DesiredMachine, type ObservedMachine } from '../../agent/contract.ts'
+import { AgentError } from '../../agent/errors.ts'
+import { VirtualMachineReason } from '../../crds/virtual-machine.ts'
+import { blocked, unknown, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
+import type { FleetHost } from '../fleet/fleet-host.ts'
+import { decide } from './decision.ts'
+import { toDesiredMachine } from './machine.ts'
+import type { MachineDecision, Scope } from './scope.ts'
+
+/** How long a host may take to answer with the finished machine, before its event is waited for instead. */
+const ANSWER_MS = 2_000
+const RETRY_MS = 5_000
+
+/**
+ * Tells the host what was decided, unless it was told and nothing changed since.
+ * Returns the machine as the host sees it, or why that is not known.
+ */
+export async function giveOrder(scope: Scope, decision: MachineDecision): Promise<ObservedMachine | Outcome> {
+  const host = scope.deps.fleet.get(decision.host)
+  if (!host) {
+    return blocked(
+      VirtualMachineReason.HostNotFound,
+      `There is no Host ${decision.host}, where the machine is: create it again`,
+    )
+  }
+  if (host.state !== 'Connected') return unreachable(decision.host)
+  const machine = toDesiredMachine(scope, decision)
+  const known = host.machines.get(machine.id)
+  const order = JSON.stringify(machine)
+  if (known && scope.deps.orders.given(machine.id, host.session, order)) return known
+  return send(scope, host, machine)
+}
+
+async function send(scope: Scope, host: FleetHost, machine: DesiredMachine): Promise<ObservedMachine | Outcome> {
+  const { orders } = scope.deps
+  orders.forget(machine.id)
+  try {
+    const observed = await host.agent.putMachine(machine, ANSWER_MS)
+    host.machines.note(observed)
+    orders.remember(machine.id, host.session, JSON.stringify(machine))
+    return observed
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    return refused(scope, host.name, error)
+  }
+}
+
+/** What only the user can mend. Everything else a host refuses is tried again. */
+const final: ReadonlySet<string> = new Set(['BAD_REQUEST', 'DISK_CLAIMED'])
+
+function refused(scope: Scope, host: string, { code, message, details }: AgentError): Outcome {
+  if (code === 'UNREACHABLE') return unreachable(host)
+  const found = claim.safeParse(details).data
+  const own = found?.machineId === scope.status.machineId
+  if (found && own && (code === 'STALE_EPOCH' || code === 'DISK_CLAIMED')) return overtake(scope, host, found)
+  const reason = code === 'DISK_CLAIMED' ? VirtualMachineReason.DiskInUse : VirtualMachineReason.HostRefused
+  return final.has(code) ? blocked(reason, message) : waiting(reason, message, RETRY_MS)
+}
+
+/** The host holds a decision that we do not know, so ours is from a restored state: go on from the newer of both. */
+function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
+  return decide(scope, scope.status.decision?.power ?? 'Stopped', host, decision)
+}
+
+/** Not reachable is not gone: the machine may still run there. */
+export function unreachable(host: string): Outcome {
+  return unknown(VirtualMachineReason.HostUnreachable, `Host ${host} does not answer; the machine may still run there`)
+}

@@ -1,0 +1,103 @@
+import type { Disk } from '../../../crds/disk.ts'
+import { MACHINE_ID_LABEL, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
+import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { notReady } from '../../../policy/readiness.ts'
+import { rootDiskName, type Scope } from '../scope.ts'
+
+/** Makes the root disk, and claims every disk for this machine, so that no other can open it. */
+export const prepareDisks: Phase<Scope> = {
+  condition: VirtualMachineCondition.DisksReady,
+
+  async run(scope) {
+    const { vm, namespace, deps } = scope
+    const root = vm.spec.rootDisk.imageRef ? await ownRootDisk(scope) : deps.disk(namespace, rootDiskName(vm))
+    if (root && 'type' in root) return root
+    const named = vm.spec.disks.map(({ diskRef: { name } }) => ({ name, disk: deps.disk(namespace, name) }))
+    for (const { name, disk } of [{ name: rootDiskName(vm), disk: root }, ...named]) {
+      const outcome = disk ? await claim(scope, disk) : noSuchDisk(name, namespace)
+      if (outcome.type !== 'done') return outcome
+      if (disk) scope.disks.push(disk)
+    }
+    return done
+  },
+}
+
+export function noSuchDisk(name: string, namespace: string): Outcome {
+  return blocked(VirtualMachineReason.DiskNotFound, `There is no Disk ${name} in namespace ${namespace}: create it`)
+}
+
+/** The disk that is made from the image, at the first time and only then. */
+async function ownRootDisk(scope: Scope): Promise<Disk | Outcome> {
+  const { vm, namespace, status, deps } = scope
+  const found = deps.disk(namespace, rootDiskName(vm)) ?? (await makeRootDisk(scope))
+  if ('type' in found) return found
+  const { name, labels, deletionTimestamp } = found.metadata
+  if (labels?.[MACHINE_ID_LABEL] === status.machineId) return found
+  if (deletionTimestamp !== undefined) {
+    return waiting(VirtualMachineReason.DiskNameTaken, `An older Disk ${name} is still being deleted`)
+  }
+  const message = `Disk ${name} exists and is not this machine's: delete it, boot from it with rootDisk.diskRef, or use another name`
+  return blocked(VirtualMachineReason.DiskNameTaken, message)
+}
+
+async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Disk | Outcome> {
+  const { imageRef: { name: image } = { name: '' }, size } = vm.spec.rootDisk
+  const wanted = size ?? deps.image(namespace, image)?.status?.virtualSize
+  if (wanted === undefined) {
+    return waiting(
+      VirtualMachineReason.ImageNotReady,
+      `Image ${image} is gone before its disk was made: create it again`,
+    )
+  }
+  return deps.createDisk({
+    metadata: { namespace, name: rootDiskName(vm), labels: { [MACHINE_ID_LABEL]: status.machineId ?? '' } },
+    spec: {
+      size: wanted,
+      ...(status.dataStorage && { dataStorage: status.dataStorage }),
+      source: { image: { name: image } },
+    },
+  })
+}
+
+async function claim({ status, name, deps }: Scope, disk: Disk): Promise<Outcome> {
+  const { machineId = '', host } = status
+  const maker = disk.metadata.labels?.[MACHINE_ID_LABEL]
+  const objection = takenBy(disk, machineId) ?? unusable(disk, host)
+  if (objection) return objection
+  // The label claims the disk that was made for this machine, from its first moment and without another write.
+  const claimed = maker !== undefined || disk.status?.attachedTo !== undefined
+  if (!claimed) await deps.setAttachment(disk, { virtualMachine: name, machineId })
+  return done
+}
+
+function takenBy({ metadata: { name, labels }, status }: Disk, machineId: string): Outcome | undefined {
+  const holder = status?.attachedTo
+  const maker = labels?.[MACHINE_ID_LABEL]
+  if (maker !== undefined && maker !== machineId) {
+    return blocked(
+      VirtualMachineReason.DiskInUse,
+      `Disk ${name} is the root disk of another VirtualMachine: use a disk of its own`,
+    )
+  }
+  if (holder === undefined || holder.machineId === machineId) return undefined
+  const message = `Disk ${name} is attached to VirtualMachine ${holder.virtualMachine}: detach it there first, or use another disk`
+  return blocked(VirtualMachineReason.DiskInUse, message)
+}
+
+function unusable(disk: Disk, host: string | undefined): Outcome | undefined {
+  const { name, deletionTimestamp } = disk.metadata
+  if (deletionTimestamp !== undefined)
+    return waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is being deleted`)
+  const at = disk.status?.host
+  if (at !== undefined && at !== host) {
+    return blocked(
+      VirtualMachineReason.DiskNotReady,
+      `Disk ${name} is on host ${at}, the machine on ${host}: use a disk on its host`,
+    )
+  }
+  const obstacle = notReady(disk)
+  return obstacle === undefined
+    ? undefined
+    : waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not ready: ${obstacle}`)
+}

@@ -1,0 +1,87 @@
+import { VirtualMachineCondition, VirtualMachineReason, type VirtualMachine } from '../../../crds/virtual-machine.ts'
+import type { Image } from '../../../crds/image.ts'
+import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { place, type PlacementRequest } from '../../../policy/placement.ts'
+import { toBytes } from '../../../policy/quantity.ts'
+import { decide } from '../decision.ts'
+import { noSuchDisk } from './disks.ts'
+import { rootDiskName, type Scope } from '../scope.ts'
+
+/** Chooses a host and a storage, once, and with them everything that the machine is from then on. */
+export const placeMachine: Phase<Scope> = {
+  condition: VirtualMachineCondition.Placed,
+
+  run(scope) {
+    const { vm, status } = scope
+    if (status.host !== undefined) return done
+    const request = requestOf(scope)
+    if ('type' in request) return request
+
+    const { candidates } = scope.deps
+    const placement = place(request, candidates.hosts(), candidates.storages(), candidates.settings())
+    if (!placement.fits) return waiting(VirtualMachineReason.NoHostFits, placement.message)
+    return bind(scope, placement, vm.spec.rootDisk.imageRef ? request.newDisk?.sizeBytes : undefined)
+  },
+}
+
+function bind(scope: Scope, { host, dataStorage }: Spot, rootDiskBytes: number | undefined): Outcome {
+  const { vm, status, deps } = scope
+  const machineId = status.machineId ?? deps.newId()
+  const rootDisk =
+    dataStorage === undefined || rootDiskBytes === undefined
+      ? undefined
+      : { machineId, dataStorage, sizeBytes: rootDiskBytes }
+  deps.ledger.reserve(vm, host, rootDisk)
+  status.machineId = machineId
+  status.host = host
+  status.rootDisk = rootDiskName(vm)
+  if (dataStorage !== undefined) status.dataStorage = dataStorage
+  status.networks ??= [{ mac: deps.newMac() }]
+  return decide(scope, vm.spec.runStrategy === 'Always' ? 'Running' : 'Stopped', host)
+}
+
+interface Spot {
+  readonly host: string
+  readonly dataStorage?: string
+}
+
+/** What has to fit, or why that cannot be told. */
+function requestOf(scope: Scope): PlacementRequest | Outcome {
+  const { cpus, memory, placement, rootDisk } = scope.vm.spec
+  const reach = reachOf(scope)
+  if ('type' in reach) return reach
+  const image = rootDisk.imageRef && scope.deps.image(scope.namespace, rootDisk.imageRef.name)
+  return {
+    cpus,
+    memoryBytes: toBytes(memory),
+    hostSelector: placement.hostSelector ?? {},
+    ...(placement.host !== undefined && { host: placement.host }),
+    ...(reach.length > 0 && { reachableFrom: reach.reduce((all, some) => all.filter((name) => some.includes(name))) }),
+    ...(image && { newDisk: rootDiskOf(scope.vm, image) }),
+  }
+}
+
+/** For the image and for each existing disk, the hosts that reach it. */
+function reachOf({ vm: { spec }, namespace, deps }: Scope): (readonly string[])[] | Outcome {
+  const { imageRef, diskRef } = spec.rootDisk
+  const reach: (readonly string[])[] = []
+  if (imageRef) reach.push(deps.image(namespace, imageRef.name)?.status?.hosts ?? [])
+  const refs = [...(diskRef ? [diskRef] : []), ...spec.disks.map((entry) => entry.diskRef)]
+  for (const { name } of refs) {
+    const disk = deps.disk(namespace, name)
+    if (!disk) return noSuchDisk(name, namespace)
+    const host = disk.status?.host
+    if (host === undefined)
+      return waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not on a data storage yet`)
+    reach.push([host])
+  }
+  return reach
+}
+
+function rootDiskOf({ spec: { rootDisk } }: VirtualMachine, image: Image): { sizeBytes: number; dataStorage?: string } {
+  return {
+    sizeBytes: toBytes(rootDisk.size ?? image.status?.virtualSize ?? '0'),
+    ...(rootDisk.dataStorage !== undefined && { dataStorage: rootDisk.dataStorage }),
+  }
+}

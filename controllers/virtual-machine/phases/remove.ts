@@ -1,0 +1,36 @@
+import { MACHINE_ID_LABEL, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
+import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { decide } from '../decision.ts'
+import { giveOrder } from '../order.ts'
+import type { Scope } from '../scope.ts'
+
+/** Shuts the machine down, has its host forget it, gives its disks back, and deletes the one that was made for it. */
+export const removeMachine: Phase<Scope> = {
+  condition: VirtualMachineCondition.CleanedUp,
+
+  async run(scope) {
+    const { status, deps } = scope
+    const { machineId, decision, host } = status
+    if (machineId === undefined || host === undefined) return done // It was never placed, so no host knows it.
+    if (decision?.power !== 'Absent') return decide(scope, 'Absent', host)
+
+    const gone = await confirmAbsent(scope)
+    if (gone.type !== 'done') return gone
+    for (const disk of deps.attachedTo(machineId)) {
+      if (disk.metadata.labels?.[MACHINE_ID_LABEL] === undefined) await deps.setAttachment(disk, undefined)
+    }
+    for (const disk of deps.disksOf(machineId)) await deps.deleteDisk(disk)
+    deps.orders.forget(machineId)
+    return done
+  },
+}
+
+async function confirmAbsent(scope: Scope): Promise<Outcome> {
+  const { decision } = scope.status
+  if (!decision) return done
+  const answer = await giveOrder(scope, decision)
+  if ('type' in answer) return answer
+  scope.observed = answer
+  return answer.state === 'Absent' ? done : waiting(VirtualMachineReason.Stopping, 'The guest was asked to shut down')
+}

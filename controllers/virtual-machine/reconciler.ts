@@ -1,0 +1,23 @@
+import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
+import { prepareDisks } from './phases/disks.ts'
+import { requireImage } from './phases/image.ts'
+import { placeMachine } from './phases/place.ts'
+import { reachPowerState } from './phases/power.ts'
+import { removeMachine } from './phases/remove.ts'
+import { applySpec } from './phases/spec-applied.ts'
+import { printableStatus } from './printable-status.ts'
+import { openScope, type Deps, type Scope } from './scope.ts'
+
+/** From a manifest to a running guest. Each phase relies on those before it, unless it names others. */
+export function virtualMachineReconciler(deps: Deps): Reconciler<VirtualMachine, Scope> {
+  return {
+    finalizer: VirtualMachine.finalizer ?? '',
+    phases: [requireImage, placeMachine, prepareDisks, reachPowerState, applySpec],
+    cleanup: [removeMachine],
+    open: (vm) => openScope(vm, deps),
+    finish(scope, ready) {
+      scope.status.printableStatus = printableStatus(scope, ready)
+    },
+  }
+}

@@ -1,0 +1,62 @@
+import type { ObservedMachine } from '../../agent/contract.ts'
+import type { Disk } from '../../crds/disk.ts'
+import type { Image } from '../../crds/image.ts'
+import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
+import type { Candidates } from '../fleet/candidates.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Ledger } from '../fleet/ledger.ts'
+import type { Orders } from './orders.ts'
+
+/** The world outside, as this controller needs it. */
+export interface Deps {
+  readonly fleet: Fleet
+  readonly candidates: Candidates
+  readonly ledger: Pick<Ledger, 'reserve'>
+  readonly image: (namespace: string, name: string) => Image | undefined
+  readonly disk: (namespace: string, name: string) => Disk | undefined
+  /** Disks that carry this machine's id in their label. */
+  readonly disksOf: (machineId: string) => Disk[]
+  /** Disks whose status says that this machine may open them. */
+  readonly attachedTo: (machineId: string) => Disk[]
+  /** Creates a Disk. An existing one of that name is returned as it is. */
+  readonly createDisk: (disk: NewDisk) => Promise<Disk>
+  readonly deleteDisk: (disk: Disk) => Promise<void>
+  /** Claims a disk for a machine, or gives it back; fails with Conflict when somebody else changed it meanwhile. */
+  readonly setAttachment: (disk: Disk, attachment: Attachment | undefined) => Promise<Disk>
+  readonly newId: () => string
+  readonly newMac: () => string
+  readonly orders: Orders
+}
+
+export type NewDisk = Pick<Disk, 'spec'> & {
+  readonly metadata: { readonly namespace: string; readonly name: string; readonly labels: Record<string, string> }
+}
+export type Attachment = NonNullable<NonNullable<Disk['status']>['attachedTo']>
+export type Status = StatusOf<VirtualMachine>
+export type MachineDecision = NonNullable<Status['decision']>
+
+/** What the phases of one reconcile share. They change `status`, which is `vm.status`. */
+export interface Scope {
+  readonly vm: VirtualMachine
+  readonly status: Status
+  readonly namespace: string
+  readonly name: string
+  readonly deps: Deps
+  /** The disks to attach, root first, as far as they are found. Set by the disks phase. */
+  disks: Disk[]
+  /** The machine as its host sees it. Set by the phases that ask. */
+  observed?: ObservedMachine
+}
+
+/** Opens a scope over a copy of the object. */
+export function openScope(vm: VirtualMachine, deps: Deps): Scope {
+  vm.status ??= {}
+  const { name, namespace = '' } = vm.metadata
+  return { vm, status: vm.status, namespace, name, deps, disks: [] }
+}
+
+/** Name of the Disk that is made for a machine with an image. */
+export function rootDiskName(vm: VirtualMachine): string {
+  return vm.spec.rootDisk.diskRef?.name ?? `${vm.metadata.name}-root`
+}

@@ -1,0 +1,31 @@
+/** How one phase ended. Expected states are values; anything unexpected is thrown. */
+export type Outcome =
+  | { readonly type: 'done' }
+  | { readonly type: 'decided' }
+  | {
+      readonly type: 'waiting' | 'unknown'
+      readonly reason: string
+      readonly message: string
+      readonly retryAfterMs?: number
+    }
+  | { readonly type: 'blocked'; readonly reason: string; readonly message: string }
+
+export const done: Outcome = { type: 'done' }
+
+/** The phase put a decision into the status. It is stored at once, and only then acted on, by running all phases again. */
+export const decided: Outcome = { type: 'decided' }
+
+/** The phase is making progress, or something else is; look again on the next event or after `retryAfterMs`. */
+export function waiting(reason: string, message: string, retryAfterMs?: number): Outcome {
+  return { type: 'waiting', reason, message, ...(retryAfterMs !== undefined && { retryAfterMs }) }
+}
+
+/** Nobody can tell now, because what would know does not answer. Nothing is concluded from it. */
+export function unknown(reason: string, message: string, retryAfterMs?: number): Outcome {
+  return { type: 'unknown', reason, message, ...(retryAfterMs !== undefined && { retryAfterMs }) }
+}
+
+/** Only a change by the user can help, so the object is not retried. */
+export function blocked(reason: string, message: string): Outcome {
+  return { type: 'blocked', reason, message }
+}

@@ -1,0 +1,182 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Resource } from '../../crds/kind.ts'
+import type { Clock } from '../clock.ts'
+import { news, toConditions, type News } from './conditions.ts'
+import { runPhases, summarise, type Phase, type Report, type Result } from './run-phases.ts'
+
+export interface Reconciler<R extends Resource, Scope> {
+  /** Kinds that own nothing outside the API have none. */
+  readonly finalizer?: string
+  readonly phases: readonly Phase<Scope>[]
+  /** Undoes everything `phases` can have done, from any state, any number of times. */
+  readonly cleanup?: readonly Phase<Scope>[]
+  /** Gathers what the phases need. `object` is a copy whose status the phases may change. */
+  readonly open: (object: R) => Scope
+  /** Fills in status fields that follow from what the phases found, such as the printable status. */
+  readonly finish?: (scope: Scope, ready: Report) => void
+  /** The part of the status that this controller owns; all of it, where nobody else writes. */
+  readonly owned?: (status: StatusOf<R>, object: R) => StatusOf<R>
+  /** Looks again after this time even when all is well, for what sends no events. */
+  readonly resyncMs?: number
+}
+
+export type StatusOf<R extends Resource> = NonNullable<R['status']>
+
+/** Both throw KubeError; code Conflict means that the object changed meanwhile. */
+export interface Writer<R extends Resource> {
+  /** Applies our own fields on top of `before`'s version. Sends nothing when nothing differs. */
+  applyStatus(before: R, status: StatusOf<R>): Promise<R>
+  addFinalizer(before: R, finalizer: string): Promise<R | undefined>
+  removeFinalizer(before: R, finalizer: string): Promise<R | undefined>
+}
+
+export interface Env<R extends Resource> {
+  /** From the cache: what the API server has, or a moment ago had. Writes carry its version. */
+  readonly get: (key: string) => R | undefined
+  readonly writer: Writer<R>
+  readonly clock: Clock
+  readonly emit: (object: R, news: News) => void
+  /** Since when an object waits, by uid, on the monotonic clock. Kept between calls. */
+  readonly waitingSince: Map<string, number>
+}
+
+export interface Next {
+  readonly retryAfterMs?: number
+}
+
+/** Shorter waits are not worth a write: a machine that starts in 60 ms has one status write, not three. */
+const UNWORTHY_WAIT_MS = 1_000
+const MAX_DECISIONS = 8
+
+/** Brings one object a step closer to its spec. Returns when to look again; throws to be retried with back-off. */
+export async function reconcile<R extends Resource, Scope>(
+  key: string,
+  reconciler: Reconciler<R, Scope>,
+  env: Env<R>,
+): Promise<Next> {
+  let object = await withFinalizer(env.get(key), reconciler, env)
+  for (let decisions = 0; object && decisions <= MAX_DECISIONS; decisions++) {
+    const step = await runOnce(object, reconciler, env)
+    if ('next' in step) return step.next
+    object = step.stored
+  }
+  if (object) throw new Error(`more than ${MAX_DECISIONS} decisions in one go`)
+  return {}
+}
+
+/** The object when there is something to do for it. Clusters without mutating policies get the finalizer here. */
+async function withFinalizer<R extends Resource, Scope>(
+  object: R | undefined,
+  { finalizer }: Reconciler<R, Scope>,
+  { writer }: Env<R>,
+): Promise<R | undefined> {
+  if (!object) return undefined
+  const deleting = object.metadata.deletionTimestamp !== undefined
+  if (finalizer === undefined) return deleting ? undefined : object
+  const held = object.metadata.finalizers?.includes(finalizer) ?? false
+  if (held) return object
+  // Stored before any side effect, so that a crash cannot leave something nobody will clean up.
+  return deleting ? undefined : writer.addFinalizer(object, finalizer)
+}
+
+async function runOnce<R extends Resource, Scope>(
+  before: R,
+  reconciler: Reconciler<R, Scope>,
+  env: Env<R>,
+): Promise<{ next: Next } | { stored: R }> {
+  const after = structuredClone(before)
+  after.status ??= {}
+  const scope = reconciler.open(after)
+  const deleting = before.metadata.deletionTimestamp !== undefined
+  const result = await runPhases((deleting ? reconciler.cleanup : reconciler.phases) ?? [], scope)
+  if (deleting && result.completed) return { next: await release(before, reconciler, env) }
+
+  const ready = summarise(result, deleting)
+  reconciler.finish?.(scope, ready)
+  describe(before, after, [ready, ...result.reports], env.clock.now())
+  if (result.decided) return { stored: await write(before, after, reconciler, env) }
+  return { next: await report({ before, after, result, ready }, reconciler, env) }
+}
+
+async function release<R extends Resource, Scope>(
+  object: R,
+  { finalizer }: Reconciler<R, Scope>,
+  { writer, waitingSince }: Env<R>,
+): Promise<Next> {
+  waitingSince.delete(object.metadata.uid)
+  if (finalizer !== undefined) await writer.removeFinalizer(object, finalizer)
+  return {}
+}
+
+function describe<R extends Resource>(before: R, after: R, reports: readonly Report[], now: Date): void {
+  const { generation } = before.metadata
+  const conditions = toConditions(before.status?.conditions ?? [], reports, generation, now)
+  after.status = { ...after.status, conditions, observedGeneration: generation }
+}
+
+interface Run<R> {
+  readonly before: R
+  readonly after: R
+  readonly result: Result
+  readonly ready: Report
+}
+
+/** Writes the status when it is worth it, says what is news, and turns the result into a time or a throw. */
+async function report<R extends Resource, Scope>(
+  { before, after, result, ready }: Run<R>,
+  reconciler: Reconciler<R, Scope>,
+  env: Env<R>,
+): Promise<Next> {
+  const quietMs = patience(before, after, result, env)
+  if (quietMs <= 0) {
+    await write(before, after, reconciler, env)
+    const old = before.status?.conditions?.find(({ type }) => type === 'Ready')
+    const item = news(old, ready, result.blocked)
+    if (item) env.emit(after, item)
+  }
+  if (result.error) throw result.error
+  return nextLook([
+    quietMs > 0 ? quietMs : undefined,
+    result.retryAfterMs,
+    result.blocked ? undefined : reconciler.resyncMs,
+  ])
+}
+
+function nextLook(candidates: readonly (number | undefined)[]): Next {
+  const times = candidates.filter((ms) => ms !== undefined)
+  return times.length > 0 ? { retryAfterMs: Math.min(...times) } : {}
+}
+
+async function write<R extends Resource, Scope>(
+  before: R,
+  after: R,
+  { owned = (status) => status }: Reconciler<R, Scope>,
+  { writer }: Env<R>,
+): Promise<R> {
+  const current = owned(before.status ?? {}, before)
+  const wanted = owned(after.status ?? {}, after)
+  return isDeepStrictEqual(plain(current), plain(wanted)) ? before : writer.applyStatus(before, wanted)
+}
+
+// An absent field and one that is undefined are the same in JSON.
+function plain(status: object): unknown {
+  return JSON.parse(JSON.stringify(status))
+}
+
+/** How long to keep quiet about a wait, in ms. A wait that shows already, or that lasts, is told at once. */
+function patience<R extends Resource>(before: R, after: R, result: Result, { clock, waitingSince }: Env<R>): number {
+  const { uid } = before.metadata
+  if (result.obstacle === undefined) {
+    waitingSince.delete(uid)
+    return 0
+  }
+  const since = waitingSince.get(uid) ?? clock.monotonicMs()
+  waitingSince.set(uid, since)
+  const known = isDeepStrictEqual(readyOf(before), readyOf(after))
+  return known ? 0 : since + UNWORTHY_WAIT_MS - clock.monotonicMs()
+}
+
+function readyOf({ status }: Resource): unknown {
+  const { status: value, reason, message } = status?.conditions?.find(({ type }) => type === 'Ready') ?? {}
+  return { value, reason, message }
+}

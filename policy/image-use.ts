@@ -1,0 +1,38 @@
+import type { Image } from '../crds/image.ts'
+import { toBytes } from './quantity.ts'
+import { notReady } from './readiness.ts'
+
+export interface ImageUse {
+  readonly namespace: string
+  readonly name: string
+  /** Size of the disk to be made, as a quantity; the image's own when it is not given. */
+  readonly size?: string | undefined
+}
+
+export interface ImageObjection {
+  readonly reason: 'ImageNotFound' | 'ImageNotReady' | 'DiskTooSmall'
+  readonly message: string
+  /** Nothing but a change by the user helps. */
+  readonly final: boolean
+}
+
+/** Why no disk can be made from an image, or nothing when one can. */
+export function imageObjection(
+  image: Image | undefined,
+  { namespace, name, size }: ImageUse,
+): ImageObjection | undefined {
+  if (!image) {
+    return {
+      reason: 'ImageNotFound',
+      message: `There is no Image ${name} in namespace ${namespace}: create it`,
+      final: true,
+    }
+  }
+  const obstacle = notReady(image)
+  if (obstacle !== undefined)
+    return { reason: 'ImageNotReady', message: `Image ${name} is not ready: ${obstacle}`, final: false }
+  const virtualSize = image.status?.virtualSize ?? '0'
+  if (size === undefined || toBytes(size) >= toBytes(virtualSize)) return undefined
+  const message = `A disk of ${size} is smaller than Image ${name}: ask for ${virtualSize} or more`
+  return { reason: 'DiskTooSmall', message, final: true }
+}
