@@ -51,8 +51,8 @@ export interface CelRule {
 /** Adds CEL rules, which the API server enforces, to those that a schema has. */
 export function cel<S extends z.ZodType>(schema: S, ...rules: CelRule[]): S {
   const meta = schema.meta() ?? {}
-  const before = meta[CEL_KEY]
-  return schema.meta({ ...meta, [CEL_KEY]: [...(Array.isArray(before) ? before : []), ...rules] })
+  const before: readonly unknown[] = Array.isArray(meta[CEL_KEY]) ? meta[CEL_KEY] : []
+  return schema.meta({ ...meta, [CEL_KEY]: [...before, ...rules] })
 }
 
 const CEL_KEY = 'x-kubernetes-validations'

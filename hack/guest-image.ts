@@ -77,7 +77,7 @@ async function findImage(dir: string): Promise<GuestImage | undefined> {
 async function removeLeftovers(images: string): Promise<void> {
   for (const name of await readdir(images)) {
     const pid = Number(/^build\.(\d+)$/.exec(name)?.[1] ?? process.pid)
-    if (!(await identify(pid))) await rm(join(images, name), { recursive: true, force: true })
+    if (!(await identify(pid))) await rm(join(images, name), { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
@@ -85,14 +85,13 @@ async function removeLeftovers(images: string): Promise<void> {
 async function build(work: string, log: (message: string) => void): Promise<void> {
   const root = await fetchPackages(work, log)
   const busybox = await firstOf(root, 'usr/bin/busybox', 'bin/busybox')
-  const modules = join(await firstOf(root, 'usr/lib/modules', 'lib/modules'))
+  const modules = await firstOf(root, 'usr/lib/modules', 'lib/modules')
   const version = await onlyOne(modules)
 
   log(`making the disk, with Linux ${version}`)
-  const applets = (await run(busybox, ['--list'], { timeoutMs: QUICK_TIMEOUT_MS })).stdout.trim().split('\n')
   const system = await initramfs(
     await readFile(busybox),
-    applets.filter((applet) => applet !== 'busybox'),
+    await readApplets(busybox),
     await readModules(join(modules, version), busybox),
   )
   const kernel = join(root, 'boot', `vmlinuz-${version}`)
@@ -106,6 +105,15 @@ async function build(work: string, log: (message: string) => void): Promise<void
   await using file = await open(image, 'r+')
   await file.sync()
   await file.chmod(0o444)
+}
+
+/** What this busybox can do. Throws if that is not enough for root/etc. */
+async function readApplets(busybox: string): Promise<string[]> {
+  const { stdout } = await run(busybox, ['--list'], { timeoutMs: QUICK_TIMEOUT_MS })
+  const applets = stdout.split('\n').filter((name) => name !== '' && name !== 'busybox')
+  const missing = ['init', 'sh', 'insmod', 'udhcpc', 'poweroff'].find((name) => !applets.includes(name))
+  if (missing !== undefined) throw unexpected(`${missing} in busybox`)
+  return applets
 }
 
 // A distribution that has merged /usr has moved its files there, but not those of every package.
@@ -124,7 +132,7 @@ async function onlyOne(dir: string): Promise<string> {
 
 function unexpected(what: string): GuestImageError {
   const message = `The distribution's packages do not have ${what}: give the path of another bootable image`
-  return new GuestImageError('KernelUnsuitable', message)
+  return new GuestImageError('PackagesUnsuitable', message)
 }
 
 /** Holdfast's folder in the user's cache, as the XDG Base Directory Specification places it. */

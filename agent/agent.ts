@@ -1,0 +1,40 @@
+import type { AgentEvent, HostAgent, ObservedHost } from './contract.ts'
+import { CONTRACT_VERSION } from './contract.ts'
+import type { EventHub } from './event-hub.ts'
+import type { Hypervisor } from './hypervisor.ts'
+import type { Machines } from './machine/machines.ts'
+import type { Storage } from './storage/storage.ts'
+
+export interface AgentDeps {
+  readonly name: string
+  readonly version: string
+  readonly imageSandbox: ObservedHost['imageSandbox']
+  readonly hypervisor: Pick<Hypervisor, 'observe'>
+  readonly machines: Pick<Machines, 'list' | 'put' | 'stopGuests'>
+  readonly storage: Pick<Storage, 'putStorage' | 'putDisk' | 'deleteDisk' | 'inspectImage'>
+  readonly events: EventHub
+}
+
+/** The contract, as this host fulfils it. */
+export function newAgent({ name, version, imageSandbox, hypervisor, machines, storage, events }: AgentDeps): HostAgent {
+  return {
+    host: async () => ({
+      name,
+      contractVersions: [CONTRACT_VERSION],
+      agentVersion: version,
+      imageSandbox,
+      ...(await hypervisor.observe()),
+    }),
+    machines: async () => machines.list(),
+    putMachine: (machine, waitMs = 0) => machines.put(machine, waitMs),
+    putStorage: (desired) => storage.putStorage(desired),
+    putDisk: (disk, waitMs) => storage.putDisk(disk, waitMs),
+    deleteDisk: (storageName, id) => storage.deleteDisk(storageName, id),
+    inspectImage: (query, waitMs) => storage.inspectImage(query, waitMs),
+    stopGuests: () => machines.stopGuests(),
+    events: (signal) => {
+      const known = machines.list().map((machine): AgentEvent => ({ type: 'Machine', machine }))
+      return events.listen([...known, { type: 'Synced' }], signal)
+    },
+  }
+}

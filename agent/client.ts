@@ -1,0 +1,173 @@
+import { isIP } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
+import { Pool } from 'undici'
+import * as z from 'zod'
+import {
+  agentErrorBody,
+  agentEvent,
+  inspectedImage,
+  observedDisk,
+  observedHost,
+  observedMachine,
+  observedStorage,
+  type AgentEvent,
+  type HostAgent,
+} from './contract.ts'
+import { AgentError } from './errors.ts'
+
+export interface AgentAddress {
+  /** IP address or DNS name. */
+  readonly address: string
+  readonly port: number
+  /** Name that the agent's certificate must be for, whatever its address is. */
+  readonly hostName: string
+  /** PEM texts. */
+  readonly tls: { readonly ca: string; readonly certificate: string; readonly key: string }
+}
+
+/** What an answer may take beyond the time that it was asked to wait. */
+const MARGIN_MS = 10_000
+const STALLED_MS = 15_000
+const CONNECT_MS = 5000
+/** The longest grace period, and some. */
+const STOP_GUESTS_MS = 3_700_000
+const MAX_LINE_LENGTH = 1024 * 1024
+
+interface Call<T> {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
+  readonly path: string
+  readonly body?: unknown
+  readonly waitMs?: number | undefined
+  readonly timeoutMs?: number
+  readonly reply: z.ZodType<T>
+}
+
+/**
+ * The agent of one host. Connects when it is first asked. Throws `AgentError`, with `UNREACHABLE` when there is no
+ * answer, or none from the host of this name; `events` throws that when nothing came for 15 s, and when it is cut off.
+ */
+export function connectAgent({ address, port, hostName, tls }: AgentAddress): HostAgent & AsyncDisposable {
+  const pool = new Pool(`https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`, {
+    connections: 64,
+    headersTimeout: 0, // Each call has a time limit of its own.
+    bodyTimeout: 0,
+    connect: {
+      ca: tls.ca,
+      cert: tls.certificate,
+      key: tls.key,
+      timeout: CONNECT_MS,
+      ...(isIP(hostName) === 0 ? { servername: hostName } : {}),
+      checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
+    },
+  })
+  const call = <T>(request: Call<T>) => send(pool, request)
+  const nothing = z.object({})
+  const path = encodeURIComponent
+
+  return {
+    host: () => call({ method: 'GET', path: '/v1/host', reply: observedHost }),
+    machines: () => call({ method: 'GET', path: '/v1/machines', reply: z.array(observedMachine) }),
+    putMachine: (body, waitMs) =>
+      call({ method: 'PUT', path: `/v1/machines/${path(body.id)}`, body, waitMs, reply: observedMachine }),
+    putStorage: (body) =>
+      call({ method: 'PUT', path: `/v1/storages/${path(body.name)}`, body, reply: observedStorage }),
+    putDisk: (body, waitMs) =>
+      call({ method: 'PUT', path: `/v1/disks/${path(body.id)}`, body, waitMs, reply: observedDisk }),
+    deleteDisk: async (storage, id) => {
+      await call({ method: 'DELETE', path: `/v1/storages/${path(storage)}/disks/${path(id)}`, reply: nothing })
+    },
+    inspectImage: (body, waitMs) =>
+      call({ method: 'POST', path: '/v1/images/inspect', body, waitMs, reply: inspectedImage }),
+    stopGuests: async () => {
+      await call({ method: 'POST', path: '/v1/host/stop-guests', timeoutMs: STOP_GUESTS_MS, reply: nothing })
+    },
+    events: (signal) => readEvents(pool, signal),
+    [Symbol.asyncDispose]: () => pool.destroy(),
+  }
+}
+
+async function send<T>(pool: Pool, { method, path, body, waitMs, timeoutMs, reply }: Call<T>): Promise<T> {
+  const { status, content } = await reach(async () => {
+    const response = await pool.request({
+      method,
+      path,
+      ...(waitMs === undefined ? {} : { query: { waitMs } }),
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.timeout(timeoutMs ?? (waitMs ?? 0) + MARGIN_MS),
+    })
+    return { status: response.statusCode, content: await response.body.json() }
+  })
+  if (status >= 400) throw toError(status, content)
+  return parsed(reply, content)
+}
+
+async function* readEvents(pool: Pool, signal: AbortSignal): AsyncGenerator<AgentEvent> {
+  const silence = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const listen = () => {
+    timer = setTimeout(() => silence.abort(new Error(`no event for ${STALLED_MS / 1000} s`)), STALLED_MS)
+  }
+  listen()
+  try {
+    const either = AbortSignal.any([signal, silence.signal])
+    const response = await pool.request({ method: 'GET', path: '/v1/events', signal: either })
+    if (response.statusCode !== 200) throw toError(response.statusCode, await response.body.json())
+    for await (const line of toLines(response.body)) {
+      clearTimeout(timer) // The time that the reader takes is not the agent's.
+      yield parsed(agentEvent, parseJson(line))
+      listen()
+    }
+  } catch (error) {
+    if (signal.aborted) return
+    throw error instanceof AgentError ? error : unreachable(error)
+  } finally {
+    clearTimeout(timer)
+    silence.abort()
+  }
+}
+
+async function* toLines(body: AsyncIterable<unknown>): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const chunk of body) {
+    rest += Buffer.isBuffer(chunk) ? decoder.decode(chunk, { stream: true }) : String(chunk)
+    const lines = rest.split('\n')
+    rest = lines.pop() ?? ''
+    if (rest.length > MAX_LINE_LENGTH) throw new AgentError('INTERNAL', 'the agent sends an event without an end')
+    yield* lines
+  }
+}
+
+async function reach<T>(request: () => Promise<T>): Promise<T> {
+  try {
+    return await request()
+  } catch (error) {
+    throw unreachable(error)
+  }
+}
+
+function unreachable(cause: unknown): AgentError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new AgentError('UNREACHABLE', `the agent does not answer: ${why}`, { cause })
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch (cause) {
+    throw new AgentError('INTERNAL', 'the agent sends an event that is no JSON', { cause })
+  }
+}
+
+function toError(status: number, content: unknown): AgentError {
+  const { success, data } = agentErrorBody.safeParse(content)
+  if (!success) return new AgentError('INTERNAL', `the agent answers HTTP ${status}`)
+  return new AgentError(data.code, data.message, { details: data.details })
+}
+
+function parsed<T>(schema: z.ZodType<T>, content: unknown): T {
+  const { success, data, error } = schema.safeParse(content)
+  if (success) return data
+  throw new AgentError('INTERNAL', `the agent answers what cannot be read: ${z.prettifyError(error)}`, { cause: error })
+}

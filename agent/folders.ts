@@ -1,0 +1,46 @@
+import { chmod, mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Log } from '../lib/log.ts'
+import { keepBounded } from './machine/bounded-log.ts'
+import { QEMU_LOG_BYTES } from './machine/launch.ts'
+import type { Folders } from './paths.ts'
+
+const SERIAL_LOG_BYTES = 1024 * 1024
+const LOOK_MS = 2000
+// Machines' own users pass through to their files, and see no others.
+const PASSABLE = 0o711
+
+/** Makes an agent's folders. The state folder and the run folder may exist; others may be allowed to read them. */
+export async function makeFolders(stateDir: string, folders: Folders): Promise<void> {
+  await Promise.all([stateDir, folders.run].map((folder) => mkdir(folder, { recursive: true, mode: PASSABLE })))
+  await Promise.all([mkdir(folders.machines, { recursive: true, mode: 0o700 }), makeOwn(folders.logs, 0o700)])
+  await makeOwn(folders.serial, PASSABLE)
+}
+
+async function makeOwn(folder: string, mode: number): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await chmod(folder, mode)
+}
+
+/** Keeps the serial logs at 1 MiB each, besides as much in their `.log.1`, and QEMU's own logs at 64 KiB. */
+export function boundLogs({ serial, logs }: Folders, log: Log): Disposable {
+  let isLooking = false
+  const look = async (): Promise<void> => {
+    if (isLooking) return
+    isLooking = true
+    try {
+      await Promise.all([boundAll(serial, SERIAL_LOG_BYTES), boundAll(logs, QEMU_LOG_BYTES)])
+    } catch (error) {
+      log.error({ err: error }, 'a log cannot be kept within its bounds')
+    } finally {
+      isLooking = false
+    }
+  }
+  const timer = setInterval(() => void look(), LOOK_MS)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+async function boundAll(folder: string, maxBytes: number): Promise<void> {
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.log'))
+  for (const file of files) await keepBounded(join(folder, file), maxBytes)
+}

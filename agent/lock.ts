@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process'
+import { open, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const TIMEOUT_MS = 5000
+
+/** Another agent has the folder. */
+export class FolderInUse extends Error {
+  override readonly name = 'FolderInUse'
+}
+
+/**
+ * Makes sure that a state folder has one agent: two would start one machine twice. Throws `FolderInUse`.
+ * The kernel holds the lock for as long as this process has the file open, so kill -9 leaves nothing behind that a
+ * later agent would have to judge. A pid file or a socket would have to be judged. Node has no flock(2), but the
+ * lock belongs to the open file, which the program flock shares with us.
+ */
+export async function lockFolder(folder: string): Promise<AsyncDisposable> {
+  const file = await open(join(folder, 'lock'), 'a+', 0o600)
+  try {
+    await flock(file, folder)
+    await file.truncate(0)
+    await file.write(`${process.pid}\n`)
+    return file
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function flock(file: FileHandle, folder: string): Promise<void> {
+  const child = spawn('flock', ['--nonblock', '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', file.fd],
+    timeout: TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  })
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', (cause) => reject(new Error('the program flock is needed (package util-linux)', { cause })))
+    child.once('exit', resolve)
+  })
+  if (code === 0) return
+  if (code !== 1) throw new Error(`the state folder ${folder} cannot be locked`)
+  const holder = (await file.readFile('utf8')).trim()
+  throw new FolderInUse(`the state folder ${folder} is used by another agent (process ${holder}); stop that one first`)
+}

@@ -1,0 +1,78 @@
+import type { DesiredMachine } from '../contract.ts'
+import type { RunState } from '../qmp/commands.ts'
+import type { MachineRecord } from './record.ts'
+
+/** What the host sees of a machine's process. Silent: it lives, but its monitor does not answer. */
+export type ProcessState = 'None' | 'Silent' | RunState
+
+/** A shutdown under way, in milliseconds of a clock that only grows. */
+export interface Shutdown {
+  readonly beganMs: number
+  readonly pressedMs: number
+}
+
+export interface Situation {
+  readonly record: Pick<MachineRecord, 'desired' | 'ended' | 'retryAt' | 'buriedAt'>
+  readonly process: ProcessState
+  /** The host is going down: nothing starts. */
+  readonly held: boolean
+  readonly shutdown: Shutdown | undefined
+  /** Whether this decision holds its disks. */
+  readonly claimed: boolean
+  /** It holds claims on disks that it is to have no longer. */
+  readonly surplus: boolean
+  readonly nowMs: number
+  /** Wall clock. */
+  readonly now: Date
+}
+
+/** The next thing to do about a machine. */
+export type Step =
+  | { readonly do: 'Wait'; readonly forMs?: number }
+  | { readonly do: 'Start' | 'Claim' | 'Release' | 'PressPowerButton' | 'CancelShutdown' | 'Bury' }
+  | { readonly do: 'End'; readonly how: 'Quit' | 'Kill' }
+
+/** Guests lose a press of the power button while they boot. */
+const PRESS_AGAIN_MS = 3000
+
+/** Decides purely, from scratch each time: it does not matter which step an agent died in. */
+export function decide(situation: Situation): Step {
+  const power = powerFor(situation)
+  if (situation.process !== 'None') return power === 'Running' ? keepOn(situation) : shutDown(situation)
+  if (situation.surplus && power !== 'Absent') return { do: 'Release' }
+  switch (power) {
+    case 'Running':
+      return start(situation)
+    case 'Stopped':
+      return { do: 'Wait' }
+    case 'Absent':
+      return situation.record.buriedAt === undefined ? { do: 'Bury' } : { do: 'Wait' }
+  }
+}
+
+function powerFor({ record: { desired }, held }: Situation): DesiredMachine['power'] {
+  return held && desired.power === 'Running' ? 'Stopped' : desired.power
+}
+
+function start({ record: { ended, retryAt }, now }: Situation): Step {
+  if (ended !== undefined) return { do: 'Wait' }
+  const waitMs = retryAt === undefined ? 0 : Date.parse(retryAt) - now.getTime()
+  return waitMs > 0 ? { do: 'Wait', forMs: waitMs } : { do: 'Start' }
+}
+
+function keepOn({ process, shutdown, claimed }: Situation): Step {
+  if (process === 'shutdown') return { do: 'End', how: 'Quit' }
+  if (process === 'guest-panicked' || process === 'internal-error') return { do: 'End', how: 'Kill' }
+  if (shutdown) return { do: 'CancelShutdown' }
+  return claimed ? { do: 'Wait' } : { do: 'Claim' }
+}
+
+function shutDown({ record, process, shutdown, nowMs }: Situation): Step {
+  if (process === 'shutdown') return { do: 'End', how: 'Quit' }
+  if (process === 'guest-panicked' || process === 'internal-error') return { do: 'End', how: 'Kill' }
+  if (!shutdown) return { do: 'PressPowerButton' }
+  const graceMs = shutdown.beganMs + record.desired.gracePeriodSeconds * 1000 - nowMs
+  if (graceMs <= 0) return { do: 'End', how: process === 'Silent' ? 'Kill' : 'Quit' }
+  const pressInMs = shutdown.pressedMs + PRESS_AGAIN_MS - nowMs
+  return pressInMs <= 0 ? { do: 'PressPowerButton' } : { do: 'Wait', forMs: Math.min(graceMs, pressInMs) }
+}

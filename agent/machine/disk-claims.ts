@@ -1,0 +1,81 @@
+import type { Log } from '../../lib/log.ts'
+import { AgentError } from '../errors.ts'
+import type { OpenableDisk, Storage } from '../storage/storage.ts'
+import type { Owner } from './launch.ts'
+import type { MachineRecord } from './record.ts'
+import type { StoredRecord } from './stored-record.ts'
+
+/** The claims of one machine on its disks. Storage keeps them; this knows which of them this agent has seen granted. */
+export class DiskClaims {
+  readonly #storage: Pick<Storage, 'claimDisks' | 'releaseDisks'>
+  readonly #record: StoredRecord
+  readonly #log: Log
+  #granted: { readonly key: string; readonly disks: readonly OpenableDisk[] } | undefined
+  #releaseFailed = false
+
+  constructor(record: StoredRecord, storage: Pick<Storage, 'claimDisks' | 'releaseDisks'>, log: Log) {
+    this.#record = record
+    this.#storage = storage
+    this.#log = log
+  }
+
+  /** Whether the machine's present decision holds its present disks. */
+  get areHeld(): boolean {
+    return this.#granted?.key === keyOf(this.#record.current)
+  }
+
+  /** Whether the machine holds claims on disks that it is to have no longer, and that can be released. */
+  get haveSurplus(): boolean {
+    const { claims, desired } = this.#record.current
+    return !this.#releaseFailed && claims.some((claim) => !desired.disks.some((disk) => disk.id === claim.id))
+  }
+
+  /** Throws `AgentError` as storage does: none is claimed then. Once granted it costs nothing to ask again. */
+  async claim(owner: Owner | undefined): Promise<readonly OpenableDisk[]> {
+    const record = this.#record.current
+    const key = keyOf(record)
+    if (this.#granted?.key === key) return this.#granted.disks
+    const { id, decision, disks: wanted } = record.desired
+    const disks = await this.#storage.claimDisks({ id, decision, ...(owner ? { owner } : {}) }, wanted)
+    this.#granted = { key, disks }
+    return disks
+  }
+
+  /** Gives back what the machine is to have no longer. It must be off. A storage that is away is tried again later. */
+  async releaseSurplus(): Promise<void> {
+    const { id, disks } = this.#record.current.desired
+    const keep = disks.map((disk) => disk.id)
+    try {
+      await this.#storage.releaseDisks(id, keep)
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error
+      // It must not keep the machine from starting with the disks that are there.
+      this.#releaseFailed = true
+      this.#log.warn({ machine: id, code: error.code, err: error }, 'a disk cannot be released yet')
+      return
+    }
+    await this.#record.update((record) => ({
+      ...record,
+      claims: record.claims.filter((claim) => keep.includes(claim.id)),
+    }))
+  }
+
+  /** Gives back all. The machine must be off. Throws when a storage is away. */
+  async releaseAll(): Promise<void> {
+    await this.#storage.releaseDisks(this.#record.current.desired.id, [])
+    this.#granted = undefined
+  }
+
+  /** Storage looks at the disks again before they are next opened: a process that ended may have left one dirty. */
+  recheck(): void {
+    this.#granted = undefined
+  }
+
+  tryReleaseAgain(): void {
+    this.#releaseFailed = false
+  }
+}
+
+function keyOf({ desired: { decision, disks } }: MachineRecord): string {
+  return JSON.stringify([decision.id, disks.map(({ id }) => id)])
+}

@@ -1,0 +1,199 @@
+import type { ChildProcess } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log } from '../../lib/log.ts'
+import type { RunState } from '../qmp/commands.ts'
+import { QmpError } from '../qmp/errors.ts'
+import { Monitor } from '../qmp/monitor.ts'
+import { isAlive, kill, type HostProcess } from './processes.ts'
+
+/** Silent: the process lives, but its monitor does not answer. */
+export type GuestState = 'Silent' | RunState
+
+const CONNECT_AGAIN_MS = 2
+const TICK_MS = 1000
+const REFRESH_TICKS = 10
+const QUIT_MS = 5000
+const KILL_MS = 5000
+
+export interface GuestDeps {
+  readonly qmp: string
+  readonly log: Log
+  /** The state changed, or the process ended. */
+  readonly onChange: () => void
+}
+
+/** A QEMU process that runs, with its monitor. It stays alive when this object goes. */
+export class Guest implements Disposable {
+  readonly process: HostProcess
+  readonly #deps: GuestDeps
+  readonly #exit = Promise.withResolvers<void>()
+  #monitor: Monitor | undefined
+  #state: GuestState = 'Silent'
+  #diskProblem: 'nospace' | 'failed' | undefined
+  #hasExited = false
+  #ticks = 0
+  #connecting = false
+  readonly #timer: NodeJS.Timeout
+
+  constructor(process: HostProcess, deps: GuestDeps, child?: ChildProcess) {
+    this.process = process
+    this.#deps = deps
+    child?.once('exit', () => this.#finish())
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  /** The last that its monitor said. What it was at the end stays, to tell a shutdown from a crash. */
+  get state(): GuestState {
+    return this.#state
+  }
+
+  /** Which way the disk failed that QEMU paused for, in state `io-error`. */
+  get diskProblem(): 'nospace' | 'failed' | undefined {
+    return this.#diskProblem
+  }
+
+  get hasExited(): boolean {
+    return this.#hasExited
+  }
+
+  /** Waits until the monitor answers. False when the process ended or the time is over. */
+  async connect(timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs
+    this.#connecting = true
+    try {
+      while (performance.now() < deadline && !this.#isOver()) {
+        if (await this.#tryConnect(deadline - performance.now())) return true
+        await sleep(CONNECT_AGAIN_MS)
+      }
+      return false
+    } finally {
+      this.#connecting = false
+    }
+  }
+
+  /** Presses the power button. The guest decides when to obey. */
+  async pressPowerButton(): Promise<void> {
+    await this.#monitor?.execute('system_powerdown')
+  }
+
+  /** Ends the process, at first by asking it to close its disks. False when even a kill does not end it in time. */
+  async end(how: 'Quit' | 'Kill'): Promise<boolean> {
+    if (how === 'Quit' && (await this.#quit())) return true
+    kill(this.process)
+    return this.#exitsWithin(KILL_MS)
+  }
+
+  /** Asks for the state now. Afterwards it is as QEMU says, or Silent. */
+  async refresh(): Promise<void> {
+    const monitor = this.#monitor
+    if (!monitor) return
+    try {
+      const { status } = await monitor.execute('query-status')
+      const problem = status === 'io-error' ? await findDiskProblem(monitor) : undefined
+      this.#become(status, problem)
+    } catch (error) {
+      if (!(error instanceof QmpError)) throw error
+      // The connection may have ended with the process, and what it said last is then what it ended with.
+      if (error.code === 'QMP_DISCONNECTED') return
+      this.#deps.log.warn({ pid: this.process.pid, code: error.code, err: error }, 'a guest does not tell its state')
+      this.#become('Silent', undefined)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+    this.#monitor?.close()
+  }
+
+  async #tryConnect(timeoutMs: number): Promise<boolean> {
+    if (this.#monitor) return true
+    const link = { ended: false }
+    const listener = {
+      onEvent: () => void this.refresh(),
+      onEnd: () => {
+        link.ended = true
+        this.#disconnected()
+      },
+    }
+    try {
+      const monitor = await Monitor.connect(this.#deps.qmp, listener, Math.max(1, timeoutMs))
+      if (link.ended) return false
+      this.#monitor = monitor
+      await this.refresh()
+      return true
+    } catch (error) {
+      // Not there yet, or it ended meanwhile: the caller looks again.
+      this.#deps.log.debug({ pid: this.process.pid, err: error }, 'no connection to a monitor yet')
+      return false
+    }
+  }
+
+  #disconnected(): void {
+    if (!this.#monitor) return
+    this.#monitor = undefined
+    // The process closes its socket a little before it is gone.
+    for (const ms of [0, 2, 10, 50, 200]) setTimeout(() => this.#isOver(), ms).unref()
+    setTimeout(() => {
+      if (!this.#isOver() && !this.#monitor) this.#become('Silent', undefined)
+    }, 500).unref()
+  }
+
+  #tick(): void {
+    if (this.#isOver()) return
+    this.#ticks += 1
+    if (!this.#monitor) void this.#reconnect()
+    else if (this.#ticks % REFRESH_TICKS === 0) void this.refresh()
+  }
+
+  async #reconnect(): Promise<void> {
+    if (this.#connecting) return
+    this.#connecting = true
+    await this.#tryConnect(QUIT_MS).finally(() => (this.#connecting = false))
+  }
+
+  async #quit(): Promise<boolean> {
+    if (!this.#monitor) return this.#isOver()
+    try {
+      await this.#monitor.execute('quit')
+    } catch (error) {
+      // It may end before it answers. Whether it did is looked at, not believed.
+      this.#deps.log.debug({ pid: this.process.pid, err: error }, 'no answer to quit')
+    }
+    return this.#exitsWithin(QUIT_MS)
+  }
+
+  async #exitsWithin(ms: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms)
+    })
+    await Promise.race([this.#exit.promise, timeout])
+    clearTimeout(timer)
+    return this.#isOver()
+  }
+
+  #become(state: GuestState, diskProblem: 'nospace' | 'failed' | undefined): void {
+    if (state === this.#state && diskProblem === this.#diskProblem) return
+    this.#state = state
+    this.#diskProblem = diskProblem
+    this.#deps.onChange()
+  }
+
+  #isOver(): boolean {
+    if (!this.#hasExited && !isAlive(this.process)) this.#finish()
+    return this.#hasExited
+  }
+
+  #finish(): void {
+    if (this.#hasExited) return
+    this.#hasExited = true
+    clearInterval(this.#timer)
+    this.#exit.resolve()
+    this.#deps.onChange()
+  }
+}
+
+async function findDiskProblem(monitor: Monitor): Promise<'nospace' | 'failed'> {
+  const blocks = await monitor.execute('query-block')
+  return blocks.some((block) => block['io-status'] === 'nospace') ? 'nospace' : 'failed'
+}

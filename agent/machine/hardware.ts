@@ -1,0 +1,30 @@
+import type * as z from 'zod'
+import { desiredMachine, type DesiredMachine } from '../contract.ts'
+
+/** What of a machine is fixed when its process starts. */
+export const hardware = desiredMachine.pick({
+  cpus: true,
+  memoryBytes: true,
+  machineType: true,
+  macs: true,
+  disks: true,
+})
+export type Hardware = z.infer<typeof hardware>
+
+/** The hardware that a machine would be started with now. `known` is the machine type of its first start. */
+export function toHardware(desired: DesiredMachine, known: string): Hardware {
+  const { cpus, memoryBytes, macs, disks } = desired
+  return { cpus, memoryBytes, macs, disks, machineType: desired.machineType === 'q35' ? known : desired.machineType }
+}
+
+/** Names the fields of the desired machine that a process was not started with. */
+export function pendingRestart(desired: DesiredMachine, started: Hardware): string[] {
+  const wanted = toHardware(desired, started.machineType)
+  const fields = ['cpus', 'memoryBytes', 'machineType', 'macs', 'disks'] as const
+  return fields.filter((field) => JSON.stringify(plain(wanted[field])) !== JSON.stringify(plain(started[field])))
+}
+
+// The order of properties depends on who wrote the JSON, and means nothing.
+function plain(value: Hardware[keyof Hardware]): unknown {
+  return Array.isArray(value) ? value.map((item) => (typeof item === 'string' ? item : [item.storage, item.id])) : value
+}

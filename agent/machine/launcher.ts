@@ -1,0 +1,115 @@
+import type { Log } from '../../lib/log.ts'
+import { AgentError } from '../errors.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { machinePaths, type Folders } from '../paths.ts'
+import type { OpenableDisk } from '../storage/storage.ts'
+import { toArgv, type UserNetwork } from './argv.ts'
+import { Guest } from './guest.ts'
+import { clearPad, launch, lastWords, preparePad, type LaunchPad, type Owner } from './launch.ts'
+import { ageMs, findMachines, type FoundProcess } from './processes.ts'
+import type { MachineRecord } from './record.ts'
+import type { Uids } from './uids.ts'
+
+export interface LaunchRequest {
+  /** With the launch that is to happen. */
+  readonly record: MachineRecord
+  readonly disks: readonly OpenableDisk[]
+  readonly pad: LaunchPad
+  readonly onChange: () => void
+}
+
+/** Everything a machine needs of the host to have a process. */
+export interface Launcher {
+  /** The record with a user of its own, where the host gives each machine one. */
+  withUid(record: MachineRecord): MachineRecord
+  ownerOf(record: MachineRecord): Owner | undefined
+  prepare(record: MachineRecord): Promise<LaunchPad>
+  /** Returns as soon as there is a process. Whether it becomes a running machine is to be seen. */
+  launch(request: LaunchRequest): Promise<Guest>
+  /** A process of this machine that an agent before this one started. */
+  find(record: MachineRecord, onChange: () => void): Promise<Guest | undefined>
+  /** Every process that agents of this run folder started. */
+  findAll(): Promise<FoundProcess[]>
+  /** Whether a process that claims to be this machine runs as the user that the machine runs as. */
+  isOwn(record: MachineRecord, process: FoundProcess): boolean
+  toGuest(process: FoundProcess, onChange: () => void): Guest
+  /** Why a process ended, for people. */
+  lastWords(guest: Guest): Promise<string>
+  ageMs(guest: Guest): number
+  /** Removes what a machine left on the host, its disks apart. */
+  clear(record: MachineRecord): Promise<void>
+  /** Lets another machine have the user that this one had. Its record must no longer name it. */
+  releaseUid(id: string): void
+}
+
+export interface LauncherConfig {
+  readonly program: string
+  readonly folders: Folders
+  readonly userNetwork: UserNetwork
+  readonly directIo: boolean
+  readonly hypervisor: Pick<Hypervisor, 'accelerator' | 'qemu'>
+  /** Absent: processes run as the agent's own user. */
+  readonly uids?: Uids
+  readonly log: Log
+}
+
+export function newLauncher(config: LauncherConfig): Launcher {
+  const { program, folders, hypervisor, uids, log } = config
+  const pathsOf = (id: string) => machinePaths(folders, id)
+  const logs = new WeakMap<Guest, { readonly id: string; readonly start: number }>()
+  const findAll = () => findMachines(folders.run)
+
+  return {
+    withUid(record) {
+      if (!uids || record.buriedAt !== undefined) return record
+      if (record.uid !== undefined) {
+        uids.note(record.desired.id, record.uid)
+        return record
+      }
+      return { ...record, uid: uids.take(record.desired.id) }
+    },
+    ownerOf: ({ uid }) => (uid === undefined ? undefined : { uid, gid: hypervisor.accelerator.gid ?? uid }),
+    prepare(record) {
+      return preparePad(pathsOf(record.desired.id), this.ownerOf(record))
+    },
+    async launch({ record, disks, pad, onChange }) {
+      const { id, name } = record.desired
+      const hardware = record.launch?.hardware
+      if (!hardware) throw new AgentError('INTERNAL', 'a machine is started without a plan')
+      await refuseUnknownType(hypervisor, hardware.machineType)
+      const paths = pathsOf(id)
+      const { userNetwork, directIo } = config
+      const accelerator = hypervisor.accelerator.name
+      const args = toArgv({ id, name, hardware, disks, accelerator, userNetwork, directIo, paths })
+      const { process, child } = await launch(program, args, pad.log, this.ownerOf(record))
+      const guest = new Guest(process, { qmp: paths.qmp, log, onChange }, child)
+      logs.set(guest, { id, start: pad.logStart })
+      return guest
+    },
+    findAll,
+    async find(record, onChange) {
+      const { id } = record.desired
+      const found = (await findAll()).find((process) => process.machineId === id && this.isOwn(record, process))
+      return found && this.toGuest(found, onChange)
+    },
+    isOwn: ({ uid }, process) => process.uid === (uid ?? ownUid()),
+    toGuest: (process, onChange) => new Guest(process, { qmp: pathsOf(process.machineId).qmp, log, onChange }),
+    async lastWords(guest) {
+      const place = logs.get(guest)
+      return place ? lastWords(pathsOf(place.id), place.start) : 'the process ended before the machine ran'
+    },
+    ageMs: (guest) => ageMs(guest.process),
+    clear: (record) => clearPad(pathsOf(record.desired.id)),
+    releaseUid: (id) => uids?.release(id),
+  }
+}
+
+function ownUid(): number | undefined {
+  return process.getuid?.()
+}
+
+async function refuseUnknownType(hypervisor: Pick<Hypervisor, 'qemu'>, type: string): Promise<void> {
+  const { version, machineTypes } = await hypervisor.qemu()
+  if (machineTypes.includes(type)) return
+  throw new AgentError('QEMU_UNAVAILABLE', `QEMU ${version} of this host does not know the machine type ${type}`)
+}

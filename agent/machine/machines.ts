@@ -1,0 +1,166 @@
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import type { DesiredMachine, ObservedMachine } from '../contract.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import type { Storage } from '../storage/storage.ts'
+import { afterAbsence } from './ending.ts'
+import type { Launcher } from './launcher.ts'
+import { Machine, type MachineDeps } from './machine.ts'
+import { accept } from './order.ts'
+import type { FoundProcess } from './processes.ts'
+import type { RecordStore } from './record-store.ts'
+import type { MachineRecord } from './record.ts'
+
+export interface MachinesDeps {
+  readonly records: RecordStore
+  readonly storage: Pick<Storage, 'claimDisks' | 'releaseDisks'>
+  readonly hypervisor: Pick<Hypervisor, 'qemu' | 'bootId'>
+  readonly launcher: Launcher
+  readonly clock: Clock
+  readonly log: Log
+  readonly onChange: (machine: ObservedMachine) => void
+}
+
+/** How long an order of a forgotten machine is remembered. Older orders than that no controller repeats. */
+const REMEMBERED_MS = 30 * 24 * 3600 * 1000
+
+/** All machines of this host. */
+export interface Machines extends AsyncDisposable {
+  /** From now on machines are started that should run. Before, only what runs already is looked at. */
+  begin(): void
+  list(): ObservedMachine[]
+  /** As `HostAgent.putMachine`. */
+  put(desired: DesiredMachine, waitMs: number): Promise<ObservedMachine>
+  /** As `HostAgent.stopGuests`. Nothing starts any more while this agent lives. */
+  stopGuests(): Promise<void>
+}
+
+/** Takes up every machine where the last agent left it: what runs is adopted. */
+export async function openMachines(deps: MachinesDeps): Promise<Machines> {
+  let held = false
+  const changes = new EventTarget()
+  const machineDeps: MachineDeps = {
+    ...deps,
+    isHeld: () => held,
+    onChange: (machine) => {
+      deps.onChange(machine)
+      changes.dispatchEvent(new Event('change'))
+    },
+  }
+  const { all, orphans } = await takeUp(deps, machineDeps)
+  const make = async (desired: DesiredMachine): Promise<Machine> => {
+    const orphan = orphans.get(desired.id)
+    orphans.delete(desired.id)
+    return orphan ? adoptOrphan(desired, orphan, machineDeps) : newMachine(desired, machineDeps)
+  }
+  const making = new Map<string, Promise<Machine>>()
+  const find = (desired: DesiredMachine): Machine | Promise<Machine> => {
+    const { id } = desired
+    const known = all.get(id) ?? making.get(id)
+    if (known) return known
+    const made = make(desired)
+      .then((machine) => {
+        all.set(id, machine)
+        return machine
+      })
+      .finally(() => making.delete(id))
+    making.set(id, made)
+    return made
+  }
+
+  return {
+    begin: () => {
+      for (const machine of all.values()) machine.poke()
+    },
+    list: () => [...all.values()].filter(isThere).map((machine) => machine.observed()),
+    put: async (desired, waitMs) => {
+      const machine = await find(desired)
+      await machine.order(desired)
+      return machine.converged(waitMs)
+    },
+    stopGuests: async () => {
+      held = true
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const look = () => {
+        if ([...all.values()].every(({ isOff }) => isOff)) resolve()
+      }
+      changes.addEventListener('change', look)
+      for (const machine of all.values()) machine.poke()
+      look()
+      await promise
+      changes.removeEventListener('change', look)
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([...all.values()].map((machine) => machine.close()))
+    },
+  }
+}
+
+function isThere({ record }: Machine): boolean {
+  return record.isStored && record.current.buriedAt === undefined
+}
+
+interface TakenUp {
+  readonly all: Map<string, Machine>
+  /** Processes without a record, by machine. They are left alone until an order speaks of them. */
+  readonly orphans: Map<string, FoundProcess>
+}
+
+async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps): Promise<TakenUp> {
+  const { records, launcher, clock, log } = deps
+  const [stored, found] = await Promise.all([records.loadAll(), launcher.findAll()])
+  const processes = new Map(found.map((process) => [process.machineId, process]))
+  const all = new Map<string, Machine>()
+  const restore = async (record: MachineRecord): Promise<void> => {
+    const { id } = record.desired
+    if (isExpired(record, clock.now())) return records.remove(id)
+    const process = processes.get(id)
+    all.set(id, await restoreMachine(launcher.withUid(record), process, machineDeps))
+    if (process && launcher.isOwn(record, process)) processes.delete(id)
+  }
+  // Users that are taken come first, so that none is given away twice.
+  await Promise.all(stored.toSorted((a, b) => Number(a.uid === undefined) - Number(b.uid === undefined)).map(restore))
+  for (const { machineId, pid, name } of processes.values()) {
+    log.warn({ machine: machineId, name, pid }, 'a guest runs without an order; it is left alone')
+  }
+  return { all, orphans: processes }
+}
+
+function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {
+  return buriedAt !== undefined && now.getTime() - Date.parse(buriedAt) > REMEMBERED_MS
+}
+
+async function restoreMachine(
+  record: MachineRecord,
+  process: FoundProcess | undefined,
+  deps: MachineDeps,
+): Promise<Machine> {
+  const { launcher, records, clock, log, hypervisor } = deps
+  if (process && launcher.isOwn(record, process)) {
+    const { bootId } = hypervisor
+    const machine = new Machine({ ...record, launch: { confirmed: false, ...record.launch, bootId } }, true, deps)
+    await machine.adopt(launcher.toGuest(process, () => machine.poke()))
+    log.info({ machine: process.machineId, name: process.name, pid: process.pid }, 'adopted')
+    return machine
+  }
+  const next = afterAbsence(record, hypervisor.bootId, clock.now())
+  if (next !== record) await records.save(next)
+  return new Machine(next, true, deps)
+}
+
+function newMachine(desired: DesiredMachine, deps: MachineDeps): Machine {
+  return new Machine(deps.launcher.withUid(accept(undefined, desired)), false, deps)
+}
+
+async function adoptOrphan(desired: DesiredMachine, process: FoundProcess, deps: MachineDeps): Promise<Machine> {
+  const { launcher, hypervisor, log } = deps
+  const record = { ...accept(undefined, desired), launch: { bootId: hypervisor.bootId, confirmed: true } }
+  const machine = new Machine(process.uid === ownUid() ? record : { ...record, uid: process.uid }, false, deps)
+  await machine.adopt(launcher.toGuest(process, () => machine.poke()))
+  log.warn({ machine: desired.id, pid: process.pid }, 'a guest without an order has one now, and is adopted')
+  return machine
+}
+
+function ownUid(): number | undefined {
+  return process.getuid?.()
+}

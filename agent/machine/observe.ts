@@ -1,0 +1,112 @@
+import type { MachineState, ObservedMachine } from '../contract.ts'
+import type { RunState } from '../qmp/commands.ts'
+import type { ProcessState } from './decide.ts'
+import { pendingRestart } from './hardware.ts'
+import type { MachineRecord } from './record.ts'
+
+/** Why a machine is not as desired, besides the codes of `AgentError`. */
+export type ProblemCode =
+  | 'StartFailed'
+  | 'Crashed'
+  | 'GuestShutdown'
+  | 'DiskFull'
+  | 'DiskFailed'
+  | 'MonitorSilent'
+  | 'StillRunning'
+  | 'HostStopping'
+
+export interface Problem {
+  readonly code: string
+  readonly message: string
+}
+
+/** What only somebody who reads the agent's log can explain. */
+export const internalProblem: Problem = {
+  code: 'INTERNAL',
+  message: 'the host has a problem with this machine; see the log of its agent',
+}
+
+export interface Sight {
+  readonly process: ProcessState
+  readonly pid: number | undefined
+  readonly starting: boolean
+  readonly stopping: boolean
+  readonly diskProblem: 'nospace' | 'failed' | undefined
+  /** The host is going down: nothing starts. */
+  readonly held: boolean
+  readonly problem: Problem | undefined
+}
+
+/** What the contract tells about a machine. */
+export function observe(record: MachineRecord, sight: Sight): Omit<ObservedMachine, 'revision'> {
+  const { desired, launch } = record
+  const problem = problemOf(record, sight)
+  const isOn = sight.process !== 'None'
+  return {
+    id: desired.id,
+    name: desired.name,
+    decision: { id: desired.decision.id, epoch: desired.decision.epoch },
+    power: desired.power,
+    state: stateOf(record, sight),
+    ...(problem ? { problem: { code: problem.code, message: problem.message } } : {}),
+    pendingRestart: isOn && launch?.hardware ? pendingRestart(desired, launch.hardware) : [],
+    restarts: record.restarts,
+    ...(record.retryAt !== undefined && !isOn ? { retryAt: record.retryAt } : {}),
+    ...(sight.pid === undefined ? {} : { pid: sight.pid }),
+  }
+}
+
+function stateOf({ buriedAt, launch }: MachineRecord, { process, starting, stopping }: Sight): MachineState {
+  if (process === 'None') {
+    if (buriedAt !== undefined) return 'Absent'
+    return starting ? 'Starting' : 'Stopped'
+  }
+  if (stopping) return 'Stopping'
+  if (process !== 'Silent') return states[process]
+  // When it was seen running and its process lives, a silent monitor is a problem, not a state.
+  return launch?.confirmed === true ? 'Running' : 'Starting'
+}
+
+const states: Record<RunState, MachineState> = {
+  running: 'Running',
+  prelaunch: 'Starting',
+  preconfig: 'Starting',
+  inmigrate: 'Starting',
+  shutdown: 'Stopping',
+  colo: 'Paused',
+  debug: 'Paused',
+  'finish-migrate': 'Paused',
+  'guest-panicked': 'Paused',
+  'internal-error': 'Paused',
+  'io-error': 'Paused',
+  paused: 'Paused',
+  postmigrate: 'Paused',
+  'restore-vm': 'Paused',
+  'save-vm': 'Paused',
+  suspended: 'Paused',
+  watchdog: 'Paused',
+}
+
+function problemOf(record: MachineRecord, sight: Sight): Problem | undefined {
+  if (sight.process === 'None') return sight.problem ?? whyOff(record, sight)
+  if (sight.process === 'Silent' && record.launch?.confirmed === true) {
+    return toProblem('MonitorSilent', 'the process of the machine runs but does not answer')
+  }
+  if (sight.process !== 'io-error') return sight.problem
+  return sight.diskProblem === 'nospace'
+    ? toProblem('DiskFull', 'the data storage is full, so the guest is paused; free some space')
+    : toProblem('DiskFailed', 'a disk could not be read or written, so the guest is paused')
+}
+
+function whyOff({ desired, ended, retryAt }: MachineRecord, { held, starting }: Sight): Problem | undefined {
+  if (desired.power !== 'Running' || starting) return undefined
+  if (held) return toProblem('HostStopping', 'the host is shutting its guests down; they start again with its agent')
+  if (ended === 'GuestShutdown') return toProblem('GuestShutdown', 'the guest shut itself down')
+  if (ended === 'Crash') return toProblem('Crashed', 'the machine ended without being told to')
+  return retryAt === undefined ? undefined : toProblem('Crashed', 'the machine keeps ending and is started again later')
+}
+
+/** A problem with one of the codes that a machine can have. */
+export function toProblem(code: ProblemCode, message: string): Problem {
+  return { code, message }
+}

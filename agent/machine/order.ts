@@ -1,0 +1,41 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Claim, DesiredMachine } from '../contract.ts'
+import { AgentError } from '../errors.ts'
+import type { MachineRecord } from './record.ts'
+
+/**
+ * The record that an order leads to; the very same one when the order says nothing new.
+ * Throws `STALE_EPOCH` for an order older than, or rivalling, the one that the host holds.
+ */
+export function accept(held: MachineRecord | undefined, desired: DesiredMachine): MachineRecord {
+  if (!held) return { version: 1, desired, claims: [], restarts: 0, failures: 0 }
+  const { decision, power } = held.desired
+  if (desired.decision.epoch < decision.epoch) throw stale(held, `the host holds the newer epoch ${decision.epoch}`)
+  if (desired.decision.epoch > decision.epoch) return afresh(held, desired)
+  if (desired.decision.id !== decision.id)
+    throw stale(held, `the host holds another decision of epoch ${decision.epoch}`)
+  if (desired.power !== power) {
+    throw new AgentError('BAD_REQUEST', `this decision is for power ${power}; another power needs another decision`)
+  }
+  return isDeepStrictEqual(desired, held.desired) ? held : { ...held, desired }
+}
+
+/** A new decision: what happened under the last one no longer counts. */
+function afresh(held: MachineRecord, desired: DesiredMachine): MachineRecord {
+  const { uid, machineType, launch, claims } = held
+  return {
+    version: 1,
+    desired,
+    claims,
+    restarts: 0,
+    failures: 0,
+    ...(uid === undefined ? {} : { uid }),
+    ...(machineType === undefined ? {} : { machineType }),
+    ...(launch ? { launch } : {}),
+  }
+}
+
+function stale({ desired }: MachineRecord, message: string): AgentError {
+  const details: Claim = { machineId: desired.id, decision: { id: desired.decision.id, epoch: desired.decision.epoch } }
+  return new AgentError('STALE_EPOCH', message, { details })
+}

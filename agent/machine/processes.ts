@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { machinePaths } from '../paths.ts'
+
+// USER_HZ is 100 on every architecture that QEMU runs on (time(7)).
+const MS_PER_TICK = 10
+
+/** A process of this boot. With its start time, so that a later process with the same number is not taken for it. */
+export interface HostProcess {
+  readonly pid: number
+  /** In clock ticks since the host's boot. */
+  readonly startTime: string
+}
+
+/** A QEMU that an agent started, found by looking at every process of the host. */
+export interface FoundProcess extends HostProcess {
+  readonly machineId: string
+  readonly uid: number
+  /** `namespace/name` that it was started with. */
+  readonly name: string
+}
+
+/** Every QEMU whose sockets lie in this run folder. A process that ends meanwhile is left out. */
+export async function findMachines(runDir: string): Promise<FoundProcess[]> {
+  const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry)).map(Number)
+  const found = await Promise.all(pids.map((pid) => findMachine(pid, runDir)))
+  return found.filter((process) => process !== undefined)
+}
+
+async function findMachine(pid: number, runDir: string): Promise<FoundProcess | undefined> {
+  try {
+    const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
+    const machineId = valueOf(args, '-uuid')
+    if (machineId === undefined || valueOf(args, '-pidfile') !== pidFile(runDir, machineId)) return undefined
+    const startTime = startTimeOf(pid)
+    if (startTime === undefined) return undefined
+    const uid = /^Uid:\t(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
+    const name = /^guest=(.*),debug-threads=off$/.exec(valueOf(args, '-name') ?? '')?.[1] ?? ''
+    return { pid, startTime, machineId, uid: Number(uid), name: name.replaceAll(',,', ',') }
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+/** The process that has this number now; undefined when there is none. */
+export function processOf(pid: number): HostProcess | undefined {
+  const startTime = startTimeOf(pid)
+  return startTime === undefined ? undefined : { pid, startTime }
+}
+
+export function isAlive({ pid, startTime }: HostProcess): boolean {
+  return startTimeOf(pid) === startTime
+}
+
+/** How long ago a process started, whether it still lives or not. */
+export function ageMs({ startTime }: HostProcess): number {
+  const [uptimeSeconds = ''] = readFileSync('/proc/uptime', 'utf8').split(' ')
+  return Number(uptimeSeconds) * 1000 - Number(startTime) * MS_PER_TICK
+}
+
+/** Kills without a chance to refuse; nothing happens when it ended already. */
+export function kill(target: HostProcess): void {
+  if (!isAlive(target)) return
+  try {
+    process.kill(target.pid, 'SIGKILL')
+  } catch (error) {
+    if (!isGone(error)) throw error
+  }
+}
+
+function pidFile(runDir: string, machineId: string): string {
+  return machinePaths({ serial: '', logs: '', run: runDir }, machineId).pidFile
+}
+
+function valueOf(args: readonly string[], option: string): string | undefined {
+  const index = args.indexOf(option)
+  return index === -1 ? undefined : args[index + 1]
+}
+
+/** Undefined for a process that has ended, also while its parent has yet to take note of it. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name in brackets may contain anything. Behind it: state, then 18 fields, then the start time (proc(5)).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')
+}

@@ -1,0 +1,41 @@
+import * as z from 'zod'
+import { desiredMachine } from '../contract.ts'
+import { hardware } from './hardware.ts'
+
+/** How a process came to its end without an order. */
+export const ending = z.enum(['Crash', 'GuestShutdown'])
+export type Ending = z.infer<typeof ending>
+
+const launch = z.object({
+  /** Boot of the host that the process belongs to; in another one it is surely gone. */
+  bootId: z.string(),
+  /** Absent for a process that was found without its record. */
+  hardware: hardware.optional(),
+  /** Whether the machine was seen running. A launch that was not may never have happened. */
+  confirmed: z.boolean(),
+})
+
+/** What the agent knows about one machine, kept over its own restarts and the host's. */
+export const machineRecord = z.object({
+  version: z.literal(1),
+  desired: desiredMachine,
+  /** User and group of its process, where the agent runs as root. */
+  uid: z.int().min(1).optional(),
+  /** Resolved at the first start, and kept. */
+  machineType: z.string().optional(),
+  /** The process that runs, or that is about to be started. */
+  launch: launch.optional(),
+  /** Disks that the machine may hold claims on, among them some that it is to have no longer. */
+  claims: desiredMachine.shape.disks,
+  /** Starts that followed a crash, a failed start or a shutdown from inside, since the last decision. */
+  restarts: z.int(),
+  /** The like in a row, none of which ran for long. Decides how long the next start waits. */
+  failures: z.int(),
+  /** Not to be started before this time. */
+  retryAt: z.iso.datetime().optional(),
+  /** It ended by itself and is not to be started again under this decision. */
+  ended: ending.optional(),
+  /** When it was forgotten. What is left only remembers the decision, so that an older order is refused. */
+  buriedAt: z.iso.datetime().optional(),
+})
+export type MachineRecord = z.infer<typeof machineRecord>

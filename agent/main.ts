@@ -1,0 +1,98 @@
+import { once } from 'node:events'
+import { systemClock } from '../lib/clock.ts'
+import { createLog, type Log } from '../lib/log.ts'
+import { newAgent } from './agent.ts'
+import { parseConfig, type AgentConfig } from './config.ts'
+import type { ObservedMachine } from './contract.ts'
+import { newEventHub } from './event-hub.ts'
+import { boundLogs, makeFolders } from './folders.ts'
+import { lookAtHost } from './hypervisor.ts'
+import { FolderInUse, lockFolder } from './lock.ts'
+import { newLauncher } from './machine/launcher.ts'
+import { openMachines } from './machine/machines.ts'
+import { openRecordStore } from './machine/record-store.ts'
+import { newUids } from './machine/uids.ts'
+import { foldersOf } from './paths.ts'
+import { run } from './run.ts'
+import { buildApp } from './server.ts'
+import { probeSandbox } from './storage/sandbox.ts'
+import { openStorage } from './storage/storage.ts'
+import { callerName, followTlsFiles, readTlsFiles } from './tls-files.ts'
+
+const VERSION = '0.1.0'
+const PROBE_MS = 10_000
+
+/** Everything that an agent has open, in the order in which it was opened. Guests are no part of it: they run on. */
+async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack): Promise<void> {
+  const folders = foldersOf(config.stateDir, config.runDir)
+  await makeFolders(config.stateDir, folders)
+  opened.use(await lockFolder(config.stateDir))
+
+  const { stateDir, importDir, qemuImg, userNetwork, directIo, qemu: program } = config
+  const askQemu = async (args: readonly string[]) => (await run(program, args, { timeoutMs: PROBE_MS })).stdout
+  const [hypervisor, imageSandbox, storage, records, https] = await Promise.all([
+    lookAtHost(askQemu),
+    probeSandbox(),
+    openStorage({ stateDir, importDir, qemuImg, log }),
+    openRecordStore(folders.machines, log),
+    readTlsFiles(config),
+  ])
+  const uids = process.getuid?.() === 0 ? { uids: newUids(config.qemuUidBase) } : {}
+  const launcher = newLauncher({ program, folders, userNetwork, directIo, hypervisor, log, ...uids })
+  const events = newEventHub()
+  storage.onChange((event) => events.publish(event))
+  const onChange = (machine: ObservedMachine) => events.publish({ type: 'Machine', machine })
+  const machines = await openMachines({ records, storage, hypervisor, launcher, clock: systemClock, log, onChange })
+  opened.use(machines)
+
+  const { name, clientNames } = config
+  const agent = newAgent({ name, version: VERSION, imageSandbox, hypervisor, machines, storage, events })
+  const app = buildApp({ agent, log, clientNames, callerOf: ({ raw }) => callerName(raw.socket), https })
+  opened.defer(() => app.close())
+  await app.listen({ host: config.listen, port: config.port })
+  // Not before: an agent whose port is taken leaves everything as it is.
+  machines.begin()
+  opened.use(boundLogs(folders, log))
+  opened.use(followTlsFiles(app.server, config, log))
+  log.info({ name, addresses: app.addresses() }, 'the agent is ready')
+}
+
+/** One sentence for what a person can help with; undefined for everything else. */
+function explain(error: unknown, config: AgentConfig): string | undefined {
+  if (error instanceof FolderInUse) return error.message
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  const place = `${config.listen} port ${config.port}`
+  if (error.code === 'EADDRINUSE') return `${place} is taken; stop what listens there, or set HOLDFAST_AGENT_PORT`
+  if (error.code === 'EADDRNOTAVAIL') return `this host does not have the address ${config.listen}`
+  if (error.code === 'EACCES' || error.code === 'ENOENT') return error.message
+  return undefined
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
+
+async function main(): Promise<void> {
+  const config = parseConfig(process.env)
+  const log = createLog('holdfast-agent', config.logLevel)
+  const stop = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+  await using opened = new AsyncDisposableStack()
+  try {
+    await open(config, log, opened)
+  } catch (error) {
+    log.error({ err: error }, 'the agent cannot start')
+    fail(explain(error, config) ?? 'the agent cannot start; the reason is above')
+  }
+  await once(stop.signal, 'abort')
+  log.info('the agent ends; guests run on')
+  await opened.disposeAsync()
+  process.exit(0)
+}
+
+try {
+  await main()
+} catch (error) {
+  fail(error instanceof Error ? error.message : String(error))
+}

@@ -1,0 +1,170 @@
+import { Readable } from 'node:stream'
+import type { ServerOptions } from 'node:https'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import * as z from 'zod'
+import type { Log } from '../lib/log.ts'
+import {
+  agentErrorBody,
+  agentEvent,
+  desiredDisk,
+  desiredMachine,
+  desiredStorage,
+  imageQuery,
+  inspectedImage,
+  observedDisk,
+  observedHost,
+  observedMachine,
+  observedStorage,
+  type AgentErrorCode,
+  type HostAgent,
+} from './contract.ts'
+import { AgentError } from './errors.ts'
+
+export interface ServerDeps {
+  readonly agent: HostAgent
+  readonly log: Log
+  /** Common name of the caller's certificate; undefined without one that our authority signed. */
+  readonly callerOf: (request: FastifyRequest) => string | undefined
+  /** Common names of callers that may give orders. */
+  readonly clientNames: readonly string[]
+  /** Absent in tests, which inject. */
+  readonly https?: ServerOptions
+}
+
+const MAX_BODY_BYTES = 256 * 1024
+const MAX_WAIT_MS = 60_000
+/** A reader that takes nothing for so long is cut off. */
+const STALLED_MS = 30_000
+// Longer than any client keeps an idle connection, so that it is always the client who closes.
+const KEEP_ALIVE_MS = 75_000
+
+const statusOf: Record<AgentErrorCode, number> = {
+  BAD_REQUEST: 400,
+  NOT_FOUND: 404,
+  DISK_NOT_FOUND: 404,
+  STALE_EPOCH: 409,
+  DISK_CLAIMED: 409,
+  DISK_IN_USE: 409,
+  IMAGE_REJECTED: 422,
+  STORAGE_UNAVAILABLE: 503,
+  QEMU_UNAVAILABLE: 503,
+  NO_SPACE: 507,
+  INTERNAL: 500,
+  UNREACHABLE: 502,
+}
+
+const byId = z.object({ id: z.uuid() })
+const byName = z.object({ name: desiredStorage.shape.name })
+const ofStorage = z.object({ storage: desiredStorage.shape.name, id: z.uuid() })
+const waiting = z.object({ waitMs: z.coerce.number().int().min(0).max(MAX_WAIT_MS).default(0) })
+const done = z.object({})
+
+/** Builds the agent's server. It never listens: main.ts does, and tests use inject(). */
+export function buildApp(deps: ServerDeps): FastifyInstance {
+  const { agent } = deps
+  const app = newApp(deps.https)
+  guard(app, deps)
+  answerErrors(app, deps.log)
+
+  app.get('/v1/host', async () => observedHost.parse(await agent.host()))
+  app.get('/v1/machines', async () => z.array(observedMachine).parse(await agent.machines()))
+  app.put('/v1/machines/:id', async ({ params, query, body }) => {
+    const machine = same(byId.parse(params), desiredMachine.parse(body), 'id')
+    return observedMachine.parse(await agent.putMachine(machine, waiting.parse(query).waitMs))
+  })
+  app.put('/v1/storages/:name', async ({ params, body }) => {
+    const storage = same(byName.parse(params), desiredStorage.parse(body), 'name')
+    return observedStorage.parse(await agent.putStorage(storage))
+  })
+  app.put('/v1/disks/:id', async ({ params, query, body }) => {
+    const disk = same(byId.parse(params), desiredDisk.parse(body), 'id')
+    return observedDisk.parse(await agent.putDisk(disk, waiting.parse(query).waitMs))
+  })
+  app.delete('/v1/storages/:storage/disks/:id', async ({ params }) => {
+    const { storage, id } = ofStorage.parse(params)
+    await agent.deleteDisk(storage, id)
+    return done.parse({})
+  })
+  app.post('/v1/images/inspect', async ({ query, body }) =>
+    inspectedImage.parse(await agent.inspectImage(imageQuery.parse(body), waiting.parse(query).waitMs)),
+  )
+  app.post('/v1/host/stop-guests', async () => {
+    await agent.stopGuests()
+    return done.parse({})
+  })
+  app.get('/v1/events', async (request, reply) => streamEvents(agent, request, reply))
+  return app
+}
+
+function newApp(https: ServerOptions | undefined): FastifyInstance {
+  const options = {
+    bodyLimit: MAX_BODY_BYTES,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 253 },
+  }
+  return https ? fastify({ ...options, https }) : fastify(options)
+}
+
+/** Nobody gets as far as a route without a certificate that may give orders. */
+function guard(app: FastifyInstance, { callerOf, clientNames, log }: ServerDeps): void {
+  app.addHook('onRequest', async (request) => {
+    const caller = callerOf(request)
+    if (caller !== undefined && clientNames.includes(caller)) return
+    log.warn({ caller, address: request.ip, url: request.url }, 'a caller that may not give orders was refused')
+    throw new Forbidden('this certificate may not give orders to an agent')
+  })
+}
+
+class Forbidden extends Error {}
+
+function answerErrors(app: FastifyInstance, log: Log): void {
+  app.setNotFoundHandler((_request, reply) => answer(reply, new AgentError('NOT_FOUND', 'there is no such path')))
+  app.setErrorHandler((error, request, reply) => {
+    if (error instanceof Forbidden) return answer(reply, new AgentError('BAD_REQUEST', error.message), 403)
+    if (error instanceof AgentError) return answer(reply, error)
+    if (error instanceof z.ZodError) return answer(reply, new AgentError('BAD_REQUEST', z.prettifyError(error)))
+    if (isClientError(error)) return answer(reply, new AgentError('BAD_REQUEST', error.message), error.statusCode)
+    if (isFullDisk(error)) return answer(reply, new AgentError('NO_SPACE', "the disk of the host's own state is full"))
+    log.error({ method: request.method, url: request.url, err: error }, 'a request failed')
+    return answer(reply, new AgentError('INTERNAL', 'the agent failed; see its log'))
+  })
+}
+
+function answer(reply: FastifyReply, error: AgentError, status = statusOf[error.code]): FastifyReply {
+  const { code, message, details } = error
+  return reply.code(status).send(agentErrorBody.parse({ code, message, ...(details === undefined ? {} : { details }) }))
+}
+
+// Fastify's own: no JSON, too large, wrong content type.
+function isClientError(error: unknown): error is Error & { statusCode: number } {
+  if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number') return false
+  return error.statusCode >= 400 && error.statusCode < 500
+}
+
+function isFullDisk(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+}
+
+function same<K extends 'id' | 'name', T extends Record<K, string>>(path: Record<K, string>, body: T, key: K): T {
+  if (path[key] === body[key]) return body
+  throw new AgentError('BAD_REQUEST', `the ${key} in the path is ${path[key]}, the one in the body is ${body[key]}`)
+}
+
+function streamEvents(agent: HostAgent, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { socket } = request.raw
+  const ended = new AbortController()
+  const lines = Readable.from(toLines(agent.events(ended.signal)), { objectMode: false, highWaterMark: 64 * 1024 })
+  socket.setNoDelay(true)
+  socket.setTimeout(STALLED_MS, () => socket.destroy())
+  reply.raw.once('close', () => {
+    ended.abort()
+    lines.destroy()
+  })
+  return reply.type('application/x-ndjson').send(lines)
+}
+
+async function* toLines(events: AsyncIterable<unknown>): AsyncGenerator<string> {
+  for await (const event of events) yield `${JSON.stringify(agentEvent.parse(event))}\n`
+}

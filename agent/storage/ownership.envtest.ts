@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto'
+import { chmod, rename, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { blankDisk, call, newDecision, newStorageWorld } from './testing.ts'
+import { fileOf, filesOf, headerOf, openForWriting, putImage } from './testing-images.ts'
+
+const MIB = 2 ** 20
+
+test('a disk that QEMU has open grows when its machine starts the next time', async () => {
+  await using world = await newStorageWorld()
+  const disk = blankDisk(MIB)
+  await world.storage.putDisk(disk)
+  const machine = { id: randomUUID(), decision: newDecision() }
+  await world.storage.claimDisks(machine, [disk])
+  {
+    await using qemu = await openForWriting(fileOf(world, disk))
+    expect(qemu.isOpen()).toBe(true)
+    const larger = { ...disk, sizeBytes: 2 * MIB }
+    expect(await world.storage.putDisk(larger)).toMatchObject({ state: 'Growing', sizeBytes: MIB })
+    expect(await world.storage.putDisk(disk)).toMatchObject({ state: 'Ready', sizeBytes: MIB })
+  }
+  await world.storage.claimDisks({ ...machine, decision: newDecision(2, machine.decision.id) }, [disk])
+  expect((await headerOf(fileOf(world, disk))).virtualSizeBytes).toBe(2 * MIB)
+})
+
+test('a disk that was not closed cleanly is repaired before it is opened, with what was flushed', async () => {
+  await using world = await newStorageWorld()
+  const disk = blankDisk(8 * MIB)
+  await world.storage.putDisk(disk)
+  const path = fileOf(world, disk)
+  await call('qemu-io', '-f', 'qcow2', '-c', 'write -P 9 0 1M', '-c', 'flush', '-c', 'abort', path).catch(
+    () => undefined,
+  )
+  expect((await headerOf(path)).isDirty).toBe(true)
+  await world.storage.claimDisks({ id: randomUUID(), decision: newDecision() }, [disk])
+  expect((await headerOf(path)).isDirty).toBe(false)
+  await call('qemu-img', 'check', '-f', 'qcow2', path)
+  expect(await call('qemu-io', '-f', 'qcow2', '-c', 'read -P 9 0 1M', path)).toContain('read 1048576/1048576')
+})
+
+test('a disk that is not closed cleanly, and open, is not touched', async () => {
+  await using world = await newStorageWorld()
+  const disk = blankDisk(8 * MIB)
+  await world.storage.putDisk(disk)
+  await using qemu = await openForWriting(fileOf(world, disk))
+  expect((await headerOf(fileOf(world, disk))).isDirty).toBe(true)
+  const claiming = world.storage.claimDisks({ id: randomUUID(), decision: newDecision() }, [disk])
+  await expect(claiming).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
+  expect(qemu.isOpen()).toBe(true)
+})
+
+test('of a machine’s disks all are claimed or none', async () => {
+  await using world = await newStorageWorld()
+  const disks = [blankDisk(), blankDisk(), blankDisk()]
+  await Promise.all(disks.map((disk) => world.storage.putDisk(disk)))
+  const other = { id: randomUUID(), decision: newDecision(3) }
+  await world.storage.claimDisks(other, disks.slice(2))
+  const machine = { id: randomUUID(), decision: newDecision() }
+  await expect(world.storage.claimDisks(machine, disks)).rejects.toMatchObject({
+    code: 'DISK_CLAIMED',
+    details: { machineId: other.id, decision: { id: other.decision.id, epoch: 3 } },
+  })
+  const missing = world.storage.claimDisks(machine, [...disks.slice(0, 2), blankDisk()])
+  await expect(missing).rejects.toMatchObject({ code: 'DISK_NOT_FOUND' })
+  expect((await filesOf(world, 'disks')).filter((name) => name.endsWith('.json'))).toHaveLength(1)
+  await world.storage.releaseDisks(other.id, [])
+  expect(await world.storage.claimDisks(machine, disks)).toHaveLength(3)
+})
+
+test('[IMG-11] an image that was altered on the storage is not used', async () => {
+  await using world = await newStorageWorld()
+  const image = await putImage(world)
+  const disk = { ...blankDisk(8 * MIB), image }
+  await world.storage.putDisk(disk)
+  const copy = join(world.storagePath, 'images', `${image.sha256}.qcow2`)
+  await chmod(copy, 0o644)
+  await call('qemu-img', 'rebase', '-u', '-f', 'qcow2', '-b', '/etc/passwd', '-F', 'raw', copy)
+  const claiming = world.storage.claimDisks({ id: randomUUID(), decision: newDecision() }, [disk])
+  await expect(claiming).rejects.toMatchObject({ code: 'IMAGE_REJECTED' })
+  const another = world.storage.putDisk({ ...disk, id: randomUUID() })
+  await expect(another).rejects.toMatchObject({ code: 'IMAGE_REJECTED' })
+})
+
+test('a storage that is away makes every call wait, and nothing is lost', async () => {
+  await using world = await newStorageWorld()
+  const { storage, storagePath } = world
+  const disk = blankDisk()
+  await storage.putDisk(disk)
+  const machine = { id: randomUUID(), decision: newDecision() }
+  await storage.claimDisks(machine, [disk])
+  await rename(storagePath, `${storagePath}-away`)
+  const unavailable = { code: 'STORAGE_UNAVAILABLE' }
+  await expect(storage.putDisk(disk)).rejects.toMatchObject(unavailable)
+  await expect(storage.deleteDisk('fast', disk.id)).rejects.toMatchObject(unavailable)
+  await expect(storage.claimDisks(machine, [disk])).rejects.toMatchObject(unavailable)
+  await expect(storage.releaseDisks(machine.id, [])).rejects.toMatchObject(unavailable)
+  const next = await world.reopen()
+  await expect(next.putDisk(disk)).rejects.toMatchObject(unavailable)
+  await rename(`${storagePath}-away`, storagePath)
+  expect(await next.putDisk(disk)).toMatchObject({ state: 'Ready' })
+  expect(await next.claimDisks(machine, [disk])).toHaveLength(1)
+})
+
+test('a machine without disks on a storage that is away is released', async () => {
+  await using world = await newStorageWorld()
+  await world.storage.releaseDisks(randomUUID(), [])
+  await rename(world.storagePath, `${world.storagePath}-away`)
+  await expect(world.storage.releaseDisks(randomUUID(), [])).resolves.toBeUndefined()
+})
+
+const isRoot = process.getuid?.() === 0
+
+test.skipIf(!isRoot)('a disk is handed to the user of its machine, and taken back', async () => {
+  await using world = await newStorageWorld()
+  const disk = blankDisk()
+  await world.storage.putDisk(disk)
+  const machine = { id: randomUUID(), decision: newDecision(), owner: { uid: 12_345, gid: 12_346 } }
+  await world.storage.claimDisks(machine, [disk])
+  expect(await stat(fileOf(world, disk))).toMatchObject({ uid: 12_345, gid: 12_346 })
+  await world.storage.releaseDisks(machine.id, [])
+  expect(await stat(fileOf(world, disk))).toMatchObject({ uid: 0, gid: 0 })
+})

@@ -1,0 +1,95 @@
+import { join } from 'node:path'
+import type { Log } from '../../lib/log.ts'
+import type { AgentEvent, Decision, DesiredDisk, DesiredStorage, ImageQuery } from '../contract.ts'
+import type { InspectedImage, ObservedDisk, ObservedStorage } from '../contract.ts'
+import { newBaseImages } from './base-images.ts'
+import { newDisks } from './disks.ts'
+import { explainFailures } from './failures.ts'
+import { DISKS, IMAGES, type Folder } from './files.ts'
+import { newGrowth } from './growth.ts'
+import { newInspect } from './inspect.ts'
+import { newLocks } from './lock.ts'
+import { newOwnership, type OpenableDisk } from './ownership.ts'
+import { newQemuImg } from './qemu-img.ts'
+import { probeSandbox } from './sandbox.ts'
+import { openStorages } from './storages.ts'
+
+export type { OpenableDisk } from './ownership.ts'
+
+/** The disks and images of this host. Every method is idempotent; what it can explain it throws as `AgentError`. */
+export interface Storage {
+  /** As `HostAgent.putStorage`. */
+  putStorage(storage: DesiredStorage): Promise<ObservedStorage>
+  /** As `HostAgent.putDisk`. Without `waitMs` it waits for the end. */
+  putDisk(disk: DesiredDisk, waitMs?: number): Promise<ObservedDisk>
+  /** As `HostAgent.deleteDisk`. */
+  deleteDisk(storage: string, id: string): Promise<void>
+  /** As `HostAgent.inspectImage`. Without `waitMs` it waits for the end. */
+  inspectImage(query: ImageQuery, waitMs?: number): Promise<InspectedImage>
+  /**
+   * Claims every disk for this decision, all or none; throws DISK_CLAIMED, DISK_NOT_FOUND, STORAGE_UNAVAILABLE, and
+   * IMAGE_REJECTED for a damaged disk. Durable when it returns. Also hands the files to uid and gid when given, repairs
+   * a disk that was not closed cleanly, and lets one grow that waited for that. The machine must be off.
+   */
+  claimDisks(
+    machine: { id: string; decision: Decision; owner?: { uid: number; gid: number } },
+    disks: readonly { id: string; storage: string }[],
+  ): Promise<OpenableDisk[]>
+  /**
+   * Releases every claim that this machine holds on disks that are not in `keep`. The machine must be off. Throws
+   * STORAGE_UNAVAILABLE after all others are released when it may hold some on a storage that cannot be used now.
+   */
+  releaseDisks(machineId: string, keep: readonly string[]): Promise<void>
+  /** Tells of work that ended after somebody was told that it takes longer: what came of it is had by asking again. */
+  onChange(listener: (event: StorageEvent) => void): void
+}
+
+type StorageEvent = Extract<AgentEvent, { type: 'Disk' | 'Image' }>
+
+export interface StorageConfig {
+  readonly stateDir: string
+  readonly importDir: string
+  /** Name or path of the program. */
+  readonly qemuImg: string
+  readonly log: Log
+}
+
+/** Takes up the storages that an earlier agent knew, and removes what it left half made. */
+export async function openStorage({ stateDir, importDir, qemuImg: program, log }: StorageConfig): Promise<Storage> {
+  const listeners: ((event: StorageEvent) => void)[] = []
+  const tell = (event: StorageEvent) => {
+    for (const listener of listeners) listener(event)
+  }
+  const qemuImg = newQemuImg(program, await probeSandbox())
+  const baseImages = newBaseImages({ importDir, qemuImg, log })
+  const onFirstUse = async (folder: Folder) => {
+    const places = [folder.path, join(folder.path, DISKS), join(folder.path, IMAGES)]
+    const removed = await Promise.all(places.map((place) => folder.names.sweep(place)))
+    log.info({ storage: folder.name, path: folder.path, removed: removed.reduce((a, b) => a + b) }, 'storage in use')
+  }
+  const storages = await openStorages({ stateDir, log, onFirstUse })
+  const locks = newLocks()
+  const growth = newGrowth(qemuImg)
+  const shared = { storages, qemuImg, growth, locks }
+  const disks = newDisks({ ...shared, baseImages, onEnd: (disk) => tell({ type: 'Disk', disk }) })
+  const ownership = newOwnership(shared)
+  const inspect = newInspect({ importDir, qemuImg, log, onEnd: (path) => tell({ type: 'Image', path }) })
+  // Nobody waits for it: one storage that does not answer must not keep the agent from starting.
+  void storages.survey()
+
+  return {
+    putStorage: (desired) => explainFailures(desired.name, () => storages.put(desired)),
+    putDisk: (desired, waitMs) => explainFailures(desired.storage, () => disks.put(desired, waitMs)),
+    deleteDisk: (storage, id) => explainFailures(storage, () => disks.delete(storage, id)),
+    inspectImage: inspect,
+    claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
+    releaseDisks: (machineId, keep) => explainFailures('of the machine', () => ownership.release(machineId, keep)),
+    onChange: (listener) => {
+      listeners.push(listener)
+    },
+  }
+}
+
+function namesOf(disks: readonly { storage: string }[]): string {
+  return [...new Set(disks.map(({ storage }) => storage))].join(' or ')
+}

@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto'
+import { isAbsolute, join } from 'node:path'
+import * as z from 'zod'
+import type { Log } from '../../lib/log.ts'
+import type { DesiredStorage, ObservedStorage } from '../contract.ts'
+import { readIfThere, writeDurably } from '../durable-file.ts'
+import { AgentError } from '../errors.ts'
+import { newTemporaryNames, type Folder, type TemporaryNames } from './files.ts'
+import { measure, objectionToFolder, objectionToSpace, objectionToWriting, problemOf } from './folder-problem.ts'
+import type { Problem } from './folder-problem.ts'
+import { newLocks } from './lock.ts'
+import { holdsData, readMarker, takeFolder } from './marker.ts'
+
+/** The folders that disks are kept in, by name. They are remembered on the host's own disk, so that nobody need be asked. */
+export interface Storages {
+  /** As `HostAgent.putStorage`. */
+  put(desired: DesiredStorage): Promise<ObservedStorage>
+  /** Throws `STORAGE_UNAVAILABLE` while the folder is not there, or is not the one that it was. */
+  require(name: string): Promise<Folder>
+  /** Every storage that can be used now, and the names of those that cannot. */
+  survey(): Promise<{ usable: Folder[]; unusable: string[] }>
+}
+
+export interface StoragesDeps {
+  readonly stateDir: string
+  readonly log: Log
+  /** A storage can be used for the first time since the agent started. */
+  readonly onFirstUse: (folder: Folder) => Promise<void>
+}
+
+const known = z.object({
+  /** Tells this agent's temporary files from those of others on the same storage. */
+  agentId: z.uuid(),
+  storages: z.array(z.object({ name: z.string(), path: z.string(), markerId: z.uuid().optional() })),
+})
+type Known = z.infer<typeof known>
+type Entry = Known['storages'][number]
+
+export async function openStorages({ stateDir, log, onFirstUse }: StoragesDeps): Promise<Storages> {
+  const registry = await openRegistry(join(stateDir, 'storages.json'))
+  const names = newTemporaryNames(registry.agentId)
+  const locks = newLocks()
+  const begun = new Map<string, Promise<void>>()
+
+  const begin = async (folder: Folder): Promise<void> => {
+    const key = `${folder.name}:${folder.path}`
+    const first = begun.get(key) ?? onFirstUse(folder)
+    begun.set(key, first)
+    try {
+      await first
+    } catch (error) {
+      begun.delete(key)
+      throw error
+    }
+  }
+
+  const put = async ({ name, path }: DesiredStorage): Promise<ObservedStorage> => {
+    const problem = await problemOf(path, () => take({ name, path }, registry, names))
+    if (problem) log.warn({ storage: name, path, problem }, 'a storage cannot be used')
+    else await begin({ name, path, names })
+    const space = await measure(path)
+    const shown = problem ?? objectionToSpace(space)
+    return { name, ...space, ...(shown && { problem: shown }) }
+  }
+
+  const require = async (name: string): Promise<Folder> => {
+    const entry = registry.get(name)
+    if (entry?.markerId === undefined) {
+      throw new AgentError('STORAGE_UNAVAILABLE', `DataStorage ${name} is not in use on this host yet`)
+    }
+    const { path } = entry
+    const problem = await problemOf(path, async () => (await objectionToFolder(path)) ?? objectionToMarker(entry))
+    if (problem) throw new AgentError('STORAGE_UNAVAILABLE', `DataStorage ${name} cannot be used: ${problem.message}`)
+    const folder = { name, path, names }
+    await begin(folder)
+    return folder
+  }
+
+  return {
+    put: async (desired) => {
+      if (!isAbsolute(desired.path)) throw new AgentError('BAD_REQUEST', 'The path of a storage must be absolute')
+      return locks.with([desired.name], () => put(desired))
+    },
+    require,
+    survey: async () => {
+      const all = registry.list().flatMap(({ name, markerId }) => (markerId === undefined ? [] : [name]))
+      const results = await Promise.allSettled(all.map(require))
+      return {
+        usable: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
+        unusable: all.filter((_, index) => results[index]?.status === 'rejected'),
+      }
+    },
+  }
+}
+
+interface Registry {
+  readonly agentId: string
+  list(): readonly Entry[]
+  get(name: string): Entry | undefined
+  /** Durable when it returns. */
+  save(entry: Entry): Promise<void>
+}
+
+async function openRegistry(path: string): Promise<Registry> {
+  let state = await load(path)
+  const locks = newLocks()
+  const get = (name: string) => state.storages.find((entry) => entry.name === name)
+  return {
+    agentId: state.agentId,
+    list: () => state.storages,
+    get,
+    save: async (entry) => {
+      if (JSON.stringify(get(entry.name)) === JSON.stringify(entry)) return
+      // One after the other, for each replaces the whole file.
+      await locks.with([path], async () => {
+        const next = { ...state, storages: [...state.storages.filter(({ name }) => name !== entry.name), entry] }
+        await writeDurably(path, JSON.stringify(next))
+        state = next
+      })
+    },
+  }
+}
+
+async function load(path: string): Promise<Known> {
+  const text = await readIfThere(path)
+  if (text === undefined) {
+    const fresh: Known = { agentId: randomUUID(), storages: [] }
+    await writeDurably(path, JSON.stringify(fresh))
+    return fresh
+  }
+  try {
+    return known.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new Error(`${path} is damaged: restore it, or remove it and the storages are learned anew`, { cause })
+  }
+}
+
+/** Takes a folder for a storage. What throws is understood by `problemOf`. */
+async function take(
+  { name, path }: DesiredStorage,
+  registry: Registry,
+  names: TemporaryNames,
+): Promise<Problem | undefined> {
+  const last = registry.get(name)
+  const problem = last && (await objectionToMove(last, path))
+  if (problem) return problem
+  const entry: Entry = last?.path === path ? last : { name, path }
+  // Also when it is missing: then everything that is asked of it can say so.
+  await registry.save(entry)
+  const objection =
+    (await objectionToFolder(path)) ?? (await objectionToMarker(entry)) ?? (await objectionToWriting(path, names))
+  if (objection) return objection
+  const taken = await takeFolder(path, name, names)
+  if ('code' in taken) return taken
+  await registry.save({ name, path, markerId: taken.id })
+  return undefined
+}
+
+/** A name stays with the folder that has its disks: under another path the same marker must be found. */
+async function objectionToMove({ name, path: last, markerId }: Entry, path: string): Promise<Problem | undefined> {
+  if (markerId === undefined || last === path) return undefined
+  if (!(await problemOf(path, () => objectionToMarker({ name, path, markerId })))) return undefined
+  const message = `The disks of this DataStorage are in ${last}: give the folder ${path} a DataStorage of its own`
+  const objection: Problem = { code: 'NotOurs', message }
+  // Of a folder that is not there nobody knows whether it is empty.
+  const mayHoldDisks = await problemOf(last, async () => {
+    const absence = (await objectionToFolder(last)) ?? (await objectionToMarker({ name, path: last, markerId }))
+    return absence ?? ((await holdsData(last)) ? objection : undefined)
+  })
+  return mayHoldDisks && objection
+}
+
+/** Whether the folder is still the one that was marked, and not what a missing mount leaves to be seen. */
+async function objectionToMarker({ path, markerId }: Entry): Promise<Problem | undefined> {
+  if (markerId === undefined) return undefined
+  const found = await readMarker(path)
+  if (found !== undefined && found !== 'Unreadable' && found.id === markerId) return undefined
+  return { code: 'NotOurs', message: `The folder ${path} is not the one that has the disks: mount what belongs there` }
+}

@@ -1,0 +1,221 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Dispatcher } from 'undici'
+import { systemClock, type Clock } from '../clock.ts'
+import { openConnections, type Connections } from './connections.ts'
+import { CredentialSource, type Credentials, type Environment } from './credentials.ts'
+import { Deadline } from './deadline.ts'
+import { KubeError, toKubeError } from './errors.ts'
+import { splitLines } from './lines.ts'
+
+export interface Call {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | number | boolean>>
+  readonly body?: unknown
+  readonly contentType?:
+    | 'application/json'
+    | 'application/json-patch+json'
+    | 'application/merge-patch+json'
+    | 'application/apply-patch+yaml'
+  /** Gives up; `send` then throws the signal's reason. */
+  readonly signal?: AbortSignal
+  /** For the whole call, repetitions included. Default 30,000. */
+  readonly deadlineMs?: number
+}
+
+export interface Reply<T> {
+  readonly status: number
+  readonly body: T
+  /** What admission wants the user to know. */
+  readonly warnings: readonly string[]
+}
+
+export interface StreamCall {
+  readonly path: string
+  readonly query?: NonNullable<Call['query']>
+  /** Longest time without a byte. Default 55,000. */
+  readonly stallMs?: number
+}
+
+export interface KubeOptions {
+  /** Where to look for a cluster when no kubeconfig is named, as `process.env` has it. */
+  readonly environment?: Environment
+  readonly clock?: Clock
+}
+
+const DEADLINE_MS = 30_000
+const STALL_MS = 55_000
+const MAX_ATTEMPTS = 5
+// Etcd takes no object over 1.5 MiB, and JSON at most doubles it.
+const MAX_LINE_BYTES = 8 * 1024 * 1024
+
+/** The API server, over one HTTP/2 connection for calls and one for streams. */
+export class Kube implements AsyncDisposable {
+  readonly #source: CredentialSource
+  readonly #clock: Clock
+  #credentials: Credentials
+  #connections: Connections
+  // Replaced ones, until their last call is over.
+  readonly #retired = new Set<Connections>()
+
+  private constructor(source: CredentialSource, credentials: Credentials, clock: Clock) {
+    this.#source = source
+    this.#clock = clock
+    this.#credentials = credentials
+    this.#connections = openConnections(credentials)
+  }
+
+  /**
+   * Prepares to talk as `kubeconfig` says; without one, as kubectl or a pod would. Sends nothing yet.
+   * Throws KubeError BadKubeconfig, whose message tells the user what to do.
+   */
+  static async connect(kubeconfig?: string, options: KubeOptions = {}): Promise<Kube> {
+    const { environment = {}, clock = systemClock } = options
+    const source = new CredentialSource(kubeconfig, environment, clock)
+    return new Kube(source, await source.get(), clock)
+  }
+
+  /** Throws KubeError. A server that is busy is asked again when it says, within the deadline. */
+  async send<T>(call: Call): Promise<Reply<T>> {
+    const { deadlineMs = DEADLINE_MS, signal } = call
+    using deadline = new Deadline(deadlineMs, signal)
+    try {
+      const { statusCode, headers, body } = await this.#ask(call, deadline, 'calls')
+      const isJson = String(headers['content-type']).includes('json')
+      const content: unknown = await (isJson ? body.json() : body.text())
+      if (statusCode >= 400) throw toKubeError(statusCode, content)
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the API server validated it on the way in
+      return { status: statusCode, body: content as T, warnings: toWarnings(headers['warning']) }
+    } catch (error) {
+      throw this.#explain(error, deadline, signal)
+    }
+  }
+
+  /**
+   * The lines of an answer that has no end, parsed as JSON. Returns when the server ends it. Throws KubeError: Timeout
+   * when nothing came for `stallMs`, Unreachable when it was cut; and the signal's reason when that is aborted.
+   */
+  async *stream(call: StreamCall, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
+    using deadline = new Deadline(call.stallMs ?? STALL_MS, signal)
+    try {
+      const { statusCode, body } = await this.#ask({ ...call, method: 'GET' }, deadline, 'streams')
+      if (statusCode >= 400) throw toKubeError(statusCode, parseOr(await body.text(), undefined))
+      for await (const line of splitLines(touching(body, deadline), MAX_LINE_BYTES)) {
+        yield JSON.parse(line)
+        deadline.touch()
+      }
+    } catch (error) {
+      throw this.#explain(error, deadline, signal)
+    }
+  }
+
+  /** Ends everything that is still open, streams included. */
+  async close(): Promise<void> {
+    await Promise.all([this.#connections, ...this.#retired].map((connections) => connections.destroy()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #ask(call: Call, deadline: Deadline, purpose: 'calls' | 'streams'): Promise<Dispatcher.ResponseData> {
+    let refused = false
+    for (let attempt = 1; ; attempt++) {
+      const connections = await this.#current()
+      // A connection that has gone silent would take the calls after this one with it.
+      deadline.onExpired = () => this.#renew(connections)
+      const response = await this.#askOnce(call, deadline, connections[purpose])
+      const waitMs = retryAfterMs(response)
+      if (response.statusCode === 401 && !refused) {
+        refused = true
+        this.#source.invalidate()
+      } else if (waitMs === undefined || attempt >= MAX_ATTEMPTS) {
+        return response
+      } else {
+        // Spread, or all who were refused together would be back together.
+        await this.#clock.sleep(waitMs * (1 + Math.random() / 4), deadline.signal)
+      }
+      await response.body.dump()
+    }
+  }
+
+  async #askOnce(call: Call, { signal }: Deadline, dispatcher: Dispatcher): Promise<Dispatcher.ResponseData> {
+    const { method, path, query, body, contentType = 'application/json' } = call
+    const { origin, prefix, headers } = this.#credentials
+    return dispatcher.request({
+      origin,
+      method,
+      path: prefix + path,
+      ...(query && { query }),
+      headers: { ...headers, accept: 'application/json', 'content-type': contentType },
+      body: body === undefined ? null : JSON.stringify(body),
+      // The deadline is the only judge.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      signal,
+    })
+  }
+
+  async #current(): Promise<Connections> {
+    const credentials = await this.#source.get()
+    if (credentials !== this.#credentials) {
+      const { headers: _, ...before } = this.#credentials
+      const { headers: __, ...after } = credentials
+      this.#credentials = credentials
+      if (!isDeepStrictEqual(before, after)) this.#renew(this.#connections)
+    }
+    return this.#connections
+  }
+
+  /** Later calls get new connections; those under way end on the old ones. Does nothing when somebody else did it. */
+  #renew(old: Connections): void {
+    if (this.#connections !== old) return
+    this.#connections = openConnections(this.#credentials)
+    this.#retired.add(old)
+    const forget = () => this.#retired.delete(old)
+    // It fails only when `close` was faster.
+    old.close().then(forget, forget)
+  }
+
+  #explain(error: unknown, deadline: Deadline, signal: AbortSignal | undefined): unknown {
+    if (signal?.aborted === true && !deadline.expired) return signal.reason
+    if (deadline.expired) return new KubeError('Timeout', 'the API server did not answer in time', { cause: error })
+    if (error instanceof KubeError) return error
+    if (error instanceof RangeError) return new KubeError('Other', error.message)
+    return new KubeError('Unreachable', `the API server cannot be reached: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Milliseconds to wait before asking again, where the server wants to be asked again. */
+function retryAfterMs({ statusCode, headers }: Dispatcher.ResponseData): number | undefined {
+  if (statusCode !== 429 && statusCode !== 503) return undefined
+  const seconds = Number(headers['retry-after'] ?? (statusCode === 429 ? 1 : Number.NaN))
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined
+}
+
+async function* touching(chunks: AsyncIterable<Uint8Array>, deadline: Deadline): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    deadline.touch()
+    yield chunk
+  }
+}
+
+function parseOr(text: string, otherwise: unknown): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return otherwise
+  }
+}
+
+// Over HTTP/2 all of them arrive in one header: 299 - "one", 299 - "another \"quoted\" one".
+function toWarnings(header: string | string[] | undefined): string[] {
+  const quoted = String(header).matchAll(/299 \S+ "((?:\\.|[^"\\])*)"/g)
+  return [...quoted].map(([, text = '']) => text.replace(/\\(.)/g, '$1'))
+}
+
+/** System errors have a code that says more than their message, which is empty where several addresses failed. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+}

@@ -1,0 +1,41 @@
+import { Agent, ProxyAgent, type Dispatcher } from 'undici'
+import type { Credentials } from './credentials.ts'
+
+/** Calls and streams have connections of their own: HTTP/2 shares a window, and a slow watch must not stop a call. */
+export interface Connections {
+  readonly calls: Dispatcher
+  readonly streams: Dispatcher
+  /** Ends when what is under way has ended. */
+  close(): Promise<void>
+  /** Ends at once. */
+  destroy(): Promise<void>
+}
+
+const CONNECT_TIMEOUT_MS = 10_000
+/** HTTP/1 needs a connection a call, HTTP/2 opens another one for every hundred. */
+const MAX_CONNECTIONS = 64
+// Some balancers forget a connection after a minute of silence.
+const KEEP_ALIVE_MS = 30_000
+
+/** Opens nothing before the first request. */
+export function openConnections(credentials: Credentials): Connections {
+  const calls = newDispatcher(credentials)
+  const streams = newDispatcher(credentials)
+  return {
+    calls,
+    streams,
+    async close() {
+      await Promise.all([calls.close(), streams.close()])
+    },
+    async destroy() {
+      await Promise.all([calls.destroy(), streams.destroy()])
+    },
+  }
+}
+
+function newDispatcher({ tls, proxy }: Credentials): Dispatcher {
+  const connect = { ...tls, timeout: CONNECT_TIMEOUT_MS, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }
+  const options = { connections: MAX_CONNECTIONS, allowH2: true }
+  if (proxy === undefined) return new Agent({ ...options, connect })
+  return new ProxyAgent({ ...options, uri: proxy, requestTls: connect })
+}

@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto'
+import type { Resource } from '../../crds/kind.ts'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import type { Kube } from './client.ts'
+import { isKubeError } from './errors.ts'
+import { collectionPath } from './paths.ts'
+
+/** What happened to an object, as `kubectl describe` shows it. */
+export interface ObjectEvent {
+  readonly object: Pick<Resource, 'apiVersion' | 'kind'> & { readonly metadata: Pick<Resource['metadata'], Identity> }
+  readonly type: 'Normal' | 'Warning'
+  /** One word in CamelCase. */
+  readonly reason: string
+  /** A sentence; what is beyond 1,024 bytes is cut off. */
+  readonly message: string
+  /** What was being done, as one word in CamelCase. */
+  readonly action: string
+}
+type Identity = 'name' | 'namespace' | 'uid' | 'resourceVersion'
+
+export interface EventRecorder {
+  /** Returns at once and never throws: whether an event can be stored must not matter to a reconcile. */
+  record(event: ObjectEvent): void
+  /** Resolves when all that was recorded so far has been sent, or failed. */
+  flush(): Promise<void>
+}
+
+export interface RecorderOptions {
+  readonly kube: Pick<Kube, 'send'>
+  readonly clock: Clock
+  readonly log: Log
+  /** Name of the controller, such as `holdfast.dev/controllers`. */
+  readonly controller: string
+  /** Name of this process. */
+  readonly instance: string
+}
+
+const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events', scope: 'Namespaced' } as const
+/** The API server keeps events for an hour. */
+const REPEAT_MS = 3_600_000
+const BURST = 10
+const REFILL_MS = 60_000
+const MAX_NOTE_BYTES = 1024
+const MAX_WAITING = 1_000
+const MAX_SENDING = 4
+const MAX_REMEMBERED = 10_000
+
+/**
+ * Records events under names that follow from what they say, so that a restarted controller repeats nothing. The same
+ * within an hour is dropped, and so is what exceeds ten an object and then one a minute.
+ */
+export function eventRecorder({ kube, clock, log, controller, instance }: RecorderOptions): EventRecorder {
+  const recorded = new Map<string, number>()
+  const buckets = new Map<string, Bucket>()
+  const waiting: { path: string; body: object }[] = []
+  const sending = new Set<Promise<void>>()
+
+  const send = async ({ path, body }: { path: string; body: object }): Promise<void> => {
+    try {
+      await kube.send({ method: 'POST', path, body })
+    } catch (err) {
+      if (!isKubeError(err, 'AlreadyExists')) log.warn({ err, path }, 'an event was not recorded')
+    }
+  }
+
+  const pump = (): void => {
+    while (sending.size < MAX_SENDING) {
+      const next = waiting.shift()
+      if (!next) return
+      const sent = send(next).finally(() => {
+        sending.delete(sent)
+        pump()
+      })
+      sending.add(sent)
+    }
+  }
+
+  return {
+    record(event) {
+      const now = clock.monotonicMs()
+      const name = nameOf(event)
+      if (now - (recorded.get(name) ?? -Infinity) < REPEAT_MS) return
+      if (!take(buckets, event.object.metadata.uid, now) || waiting.length >= MAX_WAITING) {
+        log.debug({ event: name }, 'dropped an event, for there are too many')
+        return
+      }
+      remember(recorded, name, now)
+      // A cluster-scoped object's events are in this namespace by convention.
+      const namespace = event.object.metadata.namespace ?? 'default'
+      const body = { metadata: { name, namespace }, ...toEvent(event, clock.now()) }
+      const reporter = { reportingController: controller, reportingInstance: instance.slice(0, 128) }
+      waiting.push({ path: collectionPath(EVENTS, namespace), body: { ...body, ...reporter } })
+      pump()
+    },
+
+    async flush() {
+      while (sending.size > 0) await Promise.all(sending)
+    },
+  }
+}
+
+function nameOf({ object, type, reason, message }: ObjectEvent): string {
+  const { name, uid } = object.metadata
+  const hash = createHash('sha256')
+    .update(JSON.stringify([uid, type, reason, message]))
+    .digest('hex')
+  const prefix = name.slice(0, 200).replace(/[^a-z0-9]+$/, '')
+  return `${prefix}.${hash.slice(0, 20)}`
+}
+
+function toEvent({ object, type, reason, message, action }: ObjectEvent, now: Date): object {
+  const { apiVersion, kind, metadata } = object
+  const { name, namespace, uid, resourceVersion } = metadata
+  return {
+    apiVersion: 'events.k8s.io/v1',
+    kind: 'Event',
+    eventTime: now.toISOString().replace('Z', '000Z'), // In microseconds.
+    type,
+    reason,
+    action,
+    note: truncate(message),
+    regarding: { apiVersion, kind, name, namespace, uid, resourceVersion },
+  }
+}
+
+function truncate(text: string): string {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= MAX_NOTE_BYTES) return text
+  // A character that is cut in two becomes U+FFFD.
+  return `${bytes
+    .subarray(0, MAX_NOTE_BYTES - 6)
+    .toString('utf8')
+    .replace(/\uFFFD$/, '')}...`
+}
+
+interface Bucket {
+  readonly tokens: number
+  readonly at: number
+}
+
+function take(buckets: Map<string, Bucket>, uid: string, now: number): boolean {
+  const { tokens, at } = buckets.get(uid) ?? { tokens: BURST, at: now }
+  const filled = Math.min(BURST, tokens + (now - at) / REFILL_MS)
+  if (filled < 1) return false
+  remember(buckets, uid, { tokens: filled - 1, at: now })
+  return true
+}
+
+/** Forgets the entry that was set longest ago when there are too many. */
+function remember<V>(map: Map<string, V>, key: string, value: V): void {
+  map.delete(key)
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > MAX_REMEMBERED && oldest !== undefined) map.delete(oldest)
+}

@@ -1,0 +1,238 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import * as z from 'zod'
+import type { Resource } from '../../crds/kind.ts'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import { isNewer, type ObjectCache } from './cache.ts'
+import type { Kube } from './client.ts'
+import { isKubeError, KubeError, toKubeError } from './errors.ts'
+import { collectionPath, type Endpoint } from './paths.ts'
+
+export interface ReflectorOptions<R extends Resource> {
+  readonly kube: Pick<Kube, 'send' | 'stream'>
+  readonly kind: Endpoint
+  readonly cache: ObjectCache<R>
+  readonly log: Log
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Lists anew this often, to find events that were lost on the way. Default ten minutes. */
+  readonly relistMs?: number
+  /** Longest silence of a watch. Default 55,000. */
+  readonly stallMs?: number
+}
+
+const RELIST_MS = 600_000
+const PAGE = 500
+/**
+ * How long the server keeps a watch. Where nothing changes it sends no bookmarks: the end is all that shows that the
+ * connection still works, and a watch that is silent for longer has stalled.
+ */
+const WATCH_SECONDS = 45
+const STALL_MS = 55_000
+/** A watch that ends this soon and says nothing does not work. */
+const SHORT_MS = 1_000
+const FIRST_RETRY_MS = 250
+/** A server that was away is found within this time. */
+const AWAY_RETRY_MS = 3_000
+const MAX_RETRY_MS = 30_000
+
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
+
+const bookmark = z.object({
+  metadata: z.object({ resourceVersion: z.string(), annotations: z.record(z.string(), z.string()).optional() }),
+})
+type Bookmark = z.infer<typeof bookmark>['metadata']
+
+const watchEvent = z.discriminatedUnion('type', [
+  z.object({ type: z.enum(['ADDED', 'MODIFIED', 'DELETED']), object: z.unknown() }),
+  z.object({ type: z.literal('BOOKMARK'), object: bookmark }),
+  z.object({ type: z.literal('ERROR'), object: z.unknown() }),
+])
+
+const errorStatus = z.object({ code: z.number() })
+
+// Only what the cache depends on. The API server has checked the rest against the kind's schema.
+const cacheable = z.object({
+  metadata: z.object({
+    name: z.string(),
+    namespace: z.string().optional(),
+    uid: z.string(),
+    resourceVersion: z.string().regex(/^\d+$/),
+  }),
+})
+
+const page = z.object({
+  metadata: z.object({ resourceVersion: z.string(), continue: z.string().optional() }),
+  items: z.array(z.unknown()),
+})
+
+/** Keeps a cache equal to what the API server holds, until the signal is aborted; then it returns. Never throws. */
+export async function runReflector<R extends Resource>(options: ReflectorOptions<R>): Promise<void> {
+  const { clock, log, signal, kind } = options
+  const reflector = new Reflector(options)
+  for (let failures = 0; ;) {
+    const error = await reflector.step().catch((caught: unknown) => caught)
+    if (signal.aborted) return
+    failures = error === undefined ? 0 : failures + 1
+    if (error === undefined || (isKubeError(error, 'Expired') && failures === 1)) continue
+    const retryInMs = retryDelayMs(error, failures)
+    log.warn({ err: error, kind: kind.plural, retryInMs }, 'watch failed')
+    await clock.sleep(retryInMs, signal).catch(() => undefined) // Aborted: the loop sees it.
+  }
+}
+
+function retryDelayMs(error: unknown, failures: number): number {
+  const max = isKubeError(error, 'Unreachable', 'Timeout') ? AWAY_RETRY_MS : MAX_RETRY_MS
+  const delayMs = Math.min(max, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16))
+  return delayMs * (0.5 + Math.random() / 2)
+}
+
+class Reflector<R extends Resource> {
+  readonly #options: ReflectorOptions<R>
+  readonly #path: string
+  /** Where to resume; none means to list first. */
+  #version: string | undefined
+  /** The newest version seen, by which to notice that the server's history went back. */
+  #latest = '0'
+  #relistAt = Infinity
+  #wasAway = false
+  #offersWatchList = true
+
+  constructor(options: ReflectorOptions<R>) {
+    this.#options = options
+    this.#path = collectionPath(options.kind)
+  }
+
+  /** One watch, from where the last one ended, or from a list. */
+  async step(): Promise<void> {
+    const { clock } = this.#options
+    if (clock.monotonicMs() >= this.#relistAt) this.#version = undefined
+    try {
+      if (this.#wasAway && this.#version !== undefined) await this.#checkHistory()
+      if (this.#version !== undefined) await this.#watch({ resourceVersion: this.#version })
+      else if (this.#offersWatchList) await this.#watchList()
+      else await this.#list()
+    } catch (error) {
+      this.#wasAway = isKubeError(error, 'Unreachable')
+      // Whatever else went wrong, only a list is sure to mend it.
+      if (!this.#wasAway) this.#version = undefined
+      throw error
+    }
+  }
+
+  /** Asked to watch from a version that it has yet to reach, the server says nothing, as when its etcd was restored. */
+  async #checkHistory(): Promise<void> {
+    const { kube, signal } = this.#options
+    const { body } = await kube.send({ method: 'GET', path: this.#path, query: { limit: 1 }, signal })
+    this.#wasAway = false
+    const { resourceVersion } = page.parse(body).metadata
+    if (isNewer(this.#version ?? '0', resourceVersion)) this.#version = undefined
+  }
+
+  async #watchList(): Promise<void> {
+    try {
+      await this.#watch({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, new Set())
+    } catch (error) {
+      // After the list these would mean something else.
+      if (!isKubeError(error, 'BadRequest', 'Invalid') || this.#version !== undefined) throw error
+      this.#offersWatchList = false
+      await this.#list()
+    }
+  }
+
+  /** While a list streams in, `seen` collects the uids in it. */
+  async #watch(query: Readonly<Record<string, string | boolean>>, seen?: Set<string>): Promise<void> {
+    const { kube, clock, signal, stallMs = STALL_MS } = this.#options
+    const startedAt = clock.monotonicMs()
+    const timeoutSeconds = WATCH_SECONDS - Math.floor(Math.random() * 5) // Not all kinds at once.
+    const common = { watch: true, allowWatchBookmarks: true, timeoutSeconds }
+    let silent = true
+    for await (const line of kube.stream({ path: this.#path, query: { ...common, ...query }, stallMs }, signal)) {
+      silent = false
+      this.#take(line, seen)
+      if (clock.monotonicMs() >= this.#relistAt) return
+    }
+    if (this.#version === undefined) throw new KubeError('Unreachable', 'the API server broke off a list')
+    if (silent && clock.monotonicMs() - startedAt < SHORT_MS) {
+      throw new KubeError('Unreachable', 'the API server ended a watch at once')
+    }
+  }
+
+  #take(line: unknown, seen: Set<string> | undefined): void {
+    const event = watchEvent.safeParse(line)
+    if (!event.success) {
+      this.#options.log.warn({ err: event.error, path: this.#path }, 'skipped an event that cannot be read')
+      return
+    }
+    const { type, object } = event.data
+    if (type === 'BOOKMARK') this.#bookmark(object.metadata, seen)
+    else if (type === 'ERROR') throw toKubeError(errorStatus.safeParse(object).data?.code ?? 500, object)
+    else this.#apply(type, object, seen)
+  }
+
+  #bookmark({ resourceVersion, annotations }: Bookmark, seen: Set<string> | undefined): void {
+    if (this.#version === undefined) {
+      if (seen && annotations?.[INITIAL_EVENTS_END] === 'true') this.#finishList(seen, resourceVersion)
+    } else if (isNewer(this.#version, resourceVersion)) {
+      this.#relistAt = -Infinity // Either a stray one, or the server's history went back. The list knows.
+    } else {
+      this.#advance(resourceVersion)
+    }
+  }
+
+  #advance(version: string): void {
+    this.#version = version
+    this.#latest = version
+  }
+
+  #apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', candidate: unknown, seen: Set<string> | undefined): void {
+    const object = this.#parse(candidate)
+    if (!object) return
+    const { uid, resourceVersion } = object.metadata
+    if (this.#version === undefined) seen?.add(uid)
+    else if (isNewer(resourceVersion, this.#version)) this.#advance(resourceVersion)
+    try {
+      if (type === 'DELETED') this.#options.cache.delete(object)
+      else this.#options.cache.put(object)
+    } catch (err) {
+      this.#options.log.error({ err, path: this.#path, uid }, 'an index or a listener failed')
+    }
+  }
+
+  #parse(candidate: unknown): R | undefined {
+    const parsed = cacheable.safeParse(candidate)
+    if (!parsed.success) {
+      this.#options.log.warn({ err: parsed.error, path: this.#path }, 'skipped an object that cannot be read')
+      return undefined
+    }
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the API server validated it on the way in
+    return candidate as R
+  }
+
+  async #list(): Promise<void> {
+    const { kube, signal } = this.#options
+    const seen = new Set<string>()
+    let next = ''
+    do {
+      const query = { limit: PAGE, ...(next !== '' && { continue: next }) }
+      const { body } = await kube.send({ method: 'GET', path: this.#path, query, signal })
+      const { metadata, items } = page.parse(body)
+      for (const item of items) this.#apply('ADDED', item, seen)
+      next = metadata.continue ?? ''
+      if (next === '') this.#finishList(seen, metadata.resourceVersion)
+      else await nextTurn()
+    } while (next !== '')
+  }
+
+  #finishList(seen: ReadonlySet<string>, version: string): void {
+    const { cache, clock, relistMs = RELIST_MS } = this.#options
+    if (isNewer(this.#latest, version)) {
+      cache.distrust()
+      this.#latest = '0'
+      throw new KubeError('Expired', "the API server's history went back")
+    }
+    this.#advance(version)
+    this.#relistAt = clock.monotonicMs() + relistMs * (0.9 + Math.random() / 5)
+    cache.retain(seen, version)
+  }
+}

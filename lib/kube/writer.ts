@@ -1,0 +1,167 @@
+import { isDeepStrictEqual } from 'node:util'
+import type * as z from 'zod'
+import type { Kind, Resource } from '../../crds/kind.ts'
+import { withoutManagedFields, type ObjectCache } from './cache.ts'
+import type { Call, Kube } from './client.ts'
+import { isKubeError } from './errors.ts'
+import { collectionPath, objectPath, type Ref } from './paths.ts'
+
+/** An object as it is sent: defaults may be left out. */
+export interface Manifest<K extends Kind = Kind> {
+  readonly metadata: Ref & {
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+    readonly finalizers?: readonly string[]
+    readonly ownerReferences?: readonly OwnerReference[]
+  }
+  readonly spec: z.input<K['spec']>
+}
+
+export interface OwnerReference {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly name: string
+  readonly uid: string
+  readonly controller?: boolean
+  readonly blockOwnerDeletion?: boolean
+}
+
+/** `gone`: there is no such object. `replaced`: there is another one of this name, which was left alone. */
+export type Deletion = 'accepted' | 'gone' | 'replaced'
+
+/**
+ * Writes objects of one kind as one field manager. Everything throws KubeError; Conflict means that the object changed
+ * since `before` was read. Answers come without managedFields.
+ */
+export interface ObjectWriter<K extends Kind, R extends Resource = Resource<K>> {
+  /** Applies our own fields, on top of `before`'s version. Sends nothing and returns `before` when nothing differs. */
+  applyStatus(before: R, status: NonNullable<R['status']>): Promise<R>
+  /** Undefined when the object is gone. */
+  addFinalizer(before: R, finalizer: string): Promise<R | undefined>
+  /** Undefined when the object is gone, which taking off the last finalizer of a deleted one makes it. */
+  removeFinalizer(before: R, finalizer: string): Promise<R | undefined>
+  create(manifest: Manifest<K>): Promise<R>
+  /** Applies all of our fields but the status, whoever else owns them; those we no longer send go. */
+  apply(manifest: Manifest<K>): Promise<{ readonly object: R; readonly changed: boolean }>
+  /** With a uid, deletes only that very object. */
+  delete(ref: Ref, precondition?: { readonly uid: string }): Promise<Deletion>
+}
+
+/** Answers go into `cache` at once, so that the next reconcile sees them even before their events. */
+export function objectWriter<K extends Kind>(
+  kube: Pick<Kube, 'send'>,
+  kind: K,
+  fieldManager: string,
+  cache?: ObjectCache<Resource<K>>,
+): ObjectWriter<K> {
+  const to: Target<K> = { kube, kind, fieldManager, cache }
+  return {
+    async applyStatus(before, status) {
+      if (isDeepStrictEqual(plain(before.status ?? {}), plain(status))) return before
+      const { name, namespace, uid, resourceVersion } = before.metadata
+      const metadata = { name, namespace, uid, resourceVersion }
+      return apply(to, objectPath(kind, before.metadata, 'status'), { metadata, status })
+    },
+
+    async addFinalizer(before, finalizer) {
+      const { finalizers = [] } = before.metadata
+      return finalizers.includes(finalizer) ? before : patchFinalizers(to, before, [...finalizers, finalizer])
+    },
+
+    async removeFinalizer(before, finalizer) {
+      const { finalizers = [] } = before.metadata
+      const rest = finalizers.filter((name) => name !== finalizer)
+      return rest.length === finalizers.length ? before : patchFinalizers(to, before, rest)
+    },
+
+    async create(manifest) {
+      const path = collectionPath(kind, manifest.metadata.namespace)
+      return write(to, { method: 'POST', path, query: { fieldManager }, body: { ...typeOf(kind), ...manifest } })
+    },
+
+    async apply(manifest) {
+      const before = await get(to, manifest.metadata)
+      const object = await apply(to, objectPath(kind, manifest.metadata), manifest)
+      return { object, changed: object.metadata.resourceVersion !== before?.metadata.resourceVersion }
+    },
+
+    async delete(ref, precondition) {
+      return remove(to, ref, precondition)
+    },
+  }
+}
+
+interface Target<K extends Kind> {
+  readonly kube: Pick<Kube, 'send'>
+  readonly kind: K
+  readonly fieldManager: string
+  readonly cache: ObjectCache<Resource<K>> | undefined
+}
+
+async function write<K extends Kind>({ kube, cache }: Target<K>, call: Call): Promise<Resource<K>> {
+  const { body } = await kube.send<Resource<K>>(call)
+  const object = withoutManagedFields(body)
+  if (isGone(object)) cache?.delete(object)
+  else cache?.put(object)
+  return object
+}
+
+async function apply<K extends Kind>(to: Target<K>, path: string, body: object): Promise<Resource<K>> {
+  return write(to, {
+    method: 'PATCH',
+    path,
+    query: { fieldManager: to.fieldManager, force: true },
+    contentType: 'application/apply-patch+yaml',
+    body: { ...typeOf(to.kind), ...body },
+  })
+}
+
+async function patchFinalizers<K extends Kind>(to: Target<K>, before: Resource<K>, finalizers: readonly string[]) {
+  const { uid, resourceVersion } = before.metadata
+  const object = await write(to, {
+    method: 'PATCH',
+    path: objectPath(to.kind, before.metadata),
+    query: { fieldManager: to.fieldManager },
+    contentType: 'application/merge-patch+json',
+    body: { metadata: { uid, resourceVersion, finalizers } },
+  }).catch(ignoreNotFound)
+  return object && isGone(object) ? undefined : object
+}
+
+async function get<K extends Kind>({ kube, kind }: Target<K>, ref: Ref): Promise<Resource<K> | undefined> {
+  const call = { method: 'GET', path: objectPath(kind, ref) } as const
+  const reply = await kube.send<Resource<K>>(call).catch(ignoreNotFound)
+  return reply?.body
+}
+
+async function remove<K extends Kind>(to: Target<K>, ref: Ref, precondition?: { uid: string }): Promise<Deletion> {
+  const body = { propagationPolicy: 'Background', ...(precondition && { preconditions: precondition }) }
+  try {
+    await to.kube.send({ method: 'DELETE', path: objectPath(to.kind, ref), body })
+    return 'accepted'
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return 'gone'
+    if (!precondition || !isKubeError(error, 'Conflict')) throw error
+    const current = await get(to, ref)
+    if (current?.metadata.uid === precondition.uid) throw error // Some other conflict.
+    return current ? 'replaced' : 'gone'
+  }
+}
+
+/** The API server drops a deleted object when its last finalizer goes, and still answers with it. */
+function isGone({ metadata }: Resource): boolean {
+  return metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0
+}
+
+function ignoreNotFound(error: unknown): undefined {
+  if (!isKubeError(error, 'NotFound')) throw error
+}
+
+function typeOf({ group, version, kind }: Kind): { apiVersion: string; kind: string } {
+  return { apiVersion: group === '' ? version : `${group}/${version}`, kind }
+}
+
+// An absent field and one that is undefined are the same in JSON.
+function plain(status: object): unknown {
+  return JSON.parse(JSON.stringify(status))
+}
