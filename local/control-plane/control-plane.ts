@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
-import { findFreePort, isFreePort } from '../processes/port.ts'
+import { choosePort } from '../processes/kept-port.ts'
 import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
 import { apiServerArgs, controllerManagerArgs, etcdArgs } from './arguments.ts'
 import { prepareIdentities } from './identities.ts'
@@ -43,7 +43,7 @@ export interface ControlPlane {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { folder } = options
   await prepareFolders(folder)
-  const port = await choosePort(options)
+  const port = await choosePort({ file: join(folder, 'port'), wanted: options.port, option: '--port' })
   const pki = join(folder, 'pki/kubernetes')
   const hasData = existsSync(join(folder, 'etcd/data/member'))
   const kubeconfigs = await prepareIdentities({ folder: pki, port, hasData })
@@ -91,22 +91,6 @@ async function prepareFolders(folder: string): Promise<void> {
   await mkdir(join(folder, 'etcd'), { recursive: true, mode: 0o700 })
   await mkdir(join(folder, 'pki/kubernetes'), { recursive: true, mode: 0o700 })
   await mkdir(join(folder, 'logs'), { recursive: true, mode: 0o700 })
-}
-
-// Kept, so that a kubeconfig that somebody copied works after the next start.
-async function choosePort({ folder, port: wanted }: ControlPlaneOptions): Promise<number> {
-  const path = join(folder, 'port')
-  const kept = wanted ?? Number((await readTextFile(path)) ?? 0)
-  const port = kept || (await findFreePort())
-  if (!(await isFreePort(port))) {
-    const whose = wanted === undefined ? ', which this platform used before,' : ''
-    throw new LocalError(
-      'PORT_TAKEN',
-      `port ${port} of 127.0.0.1${whose} is taken by another program: end that program, or choose another port: npm start -- --port NUMBER`,
-    )
-  }
-  await writePrivateFile(path, String(port))
-  return port
 }
 
 async function untilReady(port: number, pki: string, children: readonly Supervised[]): Promise<void> {

@@ -57,7 +57,8 @@ export async function prepareIdentities({ folder, port, hasData }: IdentityOptio
 }
 
 async function prepareServiceAccountKeys(folder: string): Promise<void> {
-  if ((await readTextFile(join(folder, 'service-accounts.pub'))) !== undefined) return
+  const stored = await Promise.all(['key', 'pub'].map((end) => readTextFile(join(folder, `service-accounts.${end}`))))
+  if (!stored.includes(undefined)) return
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await writePrivateFile(
     join(folder, 'service-accounts.key'),

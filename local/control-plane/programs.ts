@@ -82,7 +82,7 @@ async function kubectlMinor(path: string): Promise<number> {
     command: path,
     args: ['version', '--client', '--output=json'],
     timeoutMs: 10_000,
-  })
+  }).catch(() => ({ code: 1, stdout: '' })) // A folder of that name, or a program that hangs.
   return code === 0 ? toMinor(stdout) : 0
 }
 

@@ -49,6 +49,10 @@ export async function runCommand(wanted: Command): Promise<CommandResult> {
   try {
     await once(child, 'close')
   } catch (error) {
+    // What it started in turn may hold these open for long.
+    child.stdout.destroy()
+    child.stderr.destroy()
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) await once(child, 'exit')
     throw toLocalError(error, wanted, timeout)
   }
   return { code: child.exitCode ?? 128, stdout: stdout(), stderr: stderr() }

@@ -47,7 +47,12 @@ export interface Supervised {
 /** Starts a program in a session of its own, so that a Ctrl-C in the terminal does not reach it. */
 export async function supervise(spec: ProgramSpec, observer: Observer): Promise<Supervised> {
   const run = new Run(spec, observer)
-  await run.start()
+  try {
+    await run.start()
+  } catch (error) {
+    await run.stop()
+    throw error
+  }
   return run
 }
 

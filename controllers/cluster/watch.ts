@@ -1,0 +1,19 @@
+import type { Resource } from '../../crds/kind.ts'
+import type { ObjectCache } from '../../lib/kube/cache.ts'
+import { keyOf } from '../../lib/kube/paths.ts'
+
+/** Has an object of a kind looked at. */
+export type Enqueue = (key: string) => void
+
+/** Calls back for every object that appears, changes or goes; with the last state of one that goes. */
+export function onEvery<R extends Resource>(cache: ObjectCache<R>, look: (object: R, isGone: boolean) => void): void {
+  cache.onChange((before, after) => {
+    const object = after ?? before
+    if (object) look(object, after === undefined)
+  })
+}
+
+/** Has all of these objects looked at. */
+export function enqueueAll(enqueue: Enqueue, objects: readonly Resource[]): void {
+  for (const { metadata } of objects) enqueue(keyOf(metadata))
+}

@@ -1,0 +1,38 @@
+import { isAbsolute } from 'node:path'
+import * as z from 'zod'
+
+const file = z.string().refine(isAbsolute, 'write an absolute path')
+
+const environment = z.object({
+  HOLDFAST_KUBECONFIG: file.optional(),
+  HOLDFAST_AGENT_CA: file,
+  HOLDFAST_AGENT_CLIENT_CERT: file,
+  HOLDFAST_AGENT_CLIENT_KEY: file,
+  HOLDFAST_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+})
+
+export interface ControllersConfig {
+  /** Without it: as kubectl or a pod finds the API server. */
+  readonly kubeconfig: string | undefined
+  /** Files with what the controllers and the agents prove themselves with, PEM. */
+  readonly agentTls: { readonly ca: string; readonly certificate: string; readonly key: string }
+  readonly logLevel: string
+}
+
+/** Reads what the controllers are told by their environment. Throws one sentence a mistake, each with the variable's name. */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): ControllersConfig {
+  const { success, data, error } = environment.safeParse(env)
+  if (!success) {
+    const mistakes = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    throw new Error(`the controllers are not configured rightly\n${mistakes.join('\n')}`)
+  }
+  return {
+    kubeconfig: data.HOLDFAST_KUBECONFIG,
+    agentTls: {
+      ca: data.HOLDFAST_AGENT_CA,
+      certificate: data.HOLDFAST_AGENT_CLIENT_CERT,
+      key: data.HOLDFAST_AGENT_CLIENT_KEY,
+    },
+    logLevel: data.HOLDFAST_LOG_LEVEL,
+  }
+}

@@ -1,0 +1,31 @@
+import { keyOf } from '../../lib/kube/paths.ts'
+import type { Caches } from '../cluster/caches.ts'
+import { enqueueAll, onEvery, type Enqueue } from '../cluster/watch.ts'
+import type { FleetEvent } from '../fleet/fleet-host.ts'
+
+/** Looks at disks again when their image, storage or host has changed, or the machine that uses them is gone. */
+export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent) => void {
+  const { virtualMachines, disks, images, dataStorages, platformSettings } = caches
+  const unplaced = () => enqueueAll(enqueue, disks.by('waiting', 'placement'))
+
+  onEvery(images, ({ metadata }) => enqueueAll(enqueue, disks.by('image', keyOf(metadata))))
+  onEvery(disks, (_, isGone) => {
+    if (isGone) unplaced() // It left room on its storage.
+  })
+  onEvery(dataStorages, ({ spec }) => {
+    enqueueAll(enqueue, disks.by('host', spec.local.host))
+    unplaced()
+  })
+  platformSettings.onChange(unplaced)
+  // A disk that is being deleted waits for its machine to go.
+  onEvery(virtualMachines, ({ status }, isGone) => {
+    if (isGone && status?.machineId !== undefined) enqueueAll(enqueue, disks.by('user', status.machineId))
+  })
+
+  return (event) => {
+    if (event.type === 'Disk') enqueueAll(enqueue, disks.by('id', event.disk.id))
+    if (event.type !== 'Host') return
+    enqueueAll(enqueue, disks.by('host', event.host))
+    unplaced()
+  }
+}

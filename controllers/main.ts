@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { connectAgent } from '../agent/client.ts'
+import { systemClock } from '../lib/clock.ts'
+import { Kube } from '../lib/kube/client.ts'
+import { KubeError } from '../lib/kube/errors.ts'
+import { createLog } from '../lib/log.ts'
+import { parseConfig } from './config.ts'
+import { runPlatform } from './platform.ts'
+
+/** Runs the controllers until SIGTERM or SIGINT. Guests run on without them. */
+async function main(): Promise<void> {
+  const { kubeconfig, agentTls, logLevel } = parseConfig(process.env)
+  const log = createLog('holdfast-controllers', logLevel)
+  const stop = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+
+  const [ca, certificate, key] = await Promise.all(
+    [agentTls.ca, agentTls.certificate, agentTls.key].map((path) => readFile(path, 'utf8')),
+  )
+  const tls = { ca: ca ?? '', certificate: certificate ?? '', key: key ?? '' }
+  await using kube = await Kube.connect(kubeconfig, { environment: process.env })
+  await runPlatform(
+    {
+      kube,
+      connect: (host, address) => connectAgent({ ...address, hostName: host, tls }),
+      clock: systemClock,
+      log,
+      instance: `${hostname()}-${process.pid}`,
+    },
+    stop.signal,
+  )
+  log.info('the controllers end; guests run on')
+}
+
+try {
+  await main()
+  process.exit(0)
+} catch (error) {
+  const isMistake = error instanceof KubeError && error.code === 'BadKubeconfig'
+  process.stderr.write(`${isMistake || !(error instanceof Error) ? String(error) : (error.stack ?? error.message)}\n`)
+  process.exit(1)
+}

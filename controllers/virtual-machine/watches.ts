@@ -1,0 +1,31 @@
+import { keyOf } from '../../lib/kube/paths.ts'
+import type { Caches } from '../cluster/caches.ts'
+import { enqueueAll, onEvery, type Enqueue } from '../cluster/watch.ts'
+import type { FleetEvent } from '../fleet/fleet-host.ts'
+
+/** Looks at machines again when what they use, or where they could go, has changed. */
+export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: FleetEvent) => void {
+  const { virtualMachines, disks, images, hosts, dataStorages, platformSettings } = caches
+  const unplaced = () => enqueueAll(enqueue, virtualMachines.by('waiting', 'placement'))
+
+  onEvery(images, ({ metadata }) => enqueueAll(enqueue, virtualMachines.by('image', keyOf(metadata))))
+  onEvery(disks, ({ metadata }, isGone) => {
+    enqueueAll(enqueue, virtualMachines.by('disk', keyOf(metadata)))
+    if (isGone) unplaced() // It left room on its storage.
+  })
+  onEvery(virtualMachines, (_, isGone) => {
+    if (isGone) unplaced() // It left room on its host.
+  })
+  for (const cache of [dataStorages, platformSettings]) cache.onChange(unplaced)
+  onEvery(hosts, ({ metadata }) => {
+    enqueueAll(enqueue, virtualMachines.by('host', metadata.name))
+    unplaced()
+  })
+
+  return (event) => {
+    if (event.type === 'Machine') enqueueAll(enqueue, virtualMachines.by('machineId', event.machine.id))
+    if (event.type !== 'Host') return
+    enqueueAll(enqueue, virtualMachines.by('host', event.host))
+    unplaced()
+  }
+}

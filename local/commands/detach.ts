@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { LocalError } from '../errors.ts'
+import { prepareHome, type Home } from '../home.ts'
+import { followLog } from '../platform/follow-log.ts'
+import { readState } from '../platform/state.ts'
+import type { Terminal } from '../terminal.ts'
+
+export interface DetachOptions {
+  readonly home: Home
+  readonly env: NodeJS.ProcessEnv
+  /** Of the command line, without --detach. */
+  readonly args: readonly string[]
+}
+
+const MAIN = join(import.meta.dirname, '..', 'main.ts')
+const POLL_MS = 100
+
+/** Starts the platform in a process that outlives this one, and returns when all is ready. */
+export async function detach({ home, env, args }: DetachOptions, terminal: Terminal): Promise<number> {
+  await prepareHome(home)
+  const running = await readState(home.state)
+  if (running) {
+    const { pid } = running.supervisor
+    throw new LocalError('ALREADY_RUNS', `Holdfast already runs in ${home.root} (process ${pid}): npm stop ends it`)
+  }
+  await using log = await open(home.log, 'w', 0o600)
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+    env: { ...env, HOLDFAST_DETACHED: '1' },
+  })
+  const exit = once(child, 'exit')
+  let code: number | undefined
+  void exit.then(() => (code = child.exitCode ?? 1))
+  const progress = followLog(home.log, 0)
+  for (;;) {
+    const state = await readState(home.state)
+    terminal.print(await progress.read())
+    if (code !== undefined) return code === 0 ? 1 : code
+    if (state?.phase === 'Ready' && state.supervisor.pid === child.pid) break
+    await sleep(POLL_MS)
+  }
+  terminal.print(await progress.read())
+  child.unref()
+  return 0
+}

@@ -1,0 +1,48 @@
+import { prepareHome } from '../home.ts'
+import { runPlatform, type RunOptions } from '../platform/run.ts'
+import { summary } from '../platform/summary.ts'
+import { watchBoot } from '../platform/boot.ts'
+import type { Terminal } from '../terminal.ts'
+
+// A Ctrl-C reaches us from the terminal, and again from every program between it and us.
+const ONE_PRESS_MS = 1_000
+
+/** Runs the platform in this process until Ctrl-C, or SIGTERM. */
+export async function start(options: RunOptions, terminal: Terminal): Promise<number> {
+  const { home, env } = options
+  await prepareHome(home)
+  // Of a detached platform it is the standard output already.
+  if (env['HOLDFAST_DETACHED'] === undefined) terminal.keep(home.log)
+  const { stop, hurry } = followSignals()
+  await runPlatform(options, {
+    say: terminal.say,
+    stop,
+    hurry,
+    ready: async (inventory, { kubectl }) => {
+      await watchBoot(home, inventory, terminal.say)
+      const text = summary(inventory, {
+        home,
+        kubectl: kubectl.program,
+        kubeconfig: kubectl.kubeconfig,
+        detached: env['HOLDFAST_DETACHED'] !== undefined,
+      })
+      terminal.print(text)
+    },
+  })
+  terminal.say('stopped')
+  return 0
+}
+
+function followSignals(): { stop: AbortSignal; hurry: AbortSignal } {
+  const stop = new AbortController()
+  const hurry = new AbortController()
+  let firstAt = 0
+  const take = () => {
+    if (!stop.signal.aborted) {
+      firstAt = performance.now()
+      stop.abort()
+    } else if (performance.now() - firstAt > ONE_PRESS_MS) hurry.abort()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, take)
+  return { stop: stop.signal, hurry: hurry.signal }
+}

@@ -1,0 +1,37 @@
+import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { LocalError } from '../errors.ts'
+import type { Home } from '../home.ts'
+import { followLog } from '../platform/follow-log.ts'
+import { findLeftGuests } from '../platform/left-guests.ts'
+import { readState } from '../platform/state.ts'
+import { sendSignal } from '../processes/end-process.ts'
+import { isAlive } from '../processes/process-identity.ts'
+import type { Terminal } from '../terminal.ts'
+
+const POLL_MS = 100
+
+/** Ends the platform, guests included. */
+export async function stop(home: Home, terminal: Terminal): Promise<number> {
+  const state = await readState(home.state)
+  if (!state) return explainRest(home, terminal)
+  const progress = followLog(home.log, (await stat(home.log)).size)
+  sendSignal(state.supervisor.pid, 'SIGTERM')
+  while (await isAlive(state.supervisor)) {
+    const text = await progress.read()
+    if (text !== '') terminal.print(text)
+    await sleep(POLL_MS)
+  }
+  terminal.print(await progress.read())
+  if (await readState(home.state)) throw new LocalError('NOT_READY', `it did not end: see ${home.log}`)
+  return 0
+}
+
+async function explainRest(home: Home, terminal: Terminal): Promise<number> {
+  terminal.print(`Holdfast does not run in ${home.root}.`)
+  const left = await findLeftGuests(home)
+  if (left.length === 0) return 0
+  const what = `it was killed and left guests running (processes ${left.join(', ')})`
+  terminal.print(`But ${what}: npm start takes them over, and npm stop then shuts them down.`)
+  return 1
+}

@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto'
+import { chmod, mkdir, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { objectionToRunDir } from '../agent/paths.ts'
+import { LocalError } from './errors.ts'
+
+/** Where a local platform keeps everything, by absolute path. */
+export interface Home {
+  readonly root: string
+  /** An administrator's, for people. */
+  readonly kubeconfig: string
+  /** Names the process that runs the platform. */
+  readonly lock: string
+  /** What runs now; see `PlatformState`. */
+  readonly state: string
+  readonly logs: string
+  /** What the platform told its user. */
+  readonly log: string
+  readonly agent: AgentHome
+  /** Folder of the DataStorage `local`. */
+  readonly storage: string
+}
+
+export interface AgentHome {
+  readonly state: string
+  /** Sockets; their paths are short. */
+  readonly run: string
+  readonly imports: string
+  readonly pki: string
+  readonly port: string
+}
+
+// Machines' own users pass through to their disks, and see nothing else.
+const PASSABLE = 0o711
+
+/** The folder that HOLDFAST_HOME names, else the user's data directory; for root one that other users can pass through. */
+export function homeFolder({ HOLDFAST_HOME, XDG_DATA_HOME, HOME }: NodeJS.ProcessEnv): string {
+  if (HOLDFAST_HOME !== undefined && HOLDFAST_HOME !== '') return resolve(HOLDFAST_HOME)
+  if (isRoot()) return '/var/lib/holdfast'
+  return join(XDG_DATA_HOME ?? join(HOME ?? homedir(), '.local', 'share'), 'holdfast')
+}
+
+/** The places below a home. Makes nothing. */
+export function homeAt(root: string, { XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): Home {
+  return {
+    root,
+    kubeconfig: join(root, 'kubeconfig'),
+    lock: join(root, 'lock'),
+    state: join(root, 'platform.json'),
+    logs: join(root, 'logs'),
+    log: join(root, 'logs', 'platform.log'),
+    agent: {
+      state: join(root, 'agent'),
+      run: runFolder(root, XDG_RUNTIME_DIR ?? (isRoot() ? '/run' : undefined)),
+      imports: join(root, 'import'),
+      pki: join(root, 'pki', 'agents'),
+      port: join(root, 'agent-port'),
+    },
+    storage: join(root, 'storage'),
+  }
+}
+
+/** Makes the folders of a home. Throws `HOME_UNUSABLE`. */
+export async function prepareHome({ root, logs, agent, storage }: Home): Promise<void> {
+  try {
+    for (const folder of [root, agent.run, agent.imports, storage]) await makeFolder(folder, PASSABLE)
+    for (const folder of [logs, dirname(agent.pki), agent.pki]) await makeFolder(folder, 0o700)
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error)) throw error
+    throw unusable(`${error.message}: choose another folder with HOLDFAST_HOME`, error)
+  }
+  const closed = isRoot() ? await closedFolder(root) : undefined
+  if (closed !== undefined) {
+    throw unusable(
+      `guests run as users of their own, which cannot pass through ${closed} to their disks: ` +
+        `choose another folder with HOLDFAST_HOME, or chmod o+x ${closed}`,
+    )
+  }
+}
+
+async function makeFolder(path: string, mode: number): Promise<void> {
+  await mkdir(path, { recursive: true, mode })
+  const { uid } = await stat(path)
+  if (uid !== process.getuid?.()) throw unusable(`${path} belongs to another user: choose another HOLDFAST_HOME`)
+  await chmod(path, mode)
+}
+
+/** The first folder on the way that others cannot pass through. */
+async function closedFolder(path: string): Promise<string | undefined> {
+  const above = dirname(path) === path ? undefined : await closedFolder(dirname(path))
+  if (above !== undefined) return above
+  const { mode } = await stat(path)
+  return (mode & 0o001) === 0 ? path : undefined
+}
+
+// Below the home where that is short enough, so that two platforms never meet.
+function runFolder(root: string, runtime: string | undefined): string {
+  const own = join(root, 'run')
+  if (objectionToRunDir(own) === undefined || runtime === undefined) return own
+  const digest = createHash('sha256').update(root).digest('hex').slice(0, 8)
+  return join(runtime, `holdfast-${digest}`)
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0
+}
+
+function unusable(message: string, cause?: unknown): LocalError {
+  return new LocalError('HOME_UNUSABLE', message, cause === undefined ? {} : { cause })
+}

@@ -1,0 +1,83 @@
+import { parseArgs } from 'node:util'
+import { resolve } from 'node:path'
+import { detach } from './commands/detach.ts'
+import { start } from './commands/start.ts'
+import { status } from './commands/status.ts'
+import { stop } from './commands/stop.ts'
+import { LocalError } from './errors.ts'
+import { homeAt, homeFolder } from './home.ts'
+import { newTerminal } from './terminal.ts'
+
+const USAGE = `usage:
+  npm start [-- OPTIONS]   start Holdfast on this machine: control plane, controllers, agent, a virtual machine
+    --detach               return when all is ready; it runs on until npm stop
+    --port NUMBER          port of the API server (kept; the first time a free one)
+    --agent-port NUMBER    port of the agent (likewise)
+    --kubeconfig FILE      use a cluster that exists instead of starting one
+  npm stop                 end it, guests included
+  npm run status           say what runs
+
+HOLDFAST_HOME names the folder of all state.`
+
+const options = {
+  detach: { type: 'boolean' },
+  port: { type: 'string' },
+  'agent-port': { type: 'string' },
+  kubeconfig: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+/** Runs one command. Returns the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  const { values, command } = parse(args)
+  const { env } = process
+  const terminal = newTerminal(process.stdout)
+  if (values.help === true) {
+    terminal.print(USAGE)
+    return 0
+  }
+  const home = homeAt(homeFolder(env), env)
+  switch (command) {
+    case 'start': {
+      const kubeconfig =
+        values.kubeconfig === undefined ? undefined : resolve(env['INIT_CWD'] ?? '.', values.kubeconfig)
+      const wanted = { port: toPort(values.port, '--port'), agentPort: toPort(values['agent-port'], '--agent-port') }
+      if (values.detach !== true) return start({ home, env, kubeconfig, ...wanted }, terminal)
+      return detach({ home, env, args: args.filter((arg) => arg !== '--detach') }, terminal)
+    }
+    case 'stop':
+      return stop(home, terminal)
+    case 'status':
+      return status(home, terminal)
+    default:
+      throw new LocalError('USAGE', `there is no command ${command}\n${USAGE}`)
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+    const [command = 'start', ...rest] = positionals
+    if (rest.length > 0) throw new Error(`${rest[0]} is one word too many`)
+    return { values, command }
+  } catch (error) {
+    throw new LocalError('USAGE', `${error instanceof Error ? error.message : String(error)}\n${USAGE}`, {
+      cause: error,
+    })
+  }
+}
+
+function toPort(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  const port = Number(text)
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port
+  throw new LocalError('USAGE', `${option} ${text} is not a port: write a number from 1 to 65535`)
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  const isExpected = error instanceof LocalError
+  process.stderr.write(`${isExpected ? error.message : error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
+  process.exitCode = isExpected && error.code === 'USAGE' ? 2 : 1
+}

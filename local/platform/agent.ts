@@ -1,0 +1,133 @@
+import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connectAgent } from '../../agent/client.ts'
+import type { HostAgent } from '../../agent/contract.ts'
+import { AgentError } from '../../agent/errors.ts'
+import { loadOrCreateAuthority, loadOrIssue, type Identity } from '../../lib/tls/authority.ts'
+import { LocalError } from '../errors.ts'
+import type { AgentHome } from '../home.ts'
+import { choosePort } from '../processes/kept-port.ts'
+import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
+
+/** Name of the Host that this machine is. */
+export const HOST = 'host-1'
+
+const ADDRESS = '127.0.0.1'
+const CONTROLLERS = 'holdfast-controllers'
+const LOCAL = 'holdfast-local'
+const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
+const READY_TIMEOUT_MS = 60_000
+const POLL_MS = 50
+const GRACE_MS = 10_000
+
+export interface AgentOptions {
+  readonly home: AgentHome
+  readonly logs: string
+  readonly port: number | undefined
+  /** PATH, and HOLDFAST_AGENT_* that differ from what is chosen here. */
+  readonly env: NodeJS.ProcessEnv
+  readonly observer: Observer
+}
+
+export interface LocalAgent {
+  readonly port: number
+  readonly child: Supervised
+  readonly connection: HostAgent & AsyncDisposable
+}
+
+/** What its callers and the agent of this machine prove themselves with, as paths. */
+export interface AgentTls {
+  readonly ca: string
+  readonly certificate: string
+  readonly key: string
+}
+
+/** Starts the agent of this machine, and waits until it answers. It ends with this process; its guests do not. */
+export async function startAgent(options: AgentOptions): Promise<LocalAgent> {
+  const { home, logs, observer } = options
+  const port = await choosePort({ file: home.port, wanted: options.port, option: '--agent-port' })
+  const local = await prepareIdentities(home.pki)
+  const logPath = join(logs, 'agent.log')
+  const command = withLifeline(process.execPath, [MAIN])
+  const env = environment(options, port)
+  const child = await supervise({ name: 'agent', ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
+  const connection = connectAgent({ address: ADDRESS, port, hostName: HOST, tls: local })
+  try {
+    await untilAnswers(connection, child)
+  } catch (error) {
+    await connection[Symbol.asyncDispose]()
+    await child.stop()
+    throw error
+  }
+  return { port, child, connection }
+}
+
+/** What the controllers prove themselves with to agents. */
+export function controllersTls({ pki }: AgentHome): AgentTls {
+  return tlsFiles(pki, CONTROLLERS)
+}
+
+/** Its Host object. */
+export function hostManifest(port: number): object {
+  const metadata = { name: HOST }
+  return { apiVersion: 'compute.holdfast.dev/v1alpha1', kind: 'Host', metadata, spec: { address: ADDRESS, port } }
+}
+
+async function prepareIdentities(folder: string): Promise<{ ca: string } & Identity> {
+  const authority = await loadOrCreateAuthority(folder, 'holdfast-agents')
+  await loadOrIssue(authority, {
+    folder,
+    name: HOST,
+    commonName: HOST,
+    dnsNames: [HOST],
+    ips: [ADDRESS],
+    usages: ['Server'],
+  })
+  await loadOrIssue(authority, { folder, name: CONTROLLERS, commonName: CONTROLLERS, usages: ['Client'] })
+  const local = await loadOrIssue(authority, { folder, name: LOCAL, commonName: LOCAL, usages: ['Client'] })
+  return { ca: authority.certificate, ...local }
+}
+
+function tlsFiles(folder: string, name: string): AgentTls {
+  const file = (suffix: string) => join(folder, suffix)
+  return { ca: file('ca.crt'), certificate: file(`${name}.crt`), key: file(`${name}.key`) }
+}
+
+function environment({ home, env }: AgentOptions, port: number): NodeJS.ProcessEnv {
+  const { ca, certificate, key } = tlsFiles(home.pki, HOST)
+  const given = Object.entries(env).filter(([name]) => name === 'PATH' || name.startsWith('HOLDFAST_AGENT_'))
+  return {
+    ...Object.fromEntries(given),
+    HOLDFAST_AGENT_NAME: HOST,
+    HOLDFAST_AGENT_STATE_DIR: home.state,
+    HOLDFAST_AGENT_RUN_DIR: home.run,
+    HOLDFAST_AGENT_IMPORT_DIR: home.imports,
+    HOLDFAST_AGENT_LISTEN: ADDRESS,
+    HOLDFAST_AGENT_PORT: String(port),
+    HOLDFAST_AGENT_TLS_CERT: certificate,
+    HOLDFAST_AGENT_TLS_KEY: key,
+    HOLDFAST_AGENT_CLIENT_CA: ca,
+    HOLDFAST_AGENT_CLIENT_NAMES: `${CONTROLLERS},${LOCAL}`,
+  }
+}
+
+async function untilAnswers(agent: HostAgent, child: Supervised): Promise<void> {
+  const deadline = performance.now() + READY_TIMEOUT_MS
+  for (;;) {
+    try {
+      await agent.host()
+      return
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.code !== 'UNREACHABLE') throw error
+      await child.assertNeverEnded()
+      if (performance.now() > deadline) {
+        throw new LocalError(
+          'NOT_READY',
+          `the agent does not answer after ${READY_TIMEOUT_MS / 1000} s: see ${child.logPath}`,
+        )
+      }
+    }
+    await sleep(POLL_MS)
+  }
+}

@@ -1,0 +1,71 @@
+import { join } from 'node:path'
+import { startControlPlane } from '../control-plane/control-plane.ts'
+import { findKubectl, findPrograms } from '../control-plane/programs.ts'
+import type { Home } from '../home.ts'
+import type { Kubectl } from '../kubectl.ts'
+import type { Observer } from '../processes/supervise.ts'
+import { assertClusterFits, keepControllersLogin } from './existing-cluster.ts'
+import { installManifests } from './install.ts'
+
+export interface ClusterOptions {
+  readonly home: Home
+  readonly env: NodeJS.ProcessEnv
+  /** Of the API server that is started; kept from the last start if not given. */
+  readonly port: number | undefined
+  /** Of a cluster that exists and is to be used instead. */
+  readonly kubeconfig: string | undefined
+  readonly observer: Observer
+}
+
+/** A Kubernetes API that knows our kinds. */
+export interface Cluster extends AsyncDisposable {
+  /** As an administrator. */
+  readonly kubectl: Kubectl
+  /** As the controllers. */
+  readonly controllersKubeconfig: string
+}
+
+/** Starts a control plane of our own, or goes to the one that is named, and installs what is missing there. */
+export async function openCluster(options: ClusterOptions): Promise<Cluster> {
+  return options.kubeconfig === undefined ? startOwn(options) : joinExisting(options, options.kubeconfig)
+}
+
+async function startOwn({ home, env, port, observer }: ClusterOptions): Promise<Cluster> {
+  const programs = await findPrograms({ env, say: observer.say })
+  observer.say('starting etcd, kube-apiserver and kube-controller-manager')
+  const controlPlane = await startControlPlane({
+    folder: home.root,
+    durable: true,
+    programs,
+    observer,
+    ...(port !== undefined && { port }),
+  })
+  await using undo = new AsyncDisposableStack()
+  undo.defer(() => controlPlane.stop())
+  const kubectl = { program: programs.kubectl, kubeconfig: controlPlane.kubeconfig, cache: cacheOf(home), env }
+  await installManifests(kubectl)
+  const stop = undo.move()
+  return {
+    kubectl,
+    controllersKubeconfig: controlPlane.controllersKubeconfig,
+    [Symbol.asyncDispose]: () => stop.disposeAsync(),
+  }
+}
+
+async function joinExisting({ home, env, observer }: ClusterOptions, kubeconfig: string): Promise<Cluster> {
+  await assertClusterFits(kubeconfig)
+  const program = await findKubectl({ env, say: observer.say })
+  const kubectl = { program, kubeconfig, cache: cacheOf(home), env }
+  observer.say(`installing our kinds in the cluster of ${kubeconfig}`)
+  await installManifests(kubectl)
+  const login = await keepControllersLogin(kubectl, join(home.root, 'pki', 'cluster'), observer.say)
+  return {
+    kubectl,
+    controllersKubeconfig: login.kubeconfig,
+    [Symbol.asyncDispose]: async () => login[Symbol.dispose](),
+  }
+}
+
+function cacheOf({ root }: Home): string {
+  return join(root, 'kubectl-cache')
+}

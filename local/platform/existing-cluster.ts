@@ -1,0 +1,85 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as z from 'zod'
+import { Kube } from '../../lib/kube/client.ts'
+import { isKubeError } from '../../lib/kube/errors.ts'
+import { writePrivateFile } from '../../lib/tls/private-file.ts'
+import { LocalError } from '../errors.ts'
+import { kubectl, type Kubectl } from '../kubectl.ts'
+
+/** Its CRDs know selectable fields, and its CEL knows quantities. */
+const MIN_MINOR = 32
+const ANSWER_MS = 10_000
+const TOKEN_LIFETIME = '1h'
+const RENEWAL_MS = 20 * 60_000
+
+/** Throws `KUBECONFIG_WRONG`, `CLUSTER_UNREACHABLE` or `CLUSTER_UNFIT` where we cannot work with a cluster. */
+export async function assertClusterFits(kubeconfig: string): Promise<void> {
+  try {
+    await using kube = await Kube.connect(kubeconfig)
+    const { body } = await kube.send<{ major: string; minor: string; gitVersion: string }>({
+      method: 'GET',
+      path: '/version',
+      deadlineMs: ANSWER_MS,
+    })
+    if (Number.parseInt(body.minor, 10) >= MIN_MINOR) return
+    const wanted = `1.${MIN_MINOR} or newer`
+    throw new LocalError('CLUSTER_UNFIT', `the cluster is ${body.gitVersion}, and Holdfast needs ${wanted}: upgrade it`)
+  } catch (error) {
+    throw explain(error, kubeconfig)
+  }
+}
+
+function explain(error: unknown, kubeconfig: string): unknown {
+  if (isKubeError(error, 'BadKubeconfig')) return new LocalError('KUBECONFIG_WRONG', error.message, { cause: error })
+  if (isKubeError(error, 'Unauthorized', 'Forbidden')) {
+    const message = `the cluster does not accept the credentials in ${kubeconfig}: log in again, or use another kubeconfig`
+    return new LocalError('KUBECONFIG_WRONG', message, { cause: error })
+  }
+  if (isKubeError(error, 'Unreachable', 'Timeout', 'Other')) {
+    const message = `no Kubernetes API answers where ${kubeconfig} says (${error.message}): start the cluster, or use another kubeconfig`
+    return new LocalError('CLUSTER_UNREACHABLE', message, { cause: error })
+  }
+  return error
+}
+
+const view = z.object({ clusters: z.tuple([z.object({ cluster: z.looseObject({ server: z.string() }) })]) })
+
+/**
+ * A kubeconfig with which the controllers act as their own service account, and not as whoever started them. The token
+ * in it is short-lived and renewed until this is disposed of.
+ */
+export async function keepControllersLogin(
+  cluster: Kubectl,
+  folder: string,
+  say: (line: string) => void,
+): Promise<Disposable & { readonly kubeconfig: string }> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const tokenFile = join(folder, 'token')
+  const renew = async () => writePrivateFile(tokenFile, await requestToken(cluster))
+  await renew()
+  const flat = await kubectl(cluster, ['config', 'view', '--minify', '--raw', '--flatten', '--output=json'])
+  const [{ cluster: found }] = view.parse(JSON.parse(flat)).clusters
+  const kubeconfig = join(folder, 'holdfast-controllers.kubeconfig')
+  await writePrivateFile(kubeconfig, toKubeconfig(found, tokenFile))
+  const timer = setInterval(() => {
+    renew().catch((error: unknown) => say(`the controllers' token could not be renewed: ${String(error)}`))
+  }, RENEWAL_MS)
+  return { kubeconfig, [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+async function requestToken(cluster: Kubectl): Promise<string> {
+  const account = ['holdfast-controllers', '--namespace=holdfast-system']
+  return (await kubectl(cluster, ['create', 'token', ...account, `--duration=${TOKEN_LIFETIME}`])).trim()
+}
+
+function toKubeconfig(cluster: object, tokenFile: string): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'holdfast',
+    clusters: [{ name: 'holdfast', cluster }],
+    users: [{ name: 'holdfast-controllers', user: { tokenFile } }],
+    contexts: [{ name: 'holdfast', context: { cluster: 'holdfast', user: 'holdfast-controllers' } }],
+  })
+}

@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DataStorage } from '../../crds/data-storage.ts'
+import { Host } from '../../crds/host.ts'
+import type { Resource } from '../../crds/kind.ts'
+import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { Kube } from '../../lib/kube/client.ts'
+import { collectionPath, keyOf, type Endpoint } from '../../lib/kube/paths.ts'
+
+const PATIENCE_MS = 120_000
+const POLL_MS = 200
+
+/** What the cluster holds of what a person would look at first. */
+export interface Inventory {
+  readonly hosts: readonly Host[]
+  readonly storages: readonly DataStorage[]
+  readonly machines: readonly VirtualMachine[]
+}
+
+export async function takeInventory(kube: Kube): Promise<Inventory> {
+  const list = async <R extends Resource>(kind: Endpoint) => {
+    const { body } = await kube.send<{ items: R[] }>({ method: 'GET', path: collectionPath(kind) })
+    return body.items
+  }
+  const [hosts, storages, machines] = await Promise.all([
+    list<Host>(Host),
+    list<DataStorage>(DataStorage),
+    list<VirtualMachine>(VirtualMachine),
+  ])
+  return { hosts, storages, machines }
+}
+
+/** Waits until everything is Ready, or has been waited for long enough; says what it waits for. */
+export async function untilReady(kube: Kube, say: (line: string) => void, signal: AbortSignal): Promise<Inventory> {
+  const deadline = performance.now() + PATIENCE_MS
+  let told = ''
+  for (;;) {
+    const inventory = await takeInventory(kube)
+    const pending = obstacles(inventory)
+    if (pending.length === 0 || performance.now() > deadline || signal.aborted) return inventory
+    const line = `waiting for ${pending[0]}${pending.length > 1 ? ` and ${pending.length - 1} more` : ''}`
+    if (line !== told) say(line)
+    told = line
+    await sleep(POLL_MS)
+  }
+}
+
+function obstacles({ hosts, storages, machines }: Inventory): string[] {
+  return [...hosts, ...storages, ...machines].flatMap((object) => {
+    const why = whyNotReady(object)
+    return why === undefined ? [] : [`${object.kind} ${keyOf(object.metadata)}${why === '' ? '' : `: ${why}`}`]
+  })
+}
+
+/** What keeps an object from being Ready, '' where nobody says; undefined when it is. */
+export function whyNotReady({ metadata, status }: Resource): string | undefined {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready')
+  if (!ready) return ''
+  const isCurrent = ready.observedGeneration === metadata.generation
+  return isCurrent && ready.status === 'True' ? undefined : ready.message
+}

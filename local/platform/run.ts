@@ -1,0 +1,161 @@
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AgentError } from '../../agent/errors.ts'
+import type { HostAgent } from '../../agent/contract.ts'
+import { Kube } from '../../lib/kube/client.ts'
+import { LocalError } from '../errors.ts'
+import type { Home } from '../home.ts'
+import { tryLock } from '../processes/lock-file.ts'
+import { identify, type ProcessIdentity } from '../processes/process-identity.ts'
+import type { Observer } from '../processes/supervise.ts'
+import { controllersTls, startAgent, type LocalAgent } from './agent.ts'
+import { openCluster, type Cluster } from './cluster.ts'
+import { startControllers } from './controllers.ts'
+import { provideGuestImage } from './guest-image.ts'
+import { makeObjects } from './objects.ts'
+import { ensureQemu } from './qemu.ts'
+import { untilReady, type Inventory } from './readiness.ts'
+import { newStateFile } from './state.ts'
+
+export interface RunOptions {
+  readonly home: Home
+  readonly env: NodeJS.ProcessEnv
+  readonly port: number | undefined
+  readonly agentPort: number | undefined
+  readonly kubeconfig: string | undefined
+}
+
+export interface Audience {
+  /** A line of progress. */
+  readonly say: (line: string) => void
+  /** Everything runs. */
+  readonly ready: (inventory: Inventory, cluster: Cluster) => Promise<void>
+  /** Asked for the end. */
+  readonly stop: AbortSignal
+  /** Asked not to wait for guests. */
+  readonly hurry: AbortSignal
+}
+
+const PROGRESS_MS = 2_000
+
+/** Runs the whole platform on this machine until it is asked to stop, and ends all of it. The home must be prepared. */
+export async function runPlatform(options: RunOptions, audience: Audience): Promise<void> {
+  const { home } = options
+  await using running = new AsyncDisposableStack()
+  const outcome = await tryLock(home.lock)
+  if (!('lock' in outcome)) throw alreadyRuns(home, outcome.holder)
+  running.defer(() => outcome.lock.release())
+
+  const { observer, state } = await observe(options, audience)
+  running.defer(() => state.flush())
+  const { cluster, agent } = await startParts(options, observer, { running, audience })
+  audience.stop.throwIfAborted()
+  const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
+  await makeObjects(cluster.kubectl, kube, { agentPort: agent.port, storage: home.storage })
+  const controllers = await startControllers({
+    kubeconfig: cluster.controllersKubeconfig,
+    agentTls: controllersTls(home.agent),
+    logs: home.logs,
+    logLevel: options.env['HOLDFAST_LOG_LEVEL'],
+    observer,
+  })
+  running.defer(() => controllers.stop())
+  state.update({ kubeconfig: cluster.kubectl.kubeconfig })
+
+  const inventory = await untilReady(kube, audience.say, audience.stop)
+  if (!audience.stop.aborted) {
+    await audience.ready(inventory, cluster)
+    state.update({ phase: 'Ready' })
+    await untilAborted(audience.stop)
+  }
+  state.update({ phase: 'Stopping' })
+  audience.say('stopping')
+}
+
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort')
+}
+
+interface Ending {
+  readonly running: AsyncDisposableStack
+  readonly audience: Audience
+}
+
+/** The cluster and the agent, side by side. What was started is ended with `running`, also when the other one fails. */
+async function startParts(options: RunOptions, observer: Observer, { running, audience }: Ending): Promise<Parts> {
+  const { home, env, port, agentPort, kubeconfig } = options
+  await ensureQemu(env, observer.say)
+  const starting = Promise.allSettled([
+    openCluster({ home, env, port, kubeconfig, observer }).then((cluster) => running.use(cluster)),
+    startAgent({ home: home.agent, logs: home.logs, port: agentPort, env, observer }),
+    provideGuestImage(home.agent.imports, env, observer.say),
+  ])
+  const [cluster, agent, image] = await starting
+  if (agent.status === 'fulfilled') {
+    const { child, connection } = agent.value
+    running.defer(() => child.stop())
+    running.use(connection)
+    running.defer(() => stopGuests(connection, audience))
+  }
+  for (const part of [cluster, agent, image]) if (part.status === 'rejected') throw part.reason
+  if (cluster.status === 'rejected' || agent.status === 'rejected') throw new Error('unreachable')
+  return { cluster: cluster.value, agent: agent.value }
+}
+
+interface Parts {
+  readonly cluster: Cluster
+  readonly agent: LocalAgent
+}
+
+async function observe({ home }: RunOptions, { say }: Audience) {
+  const supervisor = await identify(process.pid)
+  if (!supervisor) throw new Error('this process does not see itself in /proc')
+  const programs: Record<string, ProcessIdentity | null> = {}
+  const state = newStateFile(home.state, {
+    supervisor,
+    phase: 'Starting',
+    since: new Date().toISOString(),
+    kubeconfig: home.kubeconfig,
+    programs,
+  })
+  state.update({})
+  const observer: Observer = {
+    say,
+    changed(name, process) {
+      programs[name] = process ?? null
+      state.update({ programs })
+    },
+  }
+  return { observer, state }
+}
+
+/** Shuts the guests of this machine down. Those that take longer than the user wants to wait run on. */
+async function stopGuests(agent: HostAgent, { say, hurry }: Audience): Promise<void> {
+  const running = async () => (await agent.machines()).filter(({ pid }) => pid !== undefined).map(({ name }) => name)
+  if ((await running()).length === 0) return
+  say('shutting guests down; once more Ctrl-C leaves them running')
+  const timer = setInterval(() => {
+    void running().then(
+      (names) => names.length > 0 && say(`waiting for ${names.join(', ')}`),
+      () => undefined,
+    )
+  }, PROGRESS_MS)
+  try {
+    await Promise.race([
+      agent.stopGuests(),
+      sleep(2 ** 31 - 1, undefined, { signal: hurry, ref: false }).catch(() => undefined),
+    ])
+    const left = await running()
+    if (left.length > 0) say(`${left.join(', ')} run on; the next start takes them over`)
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    say(`guests could not be shut down and run on: ${error.message}`)
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+function alreadyRuns({ root }: Home, { pid }: ProcessIdentity): LocalError {
+  const next = 'npm run status says what runs, npm stop ends it; another HOLDFAST_HOME starts a second one beside it'
+  return new LocalError('ALREADY_RUNS', `Holdfast already runs in ${root} (process ${pid}): ${next}`)
+}

@@ -1,0 +1,27 @@
+import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
+import { LocalError } from '../errors.ts'
+import { findFreePort, isFreePort } from './port.ts'
+
+export interface KeptPort {
+  /** File that keeps the number, so that an address that somebody copied works after the next start. */
+  readonly file: string
+  /** What the user asked for. */
+  readonly wanted: number | undefined
+  /** Option by which the user can ask for another one. */
+  readonly option: string
+}
+
+/** A port of 127.0.0.1 that is free now: the one asked for, else that of the last start, else any. Throws `PORT_TAKEN`. */
+export async function choosePort({ file, wanted, option }: KeptPort): Promise<number> {
+  const kept = wanted ?? Number((await readTextFile(file)) ?? 0)
+  const port = kept || (await findFreePort())
+  if (!(await isFreePort(port))) {
+    const whose = wanted === undefined ? ', which this platform used before,' : ''
+    throw new LocalError(
+      'PORT_TAKEN',
+      `port ${port} of 127.0.0.1${whose} is taken by another program: end that program, or choose another port: npm start -- ${option} NUMBER`,
+    )
+  }
+  await writePrivateFile(file, String(port))
+  return port
+}
