@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { chmod, mkdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { objectionToRunDir } from '../agent/paths.ts'
+import { foldersOf, objectionToRunDir } from '../agent/paths.ts'
 import { LocalError } from './errors.ts'
 
 /** Where a local platform keeps everything, by absolute path. */
@@ -59,6 +59,11 @@ export function homeAt(root: string, { XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): Ho
     },
     storage: join(root, 'storage'),
   }
+}
+
+/** Where the agent keeps what machines print on their serial consoles: `MACHINE-ID.log`. */
+export function serialFolder({ agent }: Home): string {
+  return foldersOf(agent.state, agent.run).serial
 }
 
 /** Makes the folders of a home. Throws `HOME_UNUSABLE`. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LocalError } from '../errors.ts'
 import { prepareHome, type Home } from '../home.ts'
-import { followLog } from '../platform/follow-log.ts'
+import { followLog, show } from '../platform/follow-log.ts'
 import { readState } from '../platform/state.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -39,12 +39,12 @@ export async function detach({ home, env, args }: DetachOptions, terminal: Termi
   const progress = followLog(home.log, 0)
   for (;;) {
     const state = await readState(home.state)
-    terminal.print(await progress.read())
+    await show(progress, terminal)
     if (code !== undefined) return code === 0 ? 1 : code
     if (state?.phase === 'Ready' && state.supervisor.pid === child.pid) break
     await sleep(POLL_MS)
   }
-  terminal.print(await progress.read())
+  await show(progress, terminal)
   child.unref()
   return 0
 }

@@ -1,7 +1,6 @@
 import { prepareHome } from '../home.ts'
 import { runPlatform, type RunOptions } from '../platform/run.ts'
 import { summary } from '../platform/summary.ts'
-import { watchBoot } from '../platform/boot.ts'
 import type { Terminal } from '../terminal.ts'
 
 // A Ctrl-C reaches us from the terminal, and again from every program between it and us.
@@ -19,7 +18,6 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
     stop,
     hurry,
     ready: async (inventory, { kubectl }) => {
-      await watchBoot(home, inventory, terminal.say)
       const text = summary(inventory, {
         home,
         kubectl: kubectl.program,

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LocalError } from '../errors.ts'
 import type { Home } from '../home.ts'
-import { followLog } from '../platform/follow-log.ts'
+import { followLog, show } from '../platform/follow-log.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
 import { readState } from '../platform/state.ts'
 import { sendSignal } from '../processes/end-process.ts'
@@ -18,11 +18,10 @@ export async function stop(home: Home, terminal: Terminal): Promise<number> {
   const progress = followLog(home.log, (await stat(home.log)).size)
   sendSignal(state.supervisor.pid, 'SIGTERM')
   while (await isAlive(state.supervisor)) {
-    const text = await progress.read()
-    if (text !== '') terminal.print(text)
+    await show(progress, terminal)
     await sleep(POLL_MS)
   }
-  terminal.print(await progress.read())
+  await show(progress, terminal)
   if (await readState(home.state)) throw new LocalError('NOT_READY', `it did not end: see ${home.log}`)
   return 0
 }

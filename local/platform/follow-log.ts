@@ -19,3 +19,9 @@ export function followLog(path: string, from: number): LogFollower {
     },
   }
 }
+
+/** Prints what was added, if anything was. */
+export async function show(log: LogFollower, { print }: { readonly print: (text: string) => void }): Promise<void> {
+  const text = await log.read()
+  if (text !== '') print(text)
+}

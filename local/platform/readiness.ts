@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { HostAgent, ObservedMachine } from '../../agent/contract.ts'
 import { DataStorage } from '../../crds/data-storage.ts'
 import { Host } from '../../crds/host.ts'
 import type { Resource } from '../../crds/kind.ts'
@@ -29,13 +30,21 @@ export async function takeInventory(kube: Kube): Promise<Inventory> {
   return { hosts, storages, machines }
 }
 
+export interface Waiting {
+  readonly kube: Kube
+  /** Of this machine. After a start the API still says what was true before the stop. */
+  readonly agent: Pick<HostAgent, 'machines'>
+  readonly say: (line: string) => void
+  readonly signal: AbortSignal
+}
+
 /** Waits until everything is Ready, or has been waited for long enough; says what it waits for. */
-export async function untilReady(kube: Kube, say: (line: string) => void, signal: AbortSignal): Promise<Inventory> {
+export async function untilReady({ kube, agent, say, signal }: Waiting): Promise<Inventory> {
   const deadline = performance.now() + PATIENCE_MS
   let told = ''
   for (;;) {
     const inventory = await takeInventory(kube)
-    const pending = obstacles(inventory)
+    const pending = [...obstacles(inventory), ...laggards(await agent.machines())]
     if (pending.length === 0 || performance.now() > deadline || signal.aborted) return inventory
     const line = `waiting for ${pending[0]}${pending.length > 1 ? ` and ${pending.length - 1} more` : ''}`
     if (line !== told) say(line)
@@ -49,6 +58,11 @@ function obstacles({ hosts, storages, machines }: Inventory): string[] {
     const why = whyNotReady(object)
     return why === undefined ? [] : [`${object.kind} ${keyOf(object.metadata)}${why === '' ? '' : `: ${why}`}`]
   })
+}
+
+function laggards(machines: readonly ObservedMachine[]): string[] {
+  const late = machines.filter(({ power, state }) => power === 'Running' && state !== 'Running')
+  return late.map(({ name, state }) => `VirtualMachine ${name}: it is ${state}`)
 }
 
 /** What keeps an object from being Ready, '' where nobody says; undefined when it is. */

@@ -9,6 +9,7 @@ import { tryLock } from '../processes/lock-file.ts'
 import { identify, type ProcessIdentity } from '../processes/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { controllersTls, startAgent, type LocalAgent } from './agent.ts'
+import { markBoots, watchBoot } from './boot.ts'
 import { openCluster, type Cluster } from './cluster.ts'
 import { startControllers } from './controllers.ts'
 import { provideGuestImage } from './guest-image.ts'
@@ -46,6 +47,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   if (!('lock' in outcome)) throw alreadyRuns(home, outcome.holder)
   running.defer(() => outcome.lock.release())
 
+  const boots = await markBoots(home)
   const { observer, state } = await observe(options, audience)
   running.defer(() => state.flush())
   const { cluster, agent } = await startParts(options, observer, { running, audience })
@@ -62,8 +64,10 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   running.defer(() => controllers.stop())
   state.update({ kubeconfig: cluster.kubectl.kubeconfig })
 
-  const inventory = await untilReady(kube, audience.say, audience.stop)
+  const { say, stop: signal } = audience
+  const inventory = await untilReady({ kube, agent: agent.connection, say, signal })
   if (!audience.stop.aborted) {
+    await watchBoot(boots, inventory, { say, signal })
     await audience.ready(inventory, cluster)
     state.update({ phase: 'Ready' })
     await untilAborted(audience.stop)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { keyOf } from '../../lib/kube/paths.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
-import type { Home } from '../home.ts'
+import { serialFolder, type Home } from '../home.ts'
 import { whyNotReady, type Inventory } from './readiness.ts'
 
 export interface SummaryOptions {
@@ -27,17 +27,12 @@ export function summary({ hosts, machines }: Inventory, options: SummaryOptions)
     `  ${kubectl} get hfvm,hfdisk,hfimg,hfds,hfhost`,
     `  ${kubectl} apply -f config/samples`,
     `  ${kubectl} explain virtualmachine.spec`,
-    ...(serial ? [`  tail -f ${serialLog(home, serial)}`] : []),
+    ...(serial ? [`  tail -f ${join(serialFolder(home), `${serial.status?.machineId}.log`)}`] : []),
     '',
     detached
       ? 'npm run status says what runs; npm stop ends it, guests included.'
       : 'Ctrl-C ends it, guests included; the next npm start finds everything as it was.',
   ].join('\n')
-}
-
-/** What a machine's serial console printed. */
-export function serialLog({ agent }: Home, { status }: VirtualMachine): string {
-  return join(agent.state, 'serial', `${status?.machineId ?? ''}.log`)
 }
 
 function stateOf(vm: VirtualMachine): string {

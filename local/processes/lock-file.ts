@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { link, rename, rm } from 'node:fs/promises'
+import { link, rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
 import { identify, isAlive, processIdentity, type ProcessIdentity } from './process-identity.ts'
+
+const GUARD_POLL_MS = 5
 
 export interface Lock {
   release(): Promise<void>
@@ -39,17 +42,15 @@ async function create(path: string, text: string): Promise<boolean> {
   }
 }
 
-// Another process may have taken the lock since it was read: what is moved away by mistake is put back.
+// One at a time, or whoever read the file before it changed would remove the lock of somebody who has it now.
 async function removeStale(path: string, stale: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`
-  try {
-    await rename(path, aside)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return
-    throw error
+  const guard = await tryLock(`${path}.takeover`)
+  if ('holder' in guard) {
+    await sleep(GUARD_POLL_MS)
+    return
   }
-  if ((await readTextFile(aside)) === stale) await rm(aside)
-  else await rename(aside, path)
+  if ((await readTextFile(path)) === stale) await rm(path, { force: true })
+  await guard.lock.release()
 }
 
 async function release(path: string, text: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { LocalError } from '../errors.ts'
@@ -49,13 +49,17 @@ export async function runCommand(wanted: Command): Promise<CommandResult> {
   try {
     await once(child, 'close')
   } catch (error) {
-    // What it started in turn may hold these open for long.
-    child.stdout.destroy()
-    child.stderr.destroy()
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    await untilDead(child)
     throw toLocalError(error, wanted, timeout)
   }
   return { code: child.exitCode ?? 128, stdout: stdout(), stderr: stderr() }
+}
+
+/** The caller may remove its files next. What it started in turn is not waited for, and may hold its output open. */
+async function untilDead(child: ChildProcessWithoutNullStreams): Promise<void> {
+  child.stdout.destroy()
+  child.stderr.destroy()
+  if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) await once(child, 'exit')
 }
 
 function collect(stream: NodeJS.ReadableStream): () => string {

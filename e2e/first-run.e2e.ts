@@ -1,0 +1,97 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually, isReady, newPlatform, qemus, SAMPLES, type Platform, type Result } from './testing/platform.ts'
+
+const IDLE_MS = 60_000
+const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages', 'platformsettings']
+
+describe('npm start on a machine where nothing was prepared', () => {
+  let platform: Platform
+  let started: Result
+
+  beforeAll(async () => {
+    platform = await newPlatform()
+    started = await platform.start()
+  }, 300_000)
+  afterAll(async () => platform[Symbol.asyncDispose](), 120_000)
+
+  test('runs a virtual machine whose guest boots, and says what to try next', async () => {
+    expect(started).toMatchObject({ code: 0, stdout: expect.stringContaining('export KUBECONFIG=') })
+    expect(await platform.get('virtualmachines', 'hello')).toSatisfy(isReady)
+    expect(await platform.serialLog('hello')).toContain('holdfast-guest: booted')
+  })
+
+  test('keeps its keys to their owner', async () => {
+    const { stdout } = await platform.kubectl('get', '--raw', '/readyz')
+    expect(stdout).toBe('ok')
+    const names = await readdir(join(platform.home, 'pki', 'kubernetes'))
+    expect(names).toContain('ca.key')
+  })
+
+  test('brings every sample to Ready; a second apply changes nothing, and then nobody writes', async () => {
+    expect(await platform.kubectl('apply', '--filename', SAMPLES)).toMatchObject({ code: 0 })
+    const objects = await eventually(async () => {
+      const all = await everything(platform)
+      return all.every(isReady) && all
+    })
+    expect(objects.map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(['VirtualMachine', 'Disk', 'PlatformSettings']),
+    )
+    const again = await platform.kubectl('apply', '--filename', SAMPLES)
+    expect(again.stdout.trim().split('\n')).toEqual(
+      again.stdout
+        .trim()
+        .split('\n')
+        .filter((line) => line.endsWith(' unchanged')),
+    )
+
+    const before = await versions(platform)
+    await sleep(IDLE_MS)
+    expect(await versions(platform)).toEqual(before)
+  })
+
+  test('finds everything as it was after a stop: same machine, same disk content', async () => {
+    const before = await platform.get('virtualmachines', 'hello')
+    expect(await platform.local('stop')).toMatchObject({ code: 0 })
+    expect(await qemus(platform)).toEqual([])
+    expect(await platform.local('status')).toMatchObject({ code: 3 })
+
+    expect(await platform.start()).toMatchObject({ code: 0 })
+    const after = await platform.get('virtualmachines', 'hello')
+    expect(after?.metadata.uid).toBe(before?.metadata.uid)
+    expect(after?.status?.machineId).toBe(before?.status?.machineId)
+    await eventually(async () => (await platform.serialLog('hello')).includes('holdfast-guest: boots 2'))
+    expect(await platform.local('status')).toMatchObject({ code: 0, stdout: expect.stringContaining('VirtualMachine') })
+  })
+
+  test('runs beside another one', async () => {
+    await using other = await newPlatform()
+    expect(await other.start()).toMatchObject({ code: 0 })
+    expect(await other.get('virtualmachines', 'hello')).toSatisfy(isReady)
+    expect(await other.start()).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs') })
+  })
+
+  test('deletes a machine with its root disk and keeps the others', async () => {
+    expect(await platform.kubectl('delete', 'hfvm', 'with-disk', '--timeout=60s')).toMatchObject({ code: 0 })
+    const disks = await eventually(async () => {
+      const found = await platform.list('disks')
+      return found.every(({ metadata }) => metadata.name !== 'with-disk-root') && found
+    })
+    expect(disks.map(({ metadata }) => metadata.name)).toEqual(expect.arrayContaining(['data', 'hello-root']))
+    const files = await readdir(join(platform.home, 'storage', 'disks'))
+    expect(files.filter((name) => name.endsWith('.qcow2'))).toHaveLength(disks.length)
+  })
+})
+
+async function everything(platform: Platform) {
+  return (await Promise.all(kinds.map((kind) => platform.list(kind)))).flat()
+}
+
+async function versions(platform: Platform): Promise<string[]> {
+  const events = await platform.list('events')
+  return [...(await everything(platform)), ...events].map(
+    ({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`,
+  )
+}

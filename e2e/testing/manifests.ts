@@ -1,0 +1,36 @@
+/** A small machine that boots the sample image. */
+export function machine(name: string, spec: object = {}): object {
+  return {
+    apiVersion: 'compute.holdfast.dev/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      memory: '128Mi',
+      rootDisk: { imageRef: { name: 'holdfast-guest' } },
+      terminationGracePeriodSeconds: 5,
+      ...spec,
+    },
+  }
+}
+
+export function disk(name: string, spec: object = {}): object {
+  const metadata = { name, namespace: 'default' }
+  return { apiVersion: 'storage.holdfast.dev/v1alpha1', kind: 'Disk', metadata, spec: { size: '64Mi', ...spec } }
+}
+
+/** An image from a file of the import folder. */
+export function image(name: string, path: string, spec: object = {}): object {
+  const metadata = { name, namespace: 'default' }
+  const source = { file: { path } }
+  return { apiVersion: 'storage.holdfast.dev/v1alpha1', kind: 'Image', metadata, spec: { source, ...spec } }
+}
+
+export function dataStorage(name: string, on: string, path: string): object {
+  const spec = { type: 'Local', local: { host: on, path } }
+  return { apiVersion: 'storage.holdfast.dev/v1alpha1', kind: 'DataStorage', metadata: { name }, spec }
+}
+
+export function host(name: string, port: number): object {
+  const spec = { address: '127.0.0.1', port }
+  return { apiVersion: 'compute.holdfast.dev/v1alpha1', kind: 'Host', metadata: { name }, spec }
+}

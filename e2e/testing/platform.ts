@@ -1,0 +1,162 @@
+import { execFile } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as z from 'zod'
+
+export interface Result {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const MAIN = join(import.meta.dirname, '..', '..', 'local', 'main.ts')
+export const SAMPLES = join(import.meta.dirname, '..', '..', 'config', 'samples')
+const COMMAND_MS = 240_000
+const POLL_MS = 100
+
+const object = z.looseObject({
+  kind: z.string(),
+  metadata: z.looseObject({ name: z.string(), resourceVersion: z.string(), uid: z.string() }),
+  status: z
+    .looseObject({
+      conditions: z
+        .array(z.object({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() }))
+        .default([]),
+      machineId: z.string().optional(),
+      host: z.string().optional(),
+      printableStatus: z.string().optional(),
+    })
+    .optional(),
+})
+export type Found = z.infer<typeof object>
+
+const state = z.object({
+  supervisor: z.object({ pid: z.int() }),
+  programs: z.record(z.string(), z.object({ pid: z.int() }).nullable()),
+})
+
+/** A platform as a user has it: a folder, two commands and kubectl. */
+export class Platform implements AsyncDisposable {
+  readonly home: string
+  readonly #env: NodeJS.ProcessEnv
+
+  constructor(home: string, env: NodeJS.ProcessEnv = {}) {
+    this.home = home
+    this.#env = { ...process.env, ...env, HOLDFAST_HOME: home }
+  }
+
+  /** `npm start -- --detach`, with these options besides. */
+  async start(...options: string[]): Promise<Result> {
+    return this.local('start', '--detach', ...options)
+  }
+
+  /** One of the project's own commands. */
+  async local(...args: string[]): Promise<Result> {
+    return run(process.execPath, [MAIN, ...args], this.#env)
+  }
+
+  get kubeconfig(): string {
+    return join(this.home, 'kubeconfig')
+  }
+
+  async kubectl(...args: string[]): Promise<Result> {
+    return run('kubectl', ['--kubeconfig', this.kubeconfig, ...args], this.#env)
+  }
+
+  /** Applies manifests as a user would. Throws what kubectl says if it is refused. */
+  async apply(...manifests: object[]): Promise<string> {
+    const result = await this.tryApply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests }))
+    if (result.code !== 0) throw new Error(result.stderr)
+    return result.stdout
+  }
+
+  async tryApply(text: string, ...options: string[]): Promise<Result> {
+    const args = ['--kubeconfig', this.kubeconfig, 'apply', ...options, '--filename', '-']
+    return run('kubectl', args, this.#env, text)
+  }
+
+  async list(plural: string): Promise<Found[]> {
+    const { stdout } = await this.kubectl('get', plural, '--all-namespaces', '--output=json')
+    return z.object({ items: z.array(object) }).parse(JSON.parse(stdout)).items
+  }
+
+  async get(plural: string, name: string): Promise<Found | undefined> {
+    return (await this.list(plural)).find(({ metadata }) => metadata.name === name)
+  }
+
+  /** Processes that it runs now, by name. */
+  async pid(program: string): Promise<number> {
+    const { supervisor, programs } = state.parse(JSON.parse(await readFile(join(this.home, 'platform.json'), 'utf8')))
+    const pid = program === 'supervisor' ? supervisor.pid : programs[program]?.pid
+    if (pid === undefined) throw new Error(`${program} does not run`)
+    return pid
+  }
+
+  async serialLog(vm: string): Promise<string> {
+    const found = await this.get('virtualmachines', vm)
+    return readFile(join(this.home, 'agent', 'serial', `${found?.status?.machineId}.log`), 'utf8').catch(() => '')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.local('stop')
+    await rm(this.home, { recursive: true, force: true })
+  }
+}
+
+/** A platform in a folder of its own that is gone afterwards. It is not started yet. */
+export async function newPlatform(env: NodeJS.ProcessEnv = {}): Promise<Platform> {
+  const home = await mkdtemp(join(tmpdir(), 'hf-'))
+  await chmod(home, 0o711)
+  return new Platform(home, env)
+}
+
+/** Runs a program to its end, whatever its exit code. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  input?: string,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const options = { env, timeout: COMMAND_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 2 ** 20 } as const
+    const child = execFile(command, [...args], options, (error, stdout, stderr) => {
+      const code = error ? error.code : 0
+      if (typeof code === 'number') resolve({ code, stdout, stderr })
+      else reject(new Error(`${command} ${args.join(' ')} did not end by itself: ${stderr}`, { cause: error }))
+    })
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(input ?? '')
+  })
+}
+
+/** The value once it is there; throws with the last thing seen when that takes too long. */
+export async function eventually<T>(look: () => Promise<T | undefined | false>, timeoutMs = 60_000): Promise<T> {
+  const deadline = performance.now() + timeoutMs
+  for (;;) {
+    const found = await look()
+    if (found !== undefined && found !== false) return found
+    if (performance.now() > deadline) throw new Error(`not seen within ${timeoutMs} ms: ${look.toString()}`)
+    await sleep(POLL_MS)
+  }
+}
+
+/** Whether the object says that it is Ready. */
+export function isReady(found: Found | undefined): boolean {
+  return condition(found)?.status === 'True'
+}
+
+export function condition(found: Found | undefined, wanted = 'Ready') {
+  return found?.status?.conditions.find(({ type }) => type === wanted)
+}
+
+/** Processes of QEMU of this platform's machines, by machine id. */
+export async function qemus(platform: Platform): Promise<{ pid: number; machineId: string }[]> {
+  const { stdout } = await run('ps', ['-eo', 'pid=,args='], process.env)
+  const lines = stdout.split('\n').filter((line) => line.includes('qemu-system') && line.includes(`${platform.home}/`))
+  return lines.map((line) => ({
+    pid: Number.parseInt(line, 10),
+    machineId: /-uuid ([0-9a-f-]{36})/.exec(line)?.[1] ?? '',
+  }))
+}

@@ -1,0 +1,81 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as z from 'zod'
+import { findPrograms } from '../local/control-plane/programs.ts'
+import { LocalError } from '../local/errors.ts'
+import { ensureQemu } from '../local/platform/qemu.ts'
+
+const root = join(import.meta.dirname, '..')
+const projects = ['unit', 'envtest', 'e2e'] as const
+
+const report = z.object({
+  success: z.boolean(),
+  numPassedTests: z.int(),
+  numFailedTests: z.int(),
+  testResults: z.array(z.object({ status: z.string() })),
+})
+
+interface Count {
+  readonly passed: number
+  readonly failed: number
+}
+
+/** Does all set-up, then runs everything that can fail: the checks, and each kind of test. */
+async function main(): Promise<number> {
+  const { env } = process
+  const say = (line: string) => console.log(`set-up: ${line}`)
+  await ensureQemu(env, say)
+  await findPrograms({ env, say })
+  if (run(join('hack', 'guest-image.ts')) !== 0) throw new LocalError('COMMAND_FAILED', 'there is no guest to boot')
+
+  const counts: Count[] = [{ passed: 0, failed: runCheck() }]
+  for (const project of projects) counts.push(await runProject(project))
+  const passed = counts.reduce((sum, count) => sum + count.passed, 0)
+  const failed = counts.reduce((sum, count) => sum + count.failed, 0)
+  console.log(`${passed} passed, ${failed} failed`)
+  return failed === 0 && passed > 0 ? 0 : 1
+}
+
+function runCheck(): number {
+  console.log('\ncheck: format, lint, layers, types, unused code, generated files, lock file')
+  return spawnSync('npm', ['run', '--silent', 'check'], { cwd: root, stdio: 'inherit' }).status === 0 ? 0 : 1
+}
+
+async function runProject(project: (typeof projects)[number]): Promise<Count> {
+  console.log(`\n${project} tests`)
+  const folder = await mkdtemp(join(tmpdir(), 'hf-report-'))
+  const file = join(folder, 'report.json')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
+  const code = run(join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project, ...reporters)
+  const found = report.safeParse(await readJson(file))
+  await rm(folder, { recursive: true })
+  if (!found.success) return { passed: 0, failed: 1 }
+  const { numPassedTests: passed, numFailedTests, testResults } = found.data
+  // A file that cannot be loaded has no tests that could fail.
+  const files = testResults.filter(({ status }) => status !== 'passed').length
+  const failed = Math.max(numFailedTests, files, code === 0 ? 0 : 1)
+  return { passed, failed: passed === 0 ? Math.max(failed, 1) : failed }
+}
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'))
+  } catch {
+    return undefined // The run ended before it could say anything.
+  }
+}
+
+function run(program: string, ...args: string[]): number | null {
+  return spawnSync(process.execPath, [join(root, program), ...args], { cwd: root, stdio: 'inherit' }).status
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  if (!(error instanceof LocalError)) throw error
+  console.error(error.message)
+  console.log('0 passed, 1 failed')
+  process.exitCode = 1
+}
