@@ -1,0 +1,28 @@
+import { spawnSync } from 'node:child_process'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Kube } from '../lib/kube/client.ts'
+
+/** A platform of its own for a benchmark, started as a user starts one. */
+export interface BenchPlatform extends AsyncDisposable {
+  readonly home: string
+  readonly kube: Kube
+}
+
+const MAIN = join(import.meta.dirname, '..', 'local', 'main.ts')
+
+export async function startPlatform(env: NodeJS.ProcessEnv): Promise<BenchPlatform> {
+  const home = await mkdtemp(join(tmpdir(), 'hf-bench-'))
+  await chmod(home, 0o711)
+  const local = (...args: string[]) =>
+    spawnSync(process.execPath, [MAIN, ...args], { env: { ...env, HOLDFAST_HOME: home } })
+  await using undo = new AsyncDisposableStack()
+  undo.defer(() => rm(home, { recursive: true, force: true }))
+  undo.defer(() => void local('stop'))
+  const { status, stdout, stderr } = local('start', '--detach')
+  if (status !== 0) throw new Error(`the platform does not start: ${stdout.toString()}${stderr.toString()}`)
+  const kube = undo.use(await Kube.connect(join(home, 'kubeconfig')))
+  const running = undo.move()
+  return { home, kube, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}

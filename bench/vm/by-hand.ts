@@ -1,0 +1,99 @@
+import { execFile, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { Monitor } from '../../agent/qmp/monitor.ts'
+
+const run = promisify(execFile)
+const LOOK_MS = 2
+
+/** What one machine of the platform is made of, so that the same can be made without it. */
+export interface Model {
+  readonly machineId: string
+  readonly diskId: string
+  readonly diskPath: string
+  /** Name of the base image's file, as the disk refers to it. */
+  readonly backing: string
+  readonly virtualSizeBytes: number
+  readonly runDir: string
+  readonly argv: readonly string[]
+}
+
+/** Reads the model off a running machine. */
+export async function readModel(home: string, pid: number, machineId: string): Promise<Model> {
+  const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1)
+  const diskPath = /"filename":"([^"]*\/disks\/[^"]*\.qcow2)"/.exec(argv.join(' '))?.[1] ?? ''
+  const { stdout } = await run('qemu-img', ['info', '--force-share', '-f', 'qcow2', '--output=json', diskPath])
+  const image: unknown = JSON.parse(stdout)
+  if (!isOverlay(image)) throw new Error(`${diskPath} has no base image`)
+  return {
+    machineId,
+    diskId: /([0-9a-f-]{36})\.qcow2$/.exec(diskPath)?.[1] ?? '',
+    diskPath,
+    backing: image['backing-filename'],
+    virtualSizeBytes: image['virtual-size'],
+    runDir: join(home, 'run', machineId),
+    argv,
+  }
+}
+
+function isOverlay(image: unknown): image is { 'backing-filename': string; 'virtual-size': number } {
+  return typeof image === 'object' && image !== null && 'backing-filename' in image && 'virtual-size' in image
+}
+
+/** Makes the same disk and starts the same QEMU. Returns the milliseconds until its monitor says that it runs. */
+export async function startByHand(model: Model): Promise<number> {
+  const [machineId, diskId] = [randomUUID(), randomUUID()]
+  const own = (text: string) =>
+    text
+      .replaceAll(model.machineId, machineId)
+      .replaceAll(model.diskId, diskId)
+      .replaceAll(model.diskId.slice(0, 20), diskId.slice(0, 20))
+  const [program = '', ...args] = model.argv.map(own)
+  const [diskPath, runDir] = [own(model.diskPath), own(model.runDir)]
+  await mkdir(runDir)
+
+  const startedAt = performance.now()
+  const size = String(model.virtualSizeBytes)
+  const options = 'compat=1.1,lazy_refcounts=on,cluster_size=65536'
+  await run('qemu-img', [
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '-o',
+    options,
+    '-u',
+    '-b',
+    model.backing,
+    '-F',
+    'qcow2',
+    diskPath,
+    size,
+  ])
+  const child = spawn(program, args, { stdio: 'ignore' })
+  const monitor = await connect(join(runDir, 'qmp'))
+  while ((await monitor.execute('query-status')).status !== 'running') await sleep(LOOK_MS)
+  const tookMs = performance.now() - startedAt
+
+  const exited = new Promise((resolve) => child.once('exit', resolve))
+  monitor.close()
+  child.kill('SIGKILL')
+  await exited
+  await Promise.all([rm(diskPath), rm(runDir, { recursive: true })])
+  return tookMs
+}
+
+async function connect(path: string): Promise<Monitor> {
+  for (;;) {
+    try {
+      return await Monitor.connect(path, { onEvent: () => undefined, onEnd: () => undefined })
+    } catch (error) {
+      if (!(error instanceof Error) || !('code' in error) || !['ENOENT', 'ECONNREFUSED'].includes(String(error.code)))
+        throw error
+      await sleep(LOOK_MS)
+    }
+  }
+}

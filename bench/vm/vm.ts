@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { ObjectCache } from '../../lib/kube/cache.ts'
+import type { Kube } from '../../lib/kube/client.ts'
+import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
+import { runReflector } from '../../lib/kube/reflector.ts'
+import { silentLog } from '../../lib/log.ts'
+import type { BenchOptions } from '../options.ts'
+import { startPlatform } from '../platform.ts'
+import { median, round, table } from '../statistics.ts'
+import { readModel, startByHand } from './by-hand.ts'
+import { agentOf, type Runs } from './runs.ts'
+import { countWrites, growth } from './writes.ts'
+
+const WRITES_OF = 5
+const SETTLE_MS = 3_000
+
+/**
+ * From the create of a machine, whose image the storage has, until its QEMU says that it runs: next to the same
+ * qemu-img and QEMU calls made by hand, in turns. Then the writes of machines that are created and left alone.
+ */
+export async function benchVm({ rounds, env, say }: BenchOptions) {
+  say('starting a platform')
+  await using platform = await startPlatform(env)
+  const { kube, home } = platform
+  await using stack = new AsyncDisposableStack()
+  const runs = stack.use(await agentOf(home))
+  const machines = stack.use(followMachines(kube))
+
+  await create(kube, 'model')
+  const ready = await machines.untilReady('model')
+  const machineId = ready.status?.machineId ?? ''
+  const model = await readModel(home, (await runs.untilRunning('default/model')).pid ?? 0, machineId)
+
+  const floor: number[] = []
+  const running: number[] = []
+  const readied: number[] = []
+  for (let index = 0; index < rounds; index++) {
+    floor.push(await startByHand(model))
+    const took = await startByHoldfast(kube, `round-${index}`, runs, machines)
+    running.push(took.runningMs)
+    readied.push(took.readyMs)
+    say(
+      `round ${index + 1} of ${rounds}: by hand ${Math.round(floor.at(-1) ?? 0)} ms, Holdfast ${Math.round(took.runningMs)} ms`,
+    )
+  }
+  const writes = await writesOf(kube, machines)
+  return report({ floor, running, readied, writes, say })
+}
+
+interface Machines extends AsyncDisposable {
+  untilReady(name: string): Promise<VirtualMachine>
+  untilGone(name: string): Promise<void>
+}
+
+function followMachines(kube: Kube): Machines {
+  const cache = new ObjectCache<VirtualMachine, never>({})
+  const abort = new AbortController()
+  const following = runReflector({
+    kube,
+    kind: VirtualMachine,
+    cache,
+    log: silentLog,
+    clock: systemClock,
+    signal: abort.signal,
+  })
+  const until = async <T>(look: () => T | undefined): Promise<T> => {
+    const { promise, resolve } = Promise.withResolvers<T>()
+    const check = () => {
+      const found = look()
+      if (found !== undefined) resolve(found)
+    }
+    const end = cache.onChange(check)
+    check()
+    return promise.finally(end)
+  }
+  return {
+    untilReady: (name) =>
+      until(() => {
+        const vm = cache.get(`default/${name}`)
+        return vm?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
+          ? vm
+          : undefined
+      }),
+    untilGone: async (name) => void (await until(() => (cache.get(`default/${name}`) ? undefined : true))),
+    async [Symbol.asyncDispose]() {
+      abort.abort()
+      await following
+    },
+  }
+}
+
+async function create(kube: Kube, name: string): Promise<void> {
+  const body = {
+    apiVersion: 'compute.holdfast.dev/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name, namespace: 'default' },
+    spec: { memory: '256Mi', rootDisk: { imageRef: { name: 'holdfast-guest' } }, terminationGracePeriodSeconds: 0 },
+  }
+  await kube.send({ method: 'POST', path: collectionPath(VirtualMachine, 'default'), body })
+}
+
+async function startByHoldfast(kube: Kube, name: string, runs: Runs, machines: Machines) {
+  const startedAt = performance.now()
+  const since = async (event: Promise<unknown>) => {
+    await event
+    return performance.now() - startedAt
+  }
+  const running = since(runs.untilRunning(`default/${name}`))
+  await create(kube, name)
+  const [runningMs, readyMs] = await Promise.all([running, since(machines.untilReady(name))])
+  await kube.send({ method: 'DELETE', path: objectPath(VirtualMachine, { namespace: 'default', name }) })
+  await machines.untilGone(name)
+  await sleep(500) // Its disk goes a moment later.
+  return { runningMs, readyMs }
+}
+
+async function writesOf(kube: Kube, machines: Machines): Promise<Map<string, number>> {
+  const before = await countWrites(kube)
+  const names = Array.from({ length: WRITES_OF }, (_, index) => `writes-${index}`)
+  for (const name of names) {
+    await create(kube, name)
+    await machines.untilReady(name)
+  }
+  await sleep(SETTLE_MS)
+  return growth(before, await countWrites(kube))
+}
+
+interface Outcome {
+  readonly floor: readonly number[]
+  readonly running: readonly number[]
+  readonly readied: readonly number[]
+  readonly writes: ReadonlyMap<string, number>
+  readonly say: (line: string) => void
+}
+
+function report({ floor, running, readied, writes, say }: Outcome) {
+  const [floorMs, ms, readyMs] = [median(floor), median(running), median(readied)]
+  const each = (key: string) => (writes.get(key) ?? 0) / WRITES_OF
+  const line = (name: string, values: readonly number[]) => [
+    name,
+    Math.round(median(values)),
+    Math.round(Math.min(...values)),
+    round(median(values) / floorMs, 2),
+  ]
+  for (const text of table([
+    ['', 'median ms', 'best ms', 'ratio'],
+    line('qemu-img and QEMU by hand', floor),
+    line('create to QEMU running', running),
+    line('create to Ready', readied),
+  ]))
+    say(text)
+  say('')
+  const ours = [...writes].filter(([key]) => /virtualmachines|disks|events/.test(key) && key !== 'POST virtualmachines')
+  for (const text of table([['API writes a machine', ''], ...ours.map(([key, count]) => [key, count / WRITES_OF])]))
+    say(text)
+  return {
+    ratio: round(ms / floorMs, 3),
+    readyRatio: round(readyMs / floorMs, 3),
+    writesPerVm: each('APPLY virtualmachines/status') + each('PATCH virtualmachines') + each('APPLY virtualmachines'),
+    diskWritesPerVm: each('POST disks') + each('APPLY disks/status') + each('PATCH disks'),
+    eventsPerVm: each('POST events'),
+    floorMs: round(floorMs, 1),
+    ms: round(ms, 1),
+    readyMs: round(readyMs, 1),
+    rounds: floor.length,
+  }
+}
