@@ -1,10 +1,20 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { eventually, isReady, newPlatform, qemus, SAMPLES, type Platform, type Result } from './testing/platform.ts'
+import {
+  eventually,
+  isReady,
+  newPlatform,
+  qemus,
+  run,
+  SAMPLES,
+  type Platform,
+  type Result,
+} from './testing/platform.ts'
 
 const IDLE_MS = 60_000
+const programs = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'controllers', 'agent']
 const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages', 'platformsettings']
 
 describe('npm start on a machine where nothing was prepared', () => {
@@ -23,11 +33,50 @@ describe('npm start on a machine where nothing was prepared', () => {
     expect(await platform.serialLog('hello')).toContain('holdfast-guest: booted')
   })
 
-  test('keeps its keys to their owner', async () => {
-    const { stdout } = await platform.kubectl('get', '--raw', '/readyz')
-    expect(stdout).toBe('ok')
-    const names = await readdir(join(platform.home, 'pki', 'kubernetes'))
-    expect(names).toContain('ca.key')
+  test('is reachable from this machine alone', async () => {
+    const pids = new Set(await Promise.all(programs.map((name) => platform.pid(name))))
+    const { stdout } = await run(
+      'ss',
+      ['--listening', '--tcp', '--udp', '--numeric', '--processes', '--no-header'],
+      process.env,
+    )
+    const ours = stdout
+      .split('\n')
+      .filter((line) => [...line.matchAll(/pid=(\d+)/g)].some(([, pid]) => pids.has(Number(pid))))
+    expect(ours.length).toBeGreaterThanOrEqual(2)
+    expect(ours.filter((line) => !line.includes(' 127.0.0.1:'))).toEqual([])
+  })
+
+  test('lets nobody in without credentials, and keeps its keys to their owner', async () => {
+    const server = /server": "([^"]+)"/.exec(await readFile(platform.kubeconfig, 'utf8'))?.[1] ?? ''
+    const anonymous = await run(
+      'kubectl',
+      ['--kubeconfig', '/dev/null', '--server', server, '--insecure-skip-tls-verify', 'get', '--raw', '/api'],
+      process.env,
+    )
+    expect(anonymous).toMatchObject({ code: 1, stderr: expect.stringMatching(/Unauthorized|credentials|logged in/) })
+    const keys = await filesBelow(join(platform.home, 'pki'))
+    expect(keys.length).toBeGreaterThan(10)
+    const open = await Promise.all(
+      [...keys, platform.kubeconfig].map(async (path) => ({ path, mode: (await stat(path)).mode & 0o077 })),
+    )
+    expect(open.filter(({ mode }) => mode !== 0)).toEqual([])
+  })
+
+  test('encrypts Secrets before they reach a disk', async () => {
+    const canary = 'canary-4f1c2b9d8e7a'
+    await platform.kubectl('create', 'secret', 'generic', 'canary', `--from-literal=password=${canary}`)
+    const files = await filesBelow(platform.home)
+    const forms = [canary, Buffer.from(canary).toString('base64')]
+    const leaks = await Promise.all(
+      files.map(async (path) => {
+        const content = await readFile(path, 'latin1')
+        return forms.some((form) => content.includes(form)) ? [path] : []
+      }),
+    )
+    expect(leaks.flat()).toEqual([])
+    const read = await platform.kubectl('get', 'secret', 'canary', '--output=jsonpath={.data.password}')
+    expect(Buffer.from(read.stdout, 'base64').toString()).toBe(canary)
   })
 
   test('brings every sample to Ready; a second apply changes nothing, and then nobody writes', async () => {
@@ -94,4 +143,9 @@ async function versions(platform: Platform): Promise<string[]> {
   return [...(await everything(platform)), ...events].map(
     ({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`,
   )
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
 }

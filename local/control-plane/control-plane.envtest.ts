@@ -125,17 +125,23 @@ test('a reflector follows a server whose data was restored from a backup', async
   await expect.poll(names).toContain('f')
 }, 60_000)
 
-test('a server that was killed is started again, and a reflector goes on', async () => {
-  const { cache, names } = follow()
-  await cache.synced
-  const server = plane.children.find(({ name }) => name === 'kube-apiserver')
-  const before = server?.process()
-  process.kill(before?.pid ?? 0, 'SIGKILL')
-  await expect.poll(() => server?.process()?.pid, { timeout: 10_000 }).not.toBe(before?.pid)
-  await expect.poll(() => put('g').catch(() => undefined), { timeout: 20_000, interval: 100 }).toBeDefined()
-  await expect.poll(names, { timeout: 10_000 }).toContain('g')
-  await expect(server?.assertNeverEnded()).rejects.toMatchObject({ code: 'PROGRAM_ENDED' })
-}, 60_000)
+test.each(['kube-apiserver', 'etcd'])(
+  '%s is started again when it was killed, and a reflector goes on',
+  async (killed) => {
+    const { cache, names } = follow()
+    await cache.synced
+    const server = plane.children.find(({ name }) => name === killed)
+    const before = server?.process()
+    process.kill(before?.pid ?? 0, 'SIGKILL')
+    await expect.poll(() => server?.process()?.pid, { timeout: 10_000 }).not.toBe(before?.pid)
+    await expect
+      .poll(() => put(`after-${killed}`).catch(() => undefined), { timeout: 20_000, interval: 100 })
+      .toBeDefined()
+    await expect.poll(names, { timeout: 10_000 }).toContain(`after-${killed}`)
+    await expect(server?.assertNeverEnded()).rejects.toMatchObject({ code: 'PROGRAM_ENDED' })
+  },
+  60_000,
+)
 
 test('what is in a Secret is nowhere in the files of etcd', async () => {
   await put('open', { text: 'findme-plain' })
@@ -182,7 +188,6 @@ test('a server that cannot start says why at once, and leaves nothing running', 
     code: 'PROGRAM_ENDED',
     message: expect.stringContaining('kube-apiserver ended by itself; the end of its log'),
   })
-  expect(processes.length).toBeGreaterThan(1)
+  expect(processes).not.toEqual([])
   for (const pid of processes) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
-  plane = await start()
 })

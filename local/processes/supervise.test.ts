@@ -62,7 +62,7 @@ test('a program that ends by itself is started again, ever later', async () => {
 
 test('a program that is stopped may end in its own way, and stays ended', async () => {
   const { run, said, pids, log } = await start("trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.01; done")
-  await expect.poll(log, { interval: 2 }).toBe('hello\n')
+  await expect.poll(log, { interval: 2, timeout: 4_000 }).toBe('hello\n')
   const process = run.process()
   expect(process).toEqual(await identify(process?.pid ?? 0))
   await run.assertNeverEnded()
@@ -73,7 +73,7 @@ test('a program that is stopped may end in its own way, and stays ended', async 
 
 test('a program that does not end is killed, and the second call may be less patient', async () => {
   const { run, log } = await start("trap '' TERM; echo hello; while :; do sleep 0.01; done")
-  await expect.poll(log, { interval: 2 }).toBe('hello\n')
+  await expect.poll(log, { interval: 2, timeout: 4_000 }).toBe('hello\n')
   const process = run.process()
   const patient = run.stop()
   await run.stop(10)
@@ -100,5 +100,5 @@ test('a program with a lifeline ends when its supervisor is killed', async () =>
   const [pid] = (await once(supervisor.stdout, 'data')) as [Buffer]
   expect(await identify(Number(pid))).toBeDefined()
   supervisor.kill('SIGKILL')
-  await expect.poll(() => identify(Number(pid)), { interval: 5 }).toBeUndefined()
+  await expect.poll(() => identify(Number(pid)), { interval: 5, timeout: 4_000 }).toBeUndefined()
 })

@@ -1,0 +1,48 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { startControlPlane } from './control-plane/control-plane.ts'
+import { findPrograms } from './control-plane/programs.ts'
+import { kubectl } from './kubectl.ts'
+import { runCommand } from './processes/run-command.ts'
+
+const MAIN = join(import.meta.dirname, 'main.ts')
+const { env } = process
+
+async function newFolder(): Promise<AsyncDisposable & { path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'hf-join-'))
+  await chmod(path, 0o711)
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}
+
+test('npm start joins a cluster that exists, acts there as its service account alone, and leaves its objects', async () => {
+  await using clusterFolder = await newFolder()
+  await using home = await newFolder()
+  const programs = await findPrograms({ env, say: () => undefined })
+  const observer = { say: () => undefined, changed: () => undefined }
+  const options = { folder: clusterFolder.path, durable: false, programs, observer }
+  const controlPlane = await startControlPlane(options)
+  await using undo = new AsyncDisposableStack()
+  undo.defer(() => controlPlane.stop())
+  const { kubeconfig } = controlPlane
+  const cluster = { program: programs.kubectl, kubeconfig, cache: join(home.path, 'cache'), env }
+  const local = async (...args: string[]) =>
+    runCommand({
+      command: process.execPath,
+      args: [MAIN, ...args],
+      env: { ...env, HOLDFAST_HOME: home.path },
+      timeoutMs: 120_000,
+    })
+
+  const started = await local('start', '--detach', '--kubeconfig', kubeconfig)
+  undo.defer(async () => void (await local('stop')))
+  expect(started).toMatchObject({ code: 0, stdout: expect.stringContaining(`export KUBECONFIG=${kubeconfig}`) })
+  expect(await kubectl(cluster, ['get', 'hfvm', 'hello'])).toMatch(/hello +Running +True/)
+  const login = await readFile(join(home.path, 'pki', 'cluster', 'holdfast-controllers.kubeconfig'), 'utf8')
+  expect(JSON.parse(login)).toMatchObject({ users: [{ user: { tokenFile: expect.stringContaining(home.path) } }] })
+
+  expect(await local('stop')).toMatchObject({ code: 0 })
+  expect(await kubectl(cluster, ['get', 'hfvm', '--output=name'])).toBe('virtualmachine.compute.holdfast.dev/hello\n')
+  expect(await local('start', '--detach', '--kubeconfig', kubeconfig)).toMatchObject({ code: 0 })
+}, 180_000)
