@@ -63,10 +63,14 @@ export const objectName = z.string().min(1).max(253)
 export const localRef = z.object({ name: objectName.describe('Name of an object in the same namespace.') })
 
 /** A number of bytes as users write it: a whole number with Mi, Gi or Ti. */
-export const size = cel(z.string().max(16), {
-  rule: "self.matches('^[1-9][0-9]{0,9}(Mi|Gi|Ti)$')",
-  message: 'write a whole number with Mi, Gi or Ti and without a space, such as 4Gi',
-})
+export const size = cel(
+  z.string().max(16),
+  {
+    rule: "self.matches('^[1-9][0-9]{0,9}(Mi|Gi|Ti)$')",
+    message: 'write a whole number with Mi, Gi or Ti and without a space, such as 4Gi',
+  },
+  { rule: "!isQuantity(self) || quantity(self).compareTo(quantity('64Ti')) <= 0", message: 'ask for at most 64Ti' },
+)
 
 /** A number of bytes as controllers report it: a Kubernetes quantity. */
 export const quantity = z.string().max(24)

@@ -15,9 +15,9 @@ export const DataStorage = defineKind({
     local: cel(
       z.object({
         host: objectName.describe('Host that the folder is on.'),
-        path: cel(z.string().min(2).max(512), {
-          rule: "self.startsWith('/') && !self.split('/').exists(part, part in ['.', '..'])",
-          message: 'write an absolute path without .., such as /var/lib/holdfast/storage',
+        path: cel(z.string().max(512), {
+          rule: "self.startsWith('/') && size(self) > 1 && !self.split('/').exists(part, part in ['.', '..'])",
+          message: 'write the absolute path of a folder, without . and .., such as /var/lib/holdfast/storage',
         }).describe(
           'Absolute path of a folder that exists. Holdfast never creates it, so that a missing mount is noticed.',
         ),
@@ -27,7 +27,9 @@ export const DataStorage = defineKind({
   }),
   status: z.object({
     ...baseStatus,
-    capacity: quantity.optional().describe('Size of the file system, rounded.'),
+    capacity: quantity
+      .optional()
+      .describe('Size of the file system, rounded; written only when it moves by a hundredth.'),
     available: quantity
       .optional()
       .describe('Free space, rounded; written only when it moves by a twentieth of the capacity.'),
@@ -52,6 +54,7 @@ export const DataStorageCondition = { Usable: 'Usable' } as const
 export const DataStorageReason = {
   HostNotFound: 'HostNotFound',
   HostUnreachable: 'HostUnreachable',
+  HostRefused: 'HostRefused',
   PathMissing: 'PathMissing',
   NotADirectory: 'NotADirectory',
   NotWritable: 'NotWritable',

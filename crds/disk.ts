@@ -24,7 +24,7 @@ export const Disk = defineKind({
   spec: cel(
     z.object({
       size: cel(size, {
-        rule: 'quantity(self).compareTo(quantity(oldSelf)) >= 0',
+        rule: '!isQuantity(self) || quantity(self).compareTo(quantity(oldSelf)) >= 0',
         message: 'a disk can only grow; to have a smaller one, create another Disk',
       }).describe('Size that the guest sees, for example 20Gi. It can grow later, never shrink.'),
       dataStorage: cel(objectName, {
@@ -37,6 +37,7 @@ export const Disk = defineKind({
         z.object({
           image: localRef.optional().describe('Image that the disk starts as a copy of.'),
         }),
+        { rule: 'has(self.image)', message: 'name the image in source.image, or leave source out for a blank disk' },
         { rule: 'self == oldSelf', message: 'source cannot be changed; create another Disk' },
       )
         .optional()
@@ -62,6 +63,12 @@ export const Disk = defineKind({
       .optional()
       .describe('The one machine that may open it.'),
   }),
+  rules: [
+    {
+      rule: '!has(self.status) || !has(self.status.dataStorage) || !has(self.spec.dataStorage) || self.spec.dataStorage == self.status.dataStorage',
+      message: 'the disk is on another data storage already; leave spec.dataStorage out, or create another Disk',
+    },
+  ],
   columns: [
     ...readyColumns,
     { name: 'Size', type: 'string', jsonPath: '.status.size' },
@@ -80,6 +87,7 @@ export const DiskCondition = {
   ImageReady: 'ImageReady',
   Placed: 'Placed',
   Provisioned: 'Provisioned',
+  SpecApplied: 'SpecApplied',
   CleanedUp: 'CleanedUp',
 } as const
 
@@ -91,9 +99,9 @@ export const DiskReason = {
   DataStorageNotFound: 'DataStorageNotFound',
   DataStorageNotReady: 'DataStorageNotReady',
   NoDataStorageFits: 'NoDataStorageFits',
+  HostNotFound: 'HostNotFound',
   HostUnreachable: 'HostUnreachable',
   HostRefused: 'HostRefused',
-  Placing: 'Placing',
   Creating: 'Creating',
   Growing: 'Growing',
   RestartRequired: 'RestartRequired',

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, messageColumn, quantity, readyColumns } from './common.ts'
+import { ageColumn, baseStatus, cel, messageColumn, quantity, readyColumns } from './common.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 export const Host = defineKind({
@@ -11,7 +11,10 @@ export const Host = defineKind({
   scope: 'Cluster',
   description: 'A hypervisor host: a machine where a Holdfast agent runs virtual machines.',
   spec: z.object({
-    address: z.string().min(1).max(253).describe('IP address or name that its agent listens on.'),
+    address: cel(z.string().max(253), {
+      rule: "isIP(self) || self.matches('^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$')",
+      message: 'write an IP address or a DNS name, such as 10.0.0.5; the port is in spec.port',
+    }).describe('IP address or name that its agent listens on.'),
     port: z.int32().min(1).max(65535).default(8444).describe('Port that its agent listens on.'),
   }),
   status: z.object({

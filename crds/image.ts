@@ -16,7 +16,7 @@ export const Image = defineKind({
         .object({
           file: z
             .object({
-              path: cel(z.string().min(1).max(512), {
+              path: cel(z.string().max(512), {
                 rule: "!self.startsWith('/') && !self.split('/').exists(part, part in ['', '.', '..'])",
                 message:
                   "write a path below the host's import folder, such as debian-12.qcow2, without a leading / and without ..",
@@ -60,7 +60,7 @@ export const Image = defineKind({
 export type Image = Resource<typeof Image>
 
 /** Condition types, in the order they become true. */
-export const ImageCondition = { Verified: 'Verified' } as const
+export const ImageCondition = { Verified: 'Verified', SameOnAllHosts: 'SameOnAllHosts' } as const
 
 /** Reasons used with the condition above. Part of the API: never rename one. */
 export const ImageReason = {

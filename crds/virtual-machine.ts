@@ -113,6 +113,10 @@ export const VirtualMachine = defineKind({
   }),
   rules: [
     {
+      rule: "self.spec.disks.all(d, d.diskRef.name != (has(self.spec.rootDisk.diskRef) ? self.spec.rootDisk.diskRef.name : self.metadata.name + '-root'))",
+      message: 'the root disk is attached already; leave it out of spec.disks',
+    },
+    {
       rule: 'size(self.metadata.name) <= 63',
       message: 'use a name of at most 63 characters: it is also the name of the guest and the start of a disk name',
     },
@@ -154,7 +158,6 @@ export const VirtualMachineReason = {
   HostNotFound: 'HostNotFound',
   HostUnreachable: 'HostUnreachable',
   HostRefused: 'HostRefused',
-  Placing: 'Placing',
   Starting: 'Starting',
   Stopping: 'Stopping',
   Paused: 'Paused',
@@ -165,3 +168,8 @@ export const VirtualMachineReason = {
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */
 export const MACHINE_ID_LABEL = 'compute.holdfast.dev/machine-id'
+
+/** Name of the Disk that a machine boots from: the one that the spec names, or the one that is made from its image. */
+export function rootDiskName({ metadata, spec }: VirtualMachine): string {
+  return spec.rootDisk.diskRef?.name ?? `${metadata.name}-root`
+}

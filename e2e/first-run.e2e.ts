@@ -1,4 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
+import { request } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -49,12 +50,7 @@ describe('npm start on a machine where nothing was prepared', () => {
 
   test('lets nobody in without credentials, and keeps its keys to their owner', async () => {
     const server = /server": "([^"]+)"/.exec(await readFile(platform.kubeconfig, 'utf8'))?.[1] ?? ''
-    const anonymous = await run(
-      'kubectl',
-      ['--kubeconfig', '/dev/null', '--server', server, '--insecure-skip-tls-verify', 'get', '--raw', '/api'],
-      process.env,
-    )
-    expect(anonymous).toMatchObject({ code: 1, stderr: expect.stringMatching(/Unauthorized|credentials|logged in/) })
+    expect(await statusWithoutCredentials(`${server}/api`)).toBe(401)
     const keys = await filesBelow(join(platform.home, 'pki'))
     expect(keys.length).toBeGreaterThan(10)
     const open = await Promise.all(
@@ -148,4 +144,14 @@ async function versions(platform: Platform): Promise<string[]> {
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
+
+async function statusWithoutCredentials(url: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const query = request(url, { rejectUnauthorized: false }, (response) => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+    query.on('error', reject).end()
+  })
 }

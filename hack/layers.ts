@@ -52,6 +52,7 @@ const reserved: Record<string, readonly string[]> = {
 
 /** What the tests of manifests against a real API server may use besides. */
 const forEnvtests = ['lib/kube/', 'local/kubectl.ts', 'npm:', 'node:']
+const isEnvtestOfCrds = /^crds\/(testing\/cluster|.*\.envtest)\.ts$/
 
 /** Says why `file` may not import `target`: a path from the root, `npm:package` or `node:module`. */
 export function objection(file: string, target: string): string | undefined {
@@ -62,7 +63,7 @@ export function objection(file: string, target: string): string | undefined {
 
   const holders = reserved[target]
   if (holders && !matchesAny(file, holders)) return `only ${holders.join(' and ')} may use it`
-  if (file.startsWith('crds/') && /\.envtest\.ts$/.test(file) && matchesAny(target, forEnvtests)) return undefined
+  if (isEnvtestOfCrds.test(file) && matchesAny(target, forEnvtests)) return undefined
   return matchesAny(target, [home(file), ...allowed]) ? undefined : `${top}/ may not use it`
 }
 

@@ -1,5 +1,5 @@
 import type { Image } from '../crds/image.ts'
-import { toBytes } from './quantity.ts'
+import { toBytes, toSize } from './quantity.ts'
 import { notReady } from './readiness.ts'
 
 export interface ImageUse {
@@ -14,6 +14,11 @@ export interface ImageObjection {
   readonly message: string
   /** Nothing but a change by the user helps. */
   readonly final: boolean
+}
+
+/** Size of the disk in an image, as a spec can name it: the smallest disk that can be made from it. */
+export function sizeOf({ status }: Image): string {
+  return toSize(toBytes(status?.virtualSize ?? '0'))
 }
 
 /** Why no disk can be made from an image, or nothing when one can. */
@@ -31,8 +36,7 @@ export function imageObjection(
   const obstacle = notReady(image)
   if (obstacle !== undefined)
     return { reason: 'ImageNotReady', message: `Image ${name} is not ready: ${obstacle}`, final: false }
-  const virtualSize = image.status?.virtualSize ?? '0'
-  if (size === undefined || toBytes(size) >= toBytes(virtualSize)) return undefined
-  const message = `A disk of ${size} is smaller than Image ${name}: ask for ${virtualSize} or more`
+  if (size === undefined || toBytes(size) >= toBytes(image.status?.virtualSize ?? '0')) return undefined
+  const message = `A disk of ${size} is smaller than Image ${name}: ask for ${sizeOf(image)} or more`
   return { reason: 'DiskTooSmall', message, final: true }
 }

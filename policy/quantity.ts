@@ -13,6 +13,11 @@ export function toQuantity(bytes: number): string {
   return unit === undefined ? String(bytes) : `${bytes / units[unit]}${unit}`
 }
 
+/** The smallest size, as a spec can name it, that holds so many bytes: whole MiB at least, so 1073741825 is `1025Mi`. */
+export function toSize(bytes: number): string {
+  return toQuantity(Math.max(1, Math.ceil(bytes / units.Mi)) * units.Mi)
+}
+
 /** For messages: rounded down to one decimal of the largest unit that fits, such as `1.5Gi`. */
 export function toText(bytes: number): string {
   const unit = (['Ti', 'Gi', 'Mi', 'Ki'] as const).find((name) => bytes >= units[name])

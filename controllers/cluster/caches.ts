@@ -50,7 +50,8 @@ export function newCaches(): Caches {
   }
 }
 
-function disksOf(vm: VirtualMachine): string[] {
+/** `namespace/name` of every disk that a machine uses. */
+export function disksOf(vm: VirtualMachine): string[] {
   const names = [rootDiskName(vm), ...vm.spec.disks.map(({ diskRef }) => diskRef.name)]
   return names.flatMap((disk) => within(vm.metadata.namespace, disk))
 }

@@ -1,6 +1,7 @@
 import { Disk } from '../../crds/disk.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
+import { growDisk } from './phases/grow.ts'
 import { requireImage } from './phases/image.ts'
 import { placeDisk } from './phases/place.ts'
 import { provisionDisk } from './phases/provision.ts'
@@ -11,7 +12,7 @@ import { openScope, type Deps, type Scope } from './scope.ts'
 export function diskReconciler(deps: Deps): Reconciler<Disk, Scope> {
   return {
     finalizer: Disk.finalizer ?? '',
-    phases: [requireImage, placeDisk, provisionDisk],
+    phases: [requireImage, placeDisk, provisionDisk, growDisk],
     cleanup: [removeDisk],
     open: (disk) => openScope(disk, deps),
 

@@ -17,9 +17,11 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
     unplaced()
   })
   platformSettings.onChange(unplaced)
-  // A disk that is being deleted waits for its machine to go.
   onEvery(virtualMachines, ({ status }, isGone) => {
-    if (isGone && status?.machineId !== undefined) enqueueAll(enqueue, disks.by('user', status.machineId))
+    if (!isGone) return
+    // A disk that is being deleted waits for its machine to go.
+    if (status?.machineId !== undefined) enqueueAll(enqueue, disks.by('user', status.machineId))
+    unplaced() // A root disk that was to be made is made no more.
   })
 
   return (event) => {

@@ -10,6 +10,8 @@ export interface ConnectionDeps {
   readonly agent: HostAgent
   readonly machines: ReplaceableView
   readonly update: (change: Partial<FleetHost>) => void
+  /** Number of the session that begins. */
+  readonly newSession: () => number
   readonly onEvent: (event: FleetEvent) => void
   readonly clock: Clock
   readonly log: Log
@@ -22,15 +24,14 @@ const LAST_RETRY_MS = 10_000
 /** Follows one agent's events until the signal is aborted, over as many connections as it takes. */
 export async function keepConnected(name: string, deps: ConnectionDeps): Promise<void> {
   const { signal, clock, log } = deps
-  let session = 0
   let retryMs = FIRST_RETRY_MS
   while (!signal.aborted) {
     try {
       await follow(name, deps, () => {
         retryMs = FIRST_RETRY_MS
-        return ++session
       })
     } catch (error) {
+      if (hasEnded(signal)) return
       if (!isUnreachable(error)) log.warn({ err: error, host: name }, 'the connection to the agent broke')
       deps.update({ state: 'Unreachable' })
     }
@@ -39,7 +40,7 @@ export async function keepConnected(name: string, deps: ConnectionDeps): Promise
   }
 }
 
-async function follow(name: string, deps: ConnectionDeps, newSession: () => number): Promise<void> {
+async function follow(name: string, deps: ConnectionDeps, onSynced: () => void): Promise<void> {
   const observed = await deps.agent.host()
   const refusal = refusalOf(name, observed)
   if (refusal) {
@@ -53,7 +54,8 @@ async function follow(name: string, deps: ConnectionDeps, newSession: () => numb
     if (event.type === 'Synced') {
       synced = true
       deps.machines.replace(first)
-      deps.update({ state: 'Connected', observed, session: newSession() })
+      onSynced()
+      deps.update({ state: 'Connected', observed, session: deps.newSession() })
     } else if (!synced && event.type === 'Machine') first.push(event.machine)
     else {
       if (event.type === 'Machine') deps.machines.note(event.machine)
@@ -77,6 +79,11 @@ function refusalOf(name: string, observed: ObservedHost): Refusal | undefined {
     }
   }
   return undefined
+}
+
+// A function, because the compiler takes it that awaiting changes nothing.
+function hasEnded({ aborted }: AbortSignal): boolean {
+  return aborted
 }
 
 function isUnreachable(error: unknown): boolean {

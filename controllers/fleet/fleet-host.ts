@@ -13,7 +13,7 @@ export interface FleetHost {
   readonly state: 'Connecting' | 'Connected' | 'Unreachable' | 'Refused'
   readonly refusal?: Refusal
   readonly observed?: ObservedHost
-  /** Grows with every connection. What was ordered in an earlier one has to be ordered again. */
+  /** Grows with every connection, over all hosts. What was ordered in an earlier one has to be ordered again. */
   readonly session: number
   readonly machines: MachineView
 }

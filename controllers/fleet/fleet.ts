@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { HostAgent } from '../../agent/contract.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
@@ -35,18 +36,23 @@ interface Member {
 /** Keeps one live connection to the agent of every host, and remembers what each of them said last. */
 export function newFleet({ connect, onEvent, clock, log }: FleetDeps): Fleet {
   const members = new Map<string, Member>()
+  let sessions = 0 // Of all hosts, so that none comes twice when a host moves to another address.
+  const newSession = () => ++sessions
 
   const start = (name: string, address: Address): Member => {
     const agent = connect(name, address)
     const abort = new AbortController()
     const machines = newMachineView()
     const update = (change: Partial<FleetHost>) => {
-      member.host = { ...member.host, ...change }
+      const host = { ...member.host, ...change }
+      if (isDeepStrictEqual(host, member.host)) return // Another try to reach it has failed: nobody need look.
+      member.host = host
       onEvent({ type: 'Host', host: name })
     }
     const follow = async () => {
       await using connected = agent // Its sockets end with the loop.
-      await keepConnected(name, { agent: connected, machines, update, onEvent, clock, log, signal: abort.signal })
+      const { signal } = abort
+      await keepConnected(name, { agent: connected, machines, update, newSession, onEvent, clock, log, signal })
     }
     const host: FleetHost = { name, agent, state: 'Connecting', session: 0, machines }
     const member: Member = { address, abort, connection: follow(), host }

@@ -17,14 +17,16 @@ export interface DiskUse {
  * however many there are. A placement counts from the moment it is chosen, before it is stored.
  */
 export interface Ledger {
-  hostUse(host: string): HostUse
+  hostUse(this: void, host: string): HostUse
   /** Sum of the sizes of the disks on it, in bytes. */
-  storageUse(dataStorage: string): number
+  storageUse(this: void, dataStorage: string): number
   /** Counts a placement that is about to be stored, and the root disk that is about to be made for it. */
   reserve(vm: VirtualMachine, host: string, rootDisk?: DiskUse & { machineId: string }): void
+  /** Takes back a reservation that was not stored, so that a machine does not stand in its own way. */
+  release(vm: VirtualMachine): void
   /** To be told of every change, in order. */
-  machineChanged(before: VirtualMachine | undefined, after: VirtualMachine | undefined): void
-  diskChanged(before: Disk | undefined, after: Disk | undefined): void
+  machineChanged(this: void, before: VirtualMachine | undefined, after: VirtualMachine | undefined): void
+  diskChanged(this: void, before: Disk | undefined, after: Disk | undefined): void
 }
 
 /** Makes an empty ledger. */
@@ -32,10 +34,19 @@ export function newLedger(): Ledger {
   const cpus = newSums()
   const memory = newSums()
   const storage = newSums()
+  /** Machine ids whose root disk is about to be made, by the uid of the machine. */
+  const rootDisks = new Map<string, string>()
 
   const count = (vm: VirtualMachine, host: string) => {
     cpus.set(vm.metadata.uid, host, vm.spec.cpus)
     memory.set(vm.metadata.uid, host, toBytes(vm.spec.memory))
+  }
+  const release = ({ metadata: { uid } }: VirtualMachine) => {
+    cpus.remove(uid)
+    memory.remove(uid)
+    const machineId = rootDisks.get(uid)
+    if (machineId !== undefined) storage.remove(machineId)
+    rootDisks.delete(uid)
   }
 
   return {
@@ -43,25 +54,29 @@ export function newLedger(): Ledger {
     storageUse: (dataStorage) => storage.of(dataStorage),
 
     reserve(vm, host, rootDisk) {
+      release(vm)
       count(vm, host)
-      if (rootDisk) storage.set(rootDisk.machineId, rootDisk.dataStorage, rootDisk.sizeBytes)
+      if (!rootDisk) return
+      rootDisks.set(vm.metadata.uid, rootDisk.machineId)
+      storage.set(rootDisk.machineId, rootDisk.dataStorage, rootDisk.sizeBytes)
     },
+    release,
 
     machineChanged(before, after) {
       if (after?.status?.host !== undefined) count(after, after.status.host)
-      if (after || !before) return // Without a host: a reservation that is on its way stays.
-      cpus.remove(before.metadata.uid)
-      memory.remove(before.metadata.uid)
-      if (before.status?.machineId !== undefined) storage.remove(before.status.machineId)
+      if (!after && before) release(before) // One that is there without a host may have a reservation on its way.
     },
 
     diskChanged(before, after) {
       if (before) storage.remove(before.metadata.uid)
-      const dataStorage = after?.status?.dataStorage ?? after?.spec.dataStorage
-      if (!after || dataStorage === undefined) return
-      storage.set(after.metadata.uid, dataStorage, toBytes(after.spec.size))
-      const machineId = after.metadata.labels?.[MACHINE_ID_LABEL]
-      if (machineId !== undefined) storage.remove(machineId) // It is no longer about to be made.
+      if (!after) return
+      const { uid, labels } = after.metadata
+      const machineId = labels?.[MACHINE_ID_LABEL]
+      // It is no longer about to be made: what was reserved for it counts as its own from now on.
+      if (machineId !== undefined) storage.remove(machineId)
+      const asked = machineId === undefined ? undefined : after.spec.dataStorage
+      const dataStorage = after.status?.dataStorage ?? asked
+      if (dataStorage !== undefined) storage.set(uid, dataStorage, toBytes(after.spec.size))
     },
   }
 }

@@ -1,7 +1,9 @@
 import type {
+  DesiredDisk,
   DesiredMachine,
   HostAgent,
   InspectedImage,
+  ObservedDisk,
   ObservedHost,
   ObservedMachine,
   ObservedStorage,
@@ -18,7 +20,14 @@ export interface FakeHost extends FleetHost {
   pendingRestart: string[]
   /** Every order that was accepted, oldest first. */
   readonly orders: DesiredMachine[]
+  /** Sizes in bytes, by id. */
   readonly disks: Map<string, number>
+  /** Disks that QEMU has open: they grow when it has closed them. */
+  readonly open: Set<string>
+  /** Disks that were asked for so far only begin to be made. */
+  slow: boolean
+  /** Questions and orders that came, whatever became of them. */
+  asked: number
   /** Thrown by the next calls, until it is taken away. */
   fault: AgentError | undefined
   image: InspectedImage
@@ -38,6 +47,9 @@ export function fakeHost(name: string): FakeHost {
     machines: newMachineView(),
     orders: [],
     disks: new Map(),
+    open: new Set(),
+    slow: false,
+    asked: 0,
     pendingRestart: [],
     fault: undefined,
     image: { state: 'Verified', sha256: 'a'.repeat(64), sizeBytes: 10 * 2 ** 20, virtualSizeBytes: 64 * 2 ** 20 },
@@ -48,6 +60,7 @@ export function fakeHost(name: string): FakeHost {
 
 function fakeAgent(host: () => FakeHost): HostAgent {
   const answer = async <T>(make: (host: FakeHost) => T): Promise<T> => {
+    host().asked++
     const { fault } = host()
     if (fault) throw fault
     return make(host())
@@ -57,11 +70,7 @@ function fakeAgent(host: () => FakeHost): HostAgent {
     machines: () => answer(() => []),
     putMachine: (machine) => answer((to) => obey(to, machine)),
     putStorage: ({ name }) => answer(({ storage }) => ({ name, ...storage })),
-    putDisk: ({ id, storage, sizeBytes }) =>
-      answer(({ disks }) => {
-        disks.set(id, sizeBytes)
-        return { id, storage, state: 'Ready', sizeBytes }
-      }),
+    putDisk: (order) => answer((to) => makeDisk(to, order)),
     deleteDisk: (_storage, id) => answer(({ disks }) => void disks.delete(id)),
     inspectImage: () => answer(({ image }) => image),
     stopGuests: () => answer(() => undefined),
@@ -71,7 +80,16 @@ function fakeAgent(host: () => FakeHost): HostAgent {
   }
 }
 
-function observedHost(name: string): ObservedHost {
+function makeDisk({ disks, open, slow }: FakeHost, { id, storage, sizeBytes }: DesiredDisk): ObservedDisk {
+  const there = disks.get(id)
+  if (there === undefined && slow) return { id, storage, state: 'Creating', sizeBytes }
+  if (there !== undefined && open.has(id)) return { id, storage, state: 'Growing', sizeBytes: there }
+  disks.set(id, Math.max(sizeBytes, there ?? 0))
+  return { id, storage, state: 'Ready', sizeBytes }
+}
+
+/** What an agent of that name answers. */
+export function observedHost(name: string): ObservedHost {
   return {
     name,
     contractVersions: [1],

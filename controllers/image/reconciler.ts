@@ -1,15 +1,20 @@
 import type { Image } from '../../crds/image.ts'
 import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
+import { compareFiles } from './phases/compare.ts'
 import { verifyImage } from './phases/verify.ts'
 import type { Deps, Scope } from './scope.ts'
+
+/** Hosts that lack the file are asked again, in case it was put there: they do not tell. */
+const LOOK_AGAIN_MS = 60_000
 
 /** From a manifest to a file that is known to be safe, and to be the same on every host that has it. */
 export function imageReconciler(deps: Deps): Reconciler<Image, Scope> {
   return {
-    phases: [verifyImage],
+    phases: [verifyImage, compareFiles],
+    resyncMs: LOOK_AGAIN_MS,
     open(image) {
       image.status ??= {}
-      return { image, status: image.status, deps }
+      return { image, status: image.status, deps, answers: [] }
     },
   }
 }

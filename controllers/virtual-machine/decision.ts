@@ -14,13 +14,14 @@ export function decide(
   seen?: { id: string; epoch: number },
 ): Outcome {
   const before = status.decision
-  const follows = new Set([before?.id, ...(before?.follows ?? []), seen?.id].filter((id) => id !== undefined))
+  // The latest first, for the oldest are dropped: a disk is most likely held by one of the last decisions.
+  const follows = new Set([seen?.id, before?.id, ...(before?.follows ?? [])].filter((id) => id !== undefined))
   status.decision = {
     id: deps.newId(),
     epoch: Math.max(before?.epoch ?? 0, seen?.epoch ?? 0) + 1,
     power,
     host,
-    follows: [...follows].slice(-MAX_FOLLOWS),
+    follows: [...follows].slice(0, MAX_FOLLOWS),
   }
   return decided
 }

@@ -49,7 +49,8 @@ async function send(scope: Scope, host: FleetHost, machine: DesiredMachine): Pro
 const final: ReadonlySet<string> = new Set(['BAD_REQUEST', 'DISK_CLAIMED'])
 
 function refused(scope: Scope, host: string, { code, message, details }: AgentError): Outcome {
-  if (code === 'UNREACHABLE') return unreachable(host)
+  // Its events may go on all the same, so that nobody would tell us to look again.
+  if (code === 'UNREACHABLE') return unreachable(host, RETRY_MS)
   const found = claim.safeParse(details).data
   const own = found?.machineId === scope.status.machineId
   if (found && own && (code === 'STALE_EPOCH' || code === 'DISK_CLAIMED')) return overtake(scope, host, found)
@@ -63,6 +64,7 @@ function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
 }
 
 /** Not reachable is not gone: the machine may still run there. */
-export function unreachable(host: string): Outcome {
-  return unknown(VirtualMachineReason.HostUnreachable, `Host ${host} does not answer; the machine may still run there`)
+export function unreachable(host: string, retryAfterMs?: number): Outcome {
+  const message = `Host ${host} does not answer; the machine may still run there`
+  return unknown(VirtualMachineReason.HostUnreachable, message, retryAfterMs)
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../agent/errors.ts'
-import { disk, image, machine, World } from './testing.ts'
+import { disk, image, machine } from '../../crds/testing/objects.ts'
+import { World } from './testing.ts'
 
 describe('VirtualMachine', () => {
   test('is placed, gets its disk, runs: two status writes and one event', async () => {
@@ -30,7 +31,7 @@ describe('VirtualMachine', () => {
 
   test('stores host, identity and decision before any disk or host hears of it', async () => {
     const world = new World(machine())
-    world.crash = new Error('the API server went away')
+    world.store.crash = new Error('the API server went away')
     await expect(world.reconcile()).rejects.toThrow('went away')
     expect(world.disks.size).toBe(0)
     expect(world.host.orders).toEqual([])
@@ -95,6 +96,7 @@ describe('VirtualMachine', () => {
     const world = new World(machine({ rootDisk: { diskRef: { name: 'boot' } } }))
     const attachedTo = { virtualMachine: 'other', machineId: '11111111-1111-4111-8111-111111111111' }
     world.disks.set('boot', disk('boot', { attachedTo }))
+    world.others.set('other', { ...machine(), status: { machineId: attachedTo.machineId } })
     await world.settle()
     expect(world.condition('Ready')).toMatchObject({ reason: 'DiskInUse', message: expect.stringContaining('other') })
     expect(world.disks.get('boot')?.status?.attachedTo).toEqual(attachedTo)

@@ -12,9 +12,10 @@ import type { Orders } from './orders.ts'
 export interface Deps {
   readonly fleet: Fleet
   readonly candidates: Candidates
-  readonly ledger: Pick<Ledger, 'reserve'>
+  readonly ledger: Pick<Ledger, 'reserve' | 'release'>
   readonly image: (namespace: string, name: string) => Image | undefined
   readonly disk: (namespace: string, name: string) => Disk | undefined
+  readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
   /** Disks that carry this machine's id in their label. */
   readonly disksOf: (machineId: string) => Disk[]
   /** Disks whose status says that this machine may open them. */
@@ -54,9 +55,4 @@ export function openScope(vm: VirtualMachine, deps: Deps): Scope {
   vm.status ??= {}
   const { name, namespace = '' } = vm.metadata
   return { vm, status: vm.status, namespace, name, deps, disks: [] }
-}
-
-/** Name of the Disk that is made for a machine with an image. */
-export function rootDiskName(vm: VirtualMachine): string {
-  return vm.spec.rootDisk.diskRef?.name ?? `${vm.metadata.name}-root`
 }

@@ -2,111 +2,71 @@ import { AgentError } from '../../agent/errors.ts'
 import type { Condition } from '../../crds/common.ts'
 import type { Disk } from '../../crds/disk.ts'
 import type { Image } from '../../crds/image.ts'
-import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { disk, image, newDisk } from '../../crds/testing/objects.ts'
+import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { Next } from '../../lib/reconcile/reconcile.ts'
 import { defaultPlacement } from '../../policy/placement.ts'
-import { reconcile, type Env } from '../../lib/reconcile/reconcile.ts'
-import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
+import { FakeStore } from '../fleet/fake-store.ts'
 import { newLedger } from '../fleet/ledger.ts'
+import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
 import { newOrders } from './orders.ts'
 import { virtualMachineReconciler } from './reconciler.ts'
 import type { Deps } from './scope.ts'
 
 const GI = 2 ** 30
 
-/** A machine that should run, as the API server returns it. */
-export function machine(spec: Partial<VirtualMachine['spec']> = {}): VirtualMachine {
-  return {
-    apiVersion: 'compute.holdfast.dev/v1alpha1',
-    kind: 'VirtualMachine',
-    metadata: { ...meta('web', 'u-1'), finalizers: [VirtualMachine.finalizer ?? ''] },
-    spec: {
-      cpus: 2,
-      memory: '4Gi',
-      machineType: 'q35',
-      runStrategy: 'Always',
-      rootDisk: { imageRef: { name: 'debian' } },
-      disks: [],
-      placement: {},
-      terminationGracePeriodSeconds: 60,
-      ...spec,
-    },
-  }
-}
-
-/** An image that host-a has. */
-export function image(status: Image['status'] = {}): Image {
-  return {
-    apiVersion: 'storage.holdfast.dev/v1alpha1',
-    kind: 'Image',
-    metadata: meta('debian', 'i-1'),
-    spec: { source: { file: { path: 'debian.qcow2' } }, format: 'qcow2' },
-    status: { conditions: [ready()], sha256: 'a'.repeat(64), virtualSize: '2Gi', hosts: ['host-a'], ...status },
-  }
-}
-
-/** A disk on host-a that is ready. */
-export function disk(name: string, status: Disk['status'] = {}): Disk {
-  return {
-    apiVersion: 'storage.holdfast.dev/v1alpha1',
-    kind: 'Disk',
-    metadata: meta(name, `d-${name}`),
-    spec: { size: '1Gi' },
-    status: { conditions: [ready()], host: 'host-a', dataStorage: 'local', size: '1Gi', ...status },
-  }
-}
-
-function meta(name: string, uid: string) {
-  return {
-    name,
-    namespace: 'shop',
-    uid,
-    generation: 1,
-    resourceVersion: '1',
-    creationTimestamp: '2026-01-01T00:00:00Z',
-  }
-}
-
-function ready(): Condition {
-  return { type: 'Ready', status: 'True', reason: 'Ready', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }
-}
-
 /** A cluster with one machine, one host and its storage, all in memory. The clock stands still until it is moved. */
 export class World {
   readonly host: FakeHost = fakeHost('host-a')
+  readonly hosts: FakeHost[] = [this.host]
   readonly images = new Map<string, Image>([['debian', image()]])
   readonly disks = new Map<string, Disk>()
-  readonly events: string[] = []
-  readonly waitingSince = new Map<string, number>()
-  stored: VirtualMachine | undefined
-  writes = 0
-  nowMs = 0
-  /** What the next status write does instead of storing. */
-  crash: Error | undefined
+  /** Machines besides the one of this world. */
+  readonly others = new Map<string, VirtualMachine>()
+  readonly store: FakeStore<VirtualMachine>
+  /** Memory of the host that is left for one machine. */
+  hostMemoryBytes = 32 * GI
+  /** Thrown by the next attachments of disks, until it is taken away. */
+  attachmentFault: Error | undefined
+  /** The host does what it is told, but nobody hears of it. */
+  lostAnswers = false
+  #ledger = newLedger()
   #deps = this.#newDeps()
 
   constructor(vm: VirtualMachine) {
-    this.stored = structuredClone(vm)
+    this.store = new FakeStore(vm, (before, after) => this.#ledger.machineChanged(before, after))
+  }
+
+  get stored(): VirtualMachine | undefined {
+    return this.store.stored
+  }
+
+  get writes(): number {
+    return this.store.writes
+  }
+
+  get events(): readonly string[] {
+    return this.store.events
   }
 
   /** A controller that starts anew forgets all that it kept in memory. */
   restart(): void {
+    this.#ledger = newLedger()
+    this.#ledger.machineChanged(undefined, this.stored)
     this.#deps = this.#newDeps()
-    this.waitingSince.clear()
   }
 
-  async reconcile(times = 1): Promise<void> {
-    for (let i = 0; i < times; i++) await reconcile('shop/web', virtualMachineReconciler(this.#deps), this.#env())
+  reconcile(times = 1): Promise<Next> {
+    return this.store.reconcile(virtualMachineReconciler(this.#deps), times)
   }
 
   /** Reconciles until a wait is old enough to be told. */
-  async settle(): Promise<void> {
-    await this.reconcile(2)
-    this.nowMs += 2_000
-    await this.reconcile(2)
+  settle(): Promise<Next> {
+    return this.store.settle(virtualMachineReconciler(this.#deps))
   }
 
   condition(wanted: string): Condition | undefined {
-    return this.stored?.status?.conditions?.find(({ type }) => type === wanted)
+    return this.store.condition(wanted)
   }
 
   /** The disk controller's part: a disk that was created becomes ready. */
@@ -122,68 +82,57 @@ export class World {
 
   #newDeps(): Deps {
     let ids = 0
-    const all = () => [...this.disks.values()]
     return {
-      fleet: fakeFleet(this.host),
-      ledger: newLedger(),
+      fleet: fakeFleet(...this.hosts),
+      ledger: this.#ledger,
       orders: newOrders(),
       candidates: {
         hosts: () => [
-          { name: 'host-a', labels: {}, cpus: 8, memoryBytes: 32 * GI, placed: { cpus: 0, memoryBytes: 0 } },
+          {
+            name: 'host-a',
+            labels: {},
+            cpus: 8,
+            memoryBytes: this.hostMemoryBytes,
+            placed: this.#ledger.hostUse('host-a'),
+          },
         ],
         storages: () => [
-          { name: 'local', host: 'host-a', capacityBytes: 100 * GI, availableBytes: 90 * GI, provisionedBytes: 0 },
+          {
+            name: 'local',
+            host: 'host-a',
+            capacityBytes: 100 * GI,
+            availableBytes: 90 * GI,
+            provisionedBytes: this.#ledger.storageUse('local'),
+          },
         ],
         storage: () => undefined,
         settings: () => defaultPlacement,
       },
       image: (_namespace, name) => this.images.get(name),
-      disk: (_namespace, name) => this.disks.get(name),
-      disksOf: (id) => all().filter(({ metadata: { labels } }) => Object.values(labels ?? {}).includes(id)),
-      attachedTo: (id) => all().filter(({ status }) => status?.attachedTo?.machineId === id),
-      createDisk: async ({ metadata, spec }) => {
-        const made: Disk = {
-          ...disk(metadata.name),
-          metadata: { ...meta(metadata.name, `d-${metadata.name}`), ...metadata },
-          spec,
-          status: {},
-        }
-        this.disks.set(metadata.name, made)
-        return made
-      },
-      deleteDisk: async ({ metadata: { name } }) => void this.disks.delete(name),
-      setAttachment: async (target, attachedTo) => {
-        const { attachedTo: _, ...rest } = target.status ?? {}
-        target.status = attachedTo ? { ...rest, attachedTo } : rest
-        return target
-      },
+      virtualMachine: (_namespace, name) => (name === 'web' ? this.stored : this.others.get(name)),
+      ...this.#diskAccess(),
       newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
       newMac: () => '02:00:00:00:00:01',
     }
   }
 
-  #env(): Env<VirtualMachine> {
+  #diskAccess(): Pick<Deps, 'disk' | 'disksOf' | 'attachedTo' | 'createDisk' | 'deleteDisk' | 'setAttachment'> {
+    const all = () => [...this.disks.values()]
     return {
-      get: () => structuredClone(this.stored),
-      clock: {
-        now: () => new Date('2026-01-01T00:00:00Z'),
-        monotonicMs: () => this.nowMs,
-        sleep: () => Promise.resolve(),
+      disk: (_namespace, name) => this.disks.get(name),
+      disksOf: (id) => all().filter(({ metadata: { labels } }) => Object.values(labels ?? {}).includes(id)),
+      attachedTo: (id) => all().filter(({ status }) => status?.attachedTo?.machineId === id),
+      createDisk: async ({ metadata, spec }) => {
+        const made = newDisk(spec, metadata)
+        this.disks.set(metadata.name, made)
+        return made
       },
-      emit: (_vm, { type, reason }) => void this.events.push(`${type} ${reason}`),
-      waitingSince: this.waitingSince,
-      writer: {
-        applyStatus: async (before, status) => {
-          if (this.crash) throw this.crash
-          this.writes++
-          this.stored = structuredClone({ ...before, status })
-          return structuredClone(this.stored)
-        },
-        addFinalizer: async (before) => before,
-        removeFinalizer: async () => {
-          this.stored = undefined
-          return undefined
-        },
+      deleteDisk: async ({ metadata: { name } }) => void this.disks.delete(name),
+      setAttachment: async (target, attachedTo) => {
+        if (this.attachmentFault) throw this.attachmentFault
+        const { attachedTo: _, ...rest } = target.status ?? {}
+        target.status = attachedTo ? { ...rest, attachedTo } : rest
+        return target
       },
     }
   }

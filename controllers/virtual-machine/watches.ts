@@ -1,5 +1,5 @@
 import { keyOf } from '../../lib/kube/paths.ts'
-import type { Caches } from '../cluster/caches.ts'
+import { disksOf, type Caches } from '../cluster/caches.ts'
 import { enqueueAll, onEvery, type Enqueue } from '../cluster/watch.ts'
 import type { FleetEvent } from '../fleet/fleet-host.ts'
 
@@ -13,8 +13,10 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
     enqueueAll(enqueue, virtualMachines.by('disk', keyOf(metadata)))
     if (isGone) unplaced() // It left room on its storage.
   })
-  onEvery(virtualMachines, (_, isGone) => {
-    if (isGone) unplaced() // It left room on its host.
+  onEvery(virtualMachines, (vm, isGone) => {
+    if (!isGone) return
+    for (const disk of disksOf(vm)) enqueueAll(enqueue, virtualMachines.by('disk', disk))
+    unplaced() // It left room on its host.
   })
   for (const cache of [dataStorages, platformSettings]) cache.onChange(unplaced)
   onEvery(hosts, ({ metadata }) => {

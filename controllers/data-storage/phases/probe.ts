@@ -22,8 +22,10 @@ export const probeStorage: Phase<Scope> = {
       const observed = await host.agent.putStorage({ name: storage.metadata.name, path })
       return judge(status, observed)
     } catch (error) {
-      if (!(error instanceof AgentError) || error.code !== 'UNREACHABLE') throw error
-      return unknown(DataStorageReason.HostUnreachable, `Host ${name} does not answer`, RETRY_MS)
+      if (!(error instanceof AgentError)) throw error
+      return error.code === 'UNREACHABLE'
+        ? unknown(DataStorageReason.HostUnreachable, `Host ${name} does not answer`, RETRY_MS)
+        : waiting(DataStorageReason.HostRefused, error.message, RETRY_MS)
     }
   },
 }
@@ -34,10 +36,16 @@ function judge(status: Scope['status'], { capacityBytes, availableBytes, problem
   return problem ? waiting(problem.code, problem.message, RETRY_MS) : done
 }
 
-/** Free space moves all the time: only a move worth knowing is written, or an idle platform would write for ever. */
+/**
+ * Free space moves all the time, and on file systems such as ZFS so does the size: only a move worth knowing is
+ * written, or an idle platform would write for ever.
+ */
 function measure(status: Scope['status'], capacityBytes: number, availableBytes: number): void {
-  status.capacity = toQuantity(Math.floor(capacityBytes / MI) * MI)
-  const known = status.available === undefined ? -Infinity : toBytes(status.available)
-  if (Math.abs(known - availableBytes) < capacityBytes / 20) return
-  status.available = toQuantity(Math.floor(availableBytes / MI) * MI)
+  status.capacity = settle(status.capacity, capacityBytes, capacityBytes / 100)
+  status.available = settle(status.available, availableBytes, capacityBytes / 20)
+}
+
+function settle(known: string | undefined, bytes: number, toleranceBytes: number): string {
+  if (known !== undefined && Math.abs(toBytes(known) - bytes) < toleranceBytes) return known
+  return toQuantity(Math.floor(bytes / MI) * MI)
 }

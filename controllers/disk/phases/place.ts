@@ -1,9 +1,12 @@
 import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
+import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { blocked, decided, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { pickRoomiest, storageObjection } from '../../../policy/placement.ts'
 import { toBytes } from '../../../policy/quantity.ts'
 import type { Scope } from '../scope.ts'
+
+const MAX_REASONS = 5
 
 /** Chooses the data storage, once. One that the spec names is a decision that is stored already. */
 export const placeDisk: Phase<Scope> = {
@@ -18,9 +21,12 @@ export const placeDisk: Phase<Scope> = {
 function follow({ disk, status, deps: { candidates } }: Scope, name: string): Outcome {
   const storage = candidates.storage(name)
   if (!storage) return blocked(DiskReason.DataStorageNotFound, `There is no DataStorage ${name}: create it`)
-  // The disk itself is counted there already, so only its state and not its room is asked.
   if (storage.obstacle !== undefined)
     return waiting(DiskReason.DataStorageNotReady, `DataStorage ${name} ${storage.obstacle}`)
+  // Room for the root disk of a machine was found and counted when the machine was placed.
+  const isReserved = disk.metadata.labels?.[MACHINE_ID_LABEL] !== undefined
+  const objection = isReserved ? undefined : storageObjection(storage, toBytes(disk.spec.size), candidates.settings())
+  if (objection !== undefined) return waiting(DiskReason.NoDataStorageFits, objection)
   status.dataStorage = name
   status.host = storage.host
   status.id ??= disk.metadata.uid
@@ -31,17 +37,22 @@ function choose({ disk, status, namespace, deps: { candidates, image } }: Scope)
   const source = disk.spec.source?.image?.name
   const hosts = source === undefined ? undefined : image(namespace, source)?.status?.hosts
   const sizeBytes = toBytes(disk.spec.size)
-  const storages = candidates.storages().filter(({ host }) => hosts?.includes(host) ?? true)
+  const all = candidates.storages()
+  const storages = all.filter(({ host }) => hosts?.includes(host) ?? true)
   const best = pickRoomiest(storages, sizeBytes, candidates.settings())
   if (!best) {
-    const reasons = storages.map((storage) => storageObjection(storage, sizeBytes, candidates.settings())).slice(0, 5)
-    return waiting(
-      DiskReason.NoDataStorageFits,
-      `No DataStorage fits: ${reasons.join('; ') || 'there is none that its image reaches'}`,
-    )
+    const reasons = storages.flatMap((storage) => storageObjection(storage, sizeBytes, candidates.settings()) ?? [])
+    return waiting(DiskReason.NoDataStorageFits, explain(all.length, reasons))
   }
   status.dataStorage = best.name
   status.host = best.host
   status.id ??= disk.metadata.uid
   return decided
+}
+
+function explain(storages: number, objections: readonly string[]): string {
+  if (storages === 0) return 'There is no DataStorage: create one'
+  if (objections.length === 0) return 'No DataStorage is on a host that has the image: put its file on a host with one'
+  const rest = objections.length - MAX_REASONS
+  return `No DataStorage fits: ${objections.slice(0, MAX_REASONS).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`
 }

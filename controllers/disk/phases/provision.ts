@@ -1,28 +1,26 @@
-import type { DesiredDisk, HostAgent } from '../../../agent/contract.ts'
-import { AgentError } from '../../../agent/errors.ts'
+import type { DesiredDisk } from '../../../agent/contract.ts'
 import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
-import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { toBytes, toQuantity } from '../../../policy/quantity.ts'
 import type { Scope } from '../scope.ts'
+import { agentOf, putDisk, RETRY_MS, toDesiredDisk } from './host-disk.ts'
 
-const ANSWER_MS = 2_000
-const RETRY_MS = 5_000
-
-/** Has the host make the disk, or grow it. */
+/** Has the host make the disk. */
 export const provisionDisk: Phase<Scope> = {
   condition: DiskCondition.Provisioned,
 
   async run(scope) {
-    const { disk, status, deps } = scope
+    const { disk, status } = scope
     claimForMaker(disk, status)
-    if (status.size !== undefined && toBytes(status.size) >= toBytes(disk.spec.size)) return done
-    const { host: name = '' } = status
-    const host = deps.fleet.get(name)
-    if (host?.state !== 'Connected') return unknown(DiskReason.HostUnreachable, `Host ${name} does not answer`)
-    const order = toDesiredDisk(scope)
-    return 'type' in order ? order : carryOut(scope, host.agent, order)
+    if (status.size !== undefined) return done
+    const agent = agentOf(scope)
+    if ('type' in agent) return agent
+    const order = withImage(scope, toDesiredDisk(scope))
+    if ('type' in order) return order
+    const answer = await putDisk(scope, agent, order)
+    if ('type' in answer) return answer
+    return answer.state === 'Creating' ? waiting(DiskReason.Creating, 'The disk is being made', RETRY_MS) : done
   },
 }
 
@@ -32,18 +30,9 @@ function claimForMaker({ metadata: { name, labels } }: Disk, status: Scope['stat
   if (machineId !== undefined) status.attachedTo = { virtualMachine: name.replace(/-root$/, ''), machineId }
 }
 
-function toDesiredDisk(scope: Scope): DesiredDisk | Outcome {
-  const { disk, status } = scope
-  const source = disk.spec.source?.image?.name
-  const order = {
-    id: status.id ?? disk.metadata.uid,
-    storage: status.dataStorage ?? '',
-    sizeBytes: toBytes(disk.spec.size),
-  }
-  return source === undefined || status.size !== undefined ? order : withImage(scope, order, source)
-}
-
-function withImage({ status, namespace, deps }: Scope, order: DesiredDisk, name: string): DesiredDisk | Outcome {
+function withImage({ disk, status, namespace, deps }: Scope, order: DesiredDisk): DesiredDisk | Outcome {
+  const name = disk.spec.source?.image?.name
+  if (name === undefined) return order
   const image = deps.image(namespace, name)
   if (image?.status?.sha256 === undefined) return waiting(DiskReason.ImageNotReady, `Image ${name} is not ready`)
   const { sha256, hosts = [] } = image.status
@@ -52,19 +41,4 @@ function withImage({ status, namespace, deps }: Scope, order: DesiredDisk, name:
   }
   const message = `Host ${status.host} does not have the file of Image ${name}: put it into its import folder`
   return blocked(DiskReason.ImageNotReady, message)
-}
-
-async function carryOut({ status }: Scope, agent: HostAgent, order: DesiredDisk): Promise<Outcome> {
-  try {
-    const observed = await agent.putDisk(order, ANSWER_MS)
-    if (observed.state === 'Creating') return waiting(DiskReason.Creating, 'The disk is being made', RETRY_MS)
-    status.size = toQuantity(observed.sizeBytes)
-    if (observed.state === 'Ready') return done
-    return waiting(DiskReason.RestartRequired, 'The disk grows at the next start of its machine', RETRY_MS)
-  } catch (error) {
-    if (!(error instanceof AgentError)) throw error
-    if (error.code === 'UNREACHABLE') return unknown(DiskReason.HostUnreachable, `Host ${status.host} does not answer`)
-    if (error.code === 'BAD_REQUEST') return blocked(DiskReason.HostRefused, error.message)
-    return waiting(DiskReason.HostRefused, error.message, RETRY_MS)
-  }
 }

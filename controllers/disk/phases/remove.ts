@@ -2,6 +2,7 @@ import { AgentError } from '../../../agent/errors.ts'
 import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { isHeld } from '../../../policy/attachment.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -18,7 +19,7 @@ export const removeDisk: Phase<Scope> = {
     if (user !== undefined) {
       return waiting(
         DiskReason.InUse,
-        `Disk is attached to VirtualMachine ${user}: it is deleted once it is detached there`,
+        `The disk is attached to VirtualMachine ${user}: it is deleted once it is detached there, or the machine is deleted`,
       )
     }
     return deleteFile(scope, storage)
@@ -29,22 +30,17 @@ export const removeDisk: Phase<Scope> = {
 function userOf({ status, namespace, deps }: Scope): string | undefined {
   const { attachedTo } = status
   if (!attachedTo) return undefined
-  const vm = deps.virtualMachine(namespace, attachedTo.virtualMachine)
-  return vm?.status?.machineId === attachedTo.machineId ? attachedTo.virtualMachine : undefined
+  const { virtualMachine: name } = attachedTo
+  return isHeld(attachedTo, deps.virtualMachine(namespace, name)) ? name : undefined
 }
 
 async function deleteFile({ disk, status, deps }: Scope, storage: string): Promise<Outcome> {
-  const name = deps.candidates.storage(storage)?.host
-  if (name === undefined) {
-    // Without the object nobody knows where the file is. A storage that never was has none of our files.
-    if (status.dataStorage === undefined) return done
-    return waiting(
-      DiskReason.DataStorageNotFound,
-      `There is no DataStorage ${storage}, where the file is: create it again`,
-    )
-  }
+  // The host still knows the folder when the DataStorage is gone, or was made anew elsewhere.
+  const name = status.host ?? deps.candidates.storage(storage)?.host
+  if (name === undefined) return done // A storage that never was has none of our files.
   const host = deps.fleet.get(name)
-  if (host?.state !== 'Connected') return unreachable(name)
+  if (!host) return waiting(DiskReason.HostNotFound, `There is no Host ${name}, where the file is: create it again`)
+  if (host.state !== 'Connected') return unreachable(name)
   try {
     await host.agent.deleteDisk(storage, status.id ?? disk.metadata.uid)
     return done
@@ -55,10 +51,11 @@ async function deleteFile({ disk, status, deps }: Scope, storage: string): Promi
 }
 
 function refused(host: string, { code, message }: AgentError): Outcome {
-  if (code === 'UNREACHABLE') return unreachable(host)
+  if (code === 'UNREACHABLE') return unreachable(host, RETRY_MS)
   return waiting(code === 'DISK_IN_USE' ? DiskReason.InUse : DiskReason.HostRefused, message, RETRY_MS)
 }
 
-function unreachable(host: string): Outcome {
-  return waiting(DiskReason.HostUnreachable, `Host ${host} does not answer; the file is deleted when it does`)
+function unreachable(host: string, retryAfterMs?: number): Outcome {
+  const message = `Host ${host} does not answer; the file is deleted when it does`
+  return waiting(DiskReason.HostUnreachable, message, retryAfterMs)
 }

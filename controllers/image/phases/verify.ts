@@ -5,10 +5,12 @@ import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reco
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { toQuantity } from '../../../policy/quantity.ts'
 import type { FleetHost } from '../../fleet/fleet-host.ts'
-import type { Scope } from '../scope.ts'
+import type { Answer, Scope } from '../scope.ts'
 
 const ANSWER_MS = 2_000
 const RETRY_MS = 5_000
+/** Hosts do not tell of a file that is put into the import folder or mended there. Asking again costs them little. */
+const LOOK_AGAIN_MS = 10_000
 
 /** Has every host that should have the file check it. The first digest that is found holds for all. */
 export const verifyImage: Phase<Scope> = {
@@ -25,16 +27,11 @@ export const verifyImage: Phase<Scope> = {
       )
     }
     const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !status.hosts?.includes(name))
-    const answers = await Promise.all(unchecked.map((candidate) => inspect(scope, candidate)))
-    for (const { name, answer } of answers) if (answer?.state === 'Verified') accept(scope, name, answer)
-    return judge(scope, answers)
+    const inOrder = unchecked.toSorted((a, b) => a.name.localeCompare(b.name))
+    scope.answers = await Promise.all(inOrder.map((candidate) => inspect(scope, candidate)))
+    for (const { name, answer } of scope.answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+    return judge(scope)
   },
-}
-
-interface Answer {
-  readonly name: string
-  /** Nothing, where the host did not answer. */
-  readonly answer?: InspectedImage
 }
 
 async function inspect({ image, status }: Scope, { name, agent }: FleetHost): Promise<Answer> {
@@ -44,8 +41,10 @@ async function inspect({ image, status }: Scope, { name, agent }: FleetHost): Pr
   try {
     return { name, answer: await agent.inspectImage(query, ANSWER_MS) }
   } catch (error) {
-    if (error instanceof AgentError && error.code === 'UNREACHABLE') return { name }
-    throw error
+    if (!(error instanceof AgentError)) throw error
+    if (error.code === 'UNREACHABLE') return { name }
+    // A host in trouble must not keep the image from those that are well.
+    return { name, answer: { state: 'Refused', code: ImageReason.CheckFailed, message: error.message } }
   }
 }
 
@@ -57,14 +56,12 @@ function accept({ status }: Scope, host: string, answer: Extract<InspectedImage,
   status.hosts = [...(status.hosts ?? []), host].toSorted()
 }
 
-function judge({ status }: Scope, answers: readonly Answer[]): Outcome {
+function judge({ status, answers }: Scope): Outcome {
   if ((status.hosts ?? []).length > 0) return done
-  const found = answers.flatMap(({ answer }) => answer ?? [])
-  if (found.some(({ state }) => state === 'Checking'))
+  if (answers.some(({ answer }) => answer?.state === 'Checking'))
     return waiting(ImageReason.Checking, 'The file is being checked', RETRY_MS)
-  const refusals = found.flatMap((answer) => (answer.state === 'Refused' ? [answer] : []))
-  const worst = refusals.find(({ code }) => code !== 'FileNotFound') ?? refusals[0]
-  // Only a new file helps, and hosts do not tell of one: so look again from time to time.
-  if (worst) return { type: 'blocked', reason: worst.code, message: worst.message }
-  return unknown(ImageReason.NoHostReachable, 'No host answers that could have the file')
+  const refusals = answers.flatMap(({ name, answer }) => (answer?.state === 'Refused' ? [{ name, ...answer }] : []))
+  const worst = refusals.find(({ code }) => code !== ImageReason.FileNotFound) ?? refusals[0]
+  if (worst) return waiting(worst.code, `${worst.message} (host ${worst.name})`, LOOK_AGAIN_MS)
+  return unknown(ImageReason.NoHostReachable, 'No host answers that could have the file: see that its agent runs')
 }

@@ -1,9 +1,17 @@
 import type { Disk } from '../../../crds/disk.ts'
-import { MACHINE_ID_LABEL, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
+import {
+  MACHINE_ID_LABEL,
+  rootDiskName,
+  VirtualMachineCondition,
+  VirtualMachineReason,
+} from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { isHeld } from '../../../policy/attachment.ts'
+import { sizeOf } from '../../../policy/image-use.ts'
 import { notReady } from '../../../policy/readiness.ts'
-import { rootDiskName, type Scope } from '../scope.ts'
+import { unreachable } from '../order.ts'
+import type { Scope } from '../scope.ts'
 
 /** Makes the root disk, and claims every disk for this machine, so that no other can open it. */
 export const prepareDisks: Phase<Scope> = {
@@ -30,20 +38,31 @@ export function noSuchDisk(name: string, namespace: string): Outcome {
 /** The disk that is made from the image, at the first time and only then. */
 async function ownRootDisk(scope: Scope): Promise<Disk | Outcome> {
   const { vm, namespace, status, deps } = scope
-  const found = deps.disk(namespace, rootDiskName(vm)) ?? (await makeRootDisk(scope))
+  const found = deps.disk(namespace, rootDiskName(vm)) ?? objectionToNew(scope) ?? (await makeRootDisk(scope))
   if ('type' in found) return found
   const { name, labels, deletionTimestamp } = found.metadata
   if (labels?.[MACHINE_ID_LABEL] === status.machineId) return found
   if (deletionTimestamp !== undefined) {
     return waiting(VirtualMachineReason.DiskNameTaken, `An older Disk ${name} is still being deleted`)
   }
-  const message = `Disk ${name} exists and is not this machine's: delete it, boot from it with rootDisk.diskRef, or use another name`
+  const how = labels?.[MACHINE_ID_LABEL] === undefined ? '' : ` without its label ${MACHINE_ID_LABEL}`
+  const message = `Disk ${name} exists and is not this machine's: delete it, boot from it${how} with rootDisk.diskRef, or use another name`
   return blocked(VirtualMachineReason.DiskNameTaken, message)
+}
+
+/** A machine that its host knows had a disk. To start it with a fresh one would hide that its data is lost. */
+function objectionToNew({ vm, status: { host: name = '', machineId = '' }, deps }: Scope): Outcome | undefined {
+  const host = deps.fleet.get(name)
+  if (host?.state !== 'Connected') return unreachable(name)
+  if (!host.machines.get(machineId)) return undefined
+  const message = `Disk ${rootDiskName(vm)}, which the machine booted from, is gone: restore it, or delete the machine`
+  return blocked(VirtualMachineReason.DiskNotFound, message)
 }
 
 async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Disk | Outcome> {
   const { imageRef: { name: image } = { name: '' }, size } = vm.spec.rootDisk
-  const wanted = size ?? deps.image(namespace, image)?.status?.virtualSize
+  const found = deps.image(namespace, image)
+  const wanted = size ?? (found && sizeOf(found))
   if (wanted === undefined) {
     return waiting(
       VirtualMachineReason.ImageNotReady,
@@ -60,27 +79,32 @@ async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Dis
   })
 }
 
-async function claim({ status, name, deps }: Scope, disk: Disk): Promise<Outcome> {
+async function claim(scope: Scope, disk: Disk): Promise<Outcome> {
+  const { status, name, deps } = scope
   const { machineId = '', host } = status
   const maker = disk.metadata.labels?.[MACHINE_ID_LABEL]
-  const objection = takenBy(disk, machineId) ?? unusable(disk, host)
+  const objection = takenBy(scope, disk) ?? unusable(disk, host)
   if (objection) return objection
   // The label claims the disk that was made for this machine, from its first moment and without another write.
-  const claimed = maker !== undefined || disk.status?.attachedTo !== undefined
+  const claimed = maker !== undefined || disk.status?.attachedTo?.machineId === machineId
   if (!claimed) await deps.setAttachment(disk, { virtualMachine: name, machineId })
   return done
 }
 
-function takenBy({ metadata: { name, labels }, status }: Disk, machineId: string): Outcome | undefined {
+function takenBy({ status: own, namespace, deps }: Scope, { metadata, status }: Disk): Outcome | undefined {
+  const { name, labels } = metadata
+  const { machineId = '' } = own
   const holder = status?.attachedTo
   const maker = labels?.[MACHINE_ID_LABEL]
   if (maker !== undefined && maker !== machineId) {
     return blocked(
       VirtualMachineReason.DiskInUse,
-      `Disk ${name} is the root disk of another VirtualMachine: use a disk of its own`,
+      `Disk ${name} was made for another VirtualMachine: use another disk, or take its label ${MACHINE_ID_LABEL} off if that machine is gone`,
     )
   }
   if (holder === undefined || holder.machineId === machineId) return undefined
+  // A machine that went without giving its disks back holds none; should it still run, its host refuses ours.
+  if (!isHeld(holder, deps.virtualMachine(namespace, holder.virtualMachine))) return undefined
   const message = `Disk ${name} is attached to VirtualMachine ${holder.virtualMachine}: detach it there first, or use another disk`
   return blocked(VirtualMachineReason.DiskInUse, message)
 }

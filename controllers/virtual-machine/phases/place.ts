@@ -1,12 +1,18 @@
-import { VirtualMachineCondition, VirtualMachineReason, type VirtualMachine } from '../../../crds/virtual-machine.ts'
+import {
+  rootDiskName,
+  VirtualMachineCondition,
+  VirtualMachineReason,
+  type VirtualMachine,
+} from '../../../crds/virtual-machine.ts'
 import type { Image } from '../../../crds/image.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { place, type PlacementRequest } from '../../../policy/placement.ts'
+import { sizeOf } from '../../../policy/image-use.ts'
 import { toBytes } from '../../../policy/quantity.ts'
 import { decide } from '../decision.ts'
 import { noSuchDisk } from './disks.ts'
-import { rootDiskName, type Scope } from '../scope.ts'
+import type { Scope } from '../scope.ts'
 
 /** Chooses a host and a storage, once, and with them everything that the machine is from then on. */
 export const placeMachine: Phase<Scope> = {
@@ -18,7 +24,8 @@ export const placeMachine: Phase<Scope> = {
     const request = requestOf(scope)
     if ('type' in request) return request
 
-    const { candidates } = scope.deps
+    const { candidates, ledger } = scope.deps
+    ledger.release(vm) // Of an earlier choice that could not be stored.
     const placement = place(request, candidates.hosts(), candidates.storages(), candidates.settings())
     if (!placement.fits) return waiting(VirtualMachineReason.NoHostFits, placement.message)
     return bind(scope, placement, vm.spec.rootDisk.imageRef ? request.newDisk?.sizeBytes : undefined)
@@ -81,7 +88,7 @@ function reachOf({ vm: { spec }, namespace, deps }: Scope): (readonly string[])[
 
 function rootDiskOf({ spec: { rootDisk } }: VirtualMachine, image: Image): { sizeBytes: number; dataStorage?: string } {
   return {
-    sizeBytes: toBytes(rootDisk.size ?? image.status?.virtualSize ?? '0'),
+    sizeBytes: toBytes(rootDisk.size ?? sizeOf(image)),
     ...(rootDisk.dataStorage !== undefined && { dataStorage: rootDisk.dataStorage }),
   }
 }

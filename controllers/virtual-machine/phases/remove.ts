@@ -1,4 +1,10 @@
-import { MACHINE_ID_LABEL, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
+import type { Disk } from '../../../crds/disk.ts'
+import {
+  MACHINE_ID_LABEL,
+  rootDiskName,
+  VirtualMachineCondition,
+  VirtualMachineReason,
+} from '../../../crds/virtual-machine.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
@@ -17,13 +23,24 @@ export const removeMachine: Phase<Scope> = {
 
     const gone = await confirmAbsent(scope)
     if (gone.type !== 'done') return gone
-    for (const disk of deps.attachedTo(machineId)) {
-      if (disk.metadata.labels?.[MACHINE_ID_LABEL] === undefined) await deps.setAttachment(disk, undefined)
-    }
-    for (const disk of deps.disksOf(machineId)) await deps.deleteDisk(disk)
+    await giveDisksBack(scope, machineId)
     deps.orders.forget(machineId)
     return done
   },
+}
+
+async function giveDisksBack(scope: Scope, machineId: string): Promise<void> {
+  const { deps } = scope
+  for (const disk of deps.attachedTo(machineId)) {
+    if (disk.metadata.labels?.[MACHINE_ID_LABEL] === undefined) await deps.setAttachment(disk, undefined)
+  }
+  for (const disk of deps.disksOf(machineId)) if (isOwnRoot(scope, disk)) await deps.deleteDisk(disk)
+}
+
+/** Somebody may have copied its manifest, label and all: a copy is not ours to delete. */
+function isOwnRoot({ vm, namespace }: Scope, { metadata }: Disk): boolean {
+  const isMade = vm.spec.rootDisk.imageRef !== undefined
+  return isMade && metadata.namespace === namespace && metadata.name === rootDiskName(vm)
 }
 
 async function confirmAbsent(scope: Scope): Promise<Outcome> {

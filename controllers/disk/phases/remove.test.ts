@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest'
+import { AgentError } from '../../../agent/errors.ts'
+import { dataStorage, machine, newDisk } from '../../../crds/testing/objects.ts'
+import { fakeHost } from '../../fleet/testing.ts'
+import { World } from '../testing.ts'
+
+const MACHINE_ID = '11111111-1111-4111-8111-111111111111'
+const attachedTo = { virtualMachine: 'web', machineId: MACHINE_ID }
+
+describe('Disk', () => {
+  test('that is deleted takes its file along, and then its finalizer off', async () => {
+    const world = await deleted()
+    await world.reconcile()
+    expect(world.host.disks.size).toBe(0)
+    expect(world.stored).toBeUndefined()
+  })
+
+  test.each([
+    ['it was never looked at', newDisk()],
+    ['the storage that it asked for never was', newDisk({ dataStorage: 'nowhere' })],
+  ])('is gone at once when %s', async (_name, disk) => {
+    const world = new World(disk)
+    world.store.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+    expect(world.host.asked).toBe(0)
+  })
+
+  test('is kept while a machine has it, and goes when that one gives it back', async () => {
+    const world = await deleted(attachedTo)
+    world.machines.set('web', { ...machine(), status: { machineId: MACHINE_ID } })
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'Deleting',
+      message:
+        'The disk is attached to VirtualMachine web: it is deleted once it is detached there, or the machine is deleted',
+    })
+    const { writes } = world.store
+    await world.reconcile(3)
+    expect([world.store.writes, world.host.disks.size]).toEqual([writes, 1])
+
+    world.store.change(({ status }) => {
+      if (status) delete status.attachedTo
+    })
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+  })
+
+  test.each([
+    ['is gone', undefined],
+    ['was made anew', '55555555-5555-4555-8555-555555555555'],
+  ])('goes when the machine that had it %s', async (_name, machineId) => {
+    const world = await deleted(attachedTo)
+    if (machineId !== undefined) world.machines.set('web', { ...machine(), status: { machineId } })
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+  })
+
+  test('is kept while a machine of its holder name has no identity yet', async () => {
+    const world = await deleted(attachedTo)
+    world.machines.set('web', machine())
+    await world.settle()
+    expect(world.host.disks.size).toBe(1)
+  })
+
+  test.each([
+    ['DISK_IN_USE', 'Disk 1 is claimed by machine 2: detach it there first'],
+    ['STORAGE_UNAVAILABLE', 'There is no folder /srv/disks on this host'],
+    ['UNREACHABLE', 'Host host-a does not answer; the file is deleted when it does'],
+  ] as const)('is kept while its host answers %s, and tried again', async (code, message) => {
+    const world = await deleted()
+    world.host.fault = new AgentError(code, code === 'UNREACHABLE' ? 'no answer' : message)
+    const { retryAfterMs } = await world.settle()
+    expect(retryAfterMs).toBe(5_000)
+    expect(world.condition('Ready')).toMatchObject({ reason: 'Deleting', message })
+    world.host.fault = undefined
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+  })
+
+  test('is deleted on the host that has its file, whatever became of its DataStorage', async () => {
+    const world = await deleted()
+    const other = fakeHost('host-b')
+    world.hosts.push(other)
+    world.storages.set('local', dataStorage({}, 'local', 'host-b'))
+    await world.reconcile()
+    expect(world.host.disks.size).toBe(0)
+    expect(other.asked).toBe(0)
+    expect(world.stored).toBeUndefined()
+  })
+
+  test('is kept, and says why, when the Host that has its file was deleted', async () => {
+    const world = await deleted()
+    world.hosts.pop()
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      message: 'There is no Host host-a, where the file is: create it again',
+    })
+    world.hosts.push(world.host)
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+  })
+})
+
+async function deleted(attachment?: typeof attachedTo): Promise<World> {
+  const world = new World(newDisk())
+  await world.reconcile()
+  world.store.change(({ metadata, status }) => {
+    metadata.deletionTimestamp = '2026-01-01T00:00:00Z'
+    if (status && attachment) status.attachedTo = attachment
+  })
+  return world
+}

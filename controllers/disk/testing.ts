@@ -1,0 +1,65 @@
+import type { Condition } from '../../crds/common.ts'
+import type { DataStorage } from '../../crds/data-storage.ts'
+import type { Disk } from '../../crds/disk.ts'
+import type { Image } from '../../crds/image.ts'
+import { dataStorage, image } from '../../crds/testing/objects.ts'
+import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { Next } from '../../lib/reconcile/reconcile.ts'
+import { newCandidates } from '../fleet/candidates.ts'
+import { FakeStore } from '../fleet/fake-store.ts'
+import { newLedger } from '../fleet/ledger.ts'
+import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
+import { diskReconciler } from './reconciler.ts'
+
+/** A cluster with one disk, one host and its storage, all in memory. */
+export class World {
+  readonly host: FakeHost = fakeHost('host-a')
+  readonly hosts: FakeHost[] = [this.host]
+  readonly images = new Map<string, Image>([['debian', image()]])
+  readonly storages = new Map<string, DataStorage>([['local', dataStorage()]])
+  readonly machines = new Map<string, VirtualMachine>()
+  readonly ledger = newLedger()
+  readonly store: FakeStore<Disk>
+
+  constructor(disk: Disk) {
+    this.store = new FakeStore(
+      disk,
+      (before, after) => this.ledger.diskChanged(before, after),
+      ({ status }) => (status?.attachedTo ? { attachedTo: status.attachedTo } : {}),
+    )
+  }
+
+  get stored(): Disk | undefined {
+    return this.store.stored
+  }
+
+  reconcile(times = 1): Promise<Next> {
+    return this.store.reconcile(this.#reconciler(), times)
+  }
+
+  settle(): Promise<Next> {
+    return this.store.settle(this.#reconciler())
+  }
+
+  condition(type: string): Condition | undefined {
+    return this.store.condition(type)
+  }
+
+  #reconciler() {
+    const fleet = fakeFleet(...this.hosts)
+    const candidates = newCandidates({
+      fleet,
+      ledger: this.ledger,
+      hosts: () => [],
+      storages: () => this.storages.values(),
+      storage: (name) => this.storages.get(name),
+      settings: () => undefined,
+    })
+    return diskReconciler({
+      fleet,
+      candidates,
+      image: (_namespace, name) => this.images.get(name),
+      virtualMachine: (_namespace, name) => this.machines.get(name),
+    })
+  }
+}

@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest'
+import type { MachineState, ObservedMachine } from '../../agent/contract.ts'
+import { newMachineView } from './machine-view.ts'
+
+const ID = '11111111-1111-4111-8111-111111111111'
+
+describe('MachineView', () => {
+  test.each([
+    [1, 2],
+    [2, 1],
+  ])('keeps the later observation, whichever comes first: %d, %d', (first, second) => {
+    const view = newMachineView()
+    view.note(seen(first))
+    view.note(seen(second))
+    expect(view.get(ID)?.revision).toBe(2)
+  })
+
+  test('forgets a machine that is absent', () => {
+    const view = newMachineView()
+    view.note(seen(1))
+    view.note(seen(2, 'Absent'))
+    expect(view.get(ID)).toBeUndefined()
+  })
+
+  test('does not forget it for an absence that is older', () => {
+    const view = newMachineView()
+    view.note(seen(3))
+    view.note(seen(2, 'Absent'))
+    expect(view.get(ID)?.revision).toBe(3)
+  })
+
+  test('does not bring it back for an observation that is older than its absence', () => {
+    const view = newMachineView()
+    view.note(seen(3, 'Absent'))
+    view.note(seen(2, 'Stopping'))
+    expect(view.get(ID)).toBeUndefined()
+    view.note(seen(4, 'Starting'))
+    expect(view.get(ID)?.state).toBe('Starting')
+  })
+
+  test('takes a new session as it is, for a new agent counts from the start', () => {
+    const view = newMachineView()
+    view.note(seen(900))
+    view.replace([seen(1)])
+    expect(view.get(ID)?.revision).toBe(1)
+    view.note(seen(2, 'Stopped'))
+    expect(view.get(ID)?.state).toBe('Stopped')
+    view.replace([])
+    expect(view.get(ID)).toBeUndefined()
+  })
+})
+
+function seen(revision: number, state: MachineState = 'Running'): ObservedMachine {
+  return {
+    id: ID,
+    name: 'shop/web',
+    decision: { id: ID, epoch: 1 },
+    power: 'Running',
+    state,
+    pendingRestart: [],
+    restarts: 0,
+    revision,
+  }
+}

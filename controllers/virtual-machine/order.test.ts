@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest'
+import { AgentError } from '../../agent/errors.ts'
+import type { AgentErrorCode } from '../../agent/contract.ts'
+import { machine } from '../../crds/testing/objects.ts'
+import { World } from './testing.ts'
+
+const foreign = { machineId: '33333333-3333-4333-8333-333333333333', decision: { id: uuid(9), epoch: 3 } }
+
+describe('VirtualMachine', () => {
+  test.each<[AgentErrorCode, unknown, string, string]>([
+    ['DISK_CLAIMED', foreign, 'False', 'DiskInUse'],
+    ['DISK_CLAIMED', undefined, 'False', 'DiskInUse'],
+    ['STALE_EPOCH', foreign, 'False', 'HostRefused'],
+    ['BAD_REQUEST', undefined, 'False', 'HostRefused'],
+    ['NO_SPACE', undefined, 'False', 'HostRefused'],
+    ['STORAGE_UNAVAILABLE', undefined, 'False', 'HostRefused'],
+    ['INTERNAL', undefined, 'False', 'HostRefused'],
+    ['UNREACHABLE', undefined, 'Unknown', 'HostUnreachable'],
+  ])('shows a host that answers %s (%j) as %s/%s, and keeps its decision', async (code, details, status, reason) => {
+    const world = await placed()
+    const { decision } = world.stored?.status ?? {}
+    world.host.fault = new AgentError(code, 'what the host says', { details })
+    const { retryAfterMs } = await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ status, reason })
+    expect(world.stored?.status?.decision).toEqual(decision)
+    expect(retryAfterMs).toBe(code === 'DISK_CLAIMED' || code === 'BAD_REQUEST' ? undefined : 5_000)
+    const isFinal = code === 'DISK_CLAIMED' || code === 'BAD_REQUEST'
+    expect(world.events).toEqual(isFinal ? [`Warning ${reason}`] : [])
+
+    world.host.fault = undefined
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('takes over a disk that an earlier decision of its own holds', async () => {
+    const world = await placed()
+    const { machineId = '', decision: before } = world.stored?.status ?? {}
+    const claim = { machineId, decision: { id: uuid(5), epoch: 41 } }
+    const { agent } = world.host
+    const putMachine = agent.putMachine.bind(agent)
+    agent.putMachine = async (order, waitMs) => {
+      if (order.decision.follows.includes(claim.decision.id)) return putMachine(order, waitMs)
+      throw new AgentError('DISK_CLAIMED', 'claimed', { details: claim })
+    }
+    await world.reconcile()
+    expect(world.stored?.status?.decision).toMatchObject({ epoch: 42, follows: [uuid(5), before?.id] })
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('is blocked with what to do when the Host it is on is deleted, and nothing is concluded from that', async () => {
+    const world = await placed()
+    await world.reconcile()
+    world.hosts.pop()
+    world.restart()
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      status: 'False',
+      reason: 'HostNotFound',
+      message: 'There is no Host host-a, where the machine is: create it again',
+    })
+    expect(world.stored?.status).toMatchObject({ host: 'host-a', printableStatus: 'Unknown' })
+
+    world.hosts.push(world.host)
+    world.restart()
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+})
+
+function uuid(digit: number): string {
+  return `44444444-4444-4444-8444-00000000000${digit}`
+}
+
+async function placed(): Promise<World> {
+  const world = new World(machine())
+  await world.reconcile()
+  world.finishDisk('web-root')
+  return world
+}

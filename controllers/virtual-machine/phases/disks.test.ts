@@ -1,0 +1,153 @@
+import { describe, expect, test } from 'vitest'
+import { condition, disk, machine } from '../../../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
+import { World } from '../testing.ts'
+
+const OTHER = '11111111-1111-4111-8111-111111111111'
+const attachedTo = { virtualMachine: 'other', machineId: OTHER }
+
+describe('VirtualMachine', () => {
+  test.each([
+    ['is gone', undefined],
+    ['was made anew', '55555555-5555-4555-8555-555555555555'],
+  ])('takes over a disk whose holder %s', async (_name, machineId) => {
+    const world = new World(machine({ rootDisk: { diskRef: { name: 'boot' } } }))
+    world.disks.set('boot', disk('boot', { attachedTo }))
+    if (machineId !== undefined) world.others.set('other', { ...machine(), status: { machineId } })
+    await world.reconcile()
+    expect(world.disks.get('boot')?.status?.attachedTo).toEqual({
+      virtualMachine: 'web',
+      machineId: world.stored?.status?.machineId,
+    })
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test.each([
+    ['runs', { machineId: OTHER }],
+    ['has lost its status', {}],
+  ])('leaves a disk to its holder that %s, and gets it when that one gives it back', async (_name, status) => {
+    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    world.disks.set('data', disk('data', { attachedTo }))
+    world.others.set('other', { ...machine(), status })
+    await world.reconcile()
+    world.finishDisk('web-root')
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'DiskInUse',
+      message: 'Disk data is attached to VirtualMachine other: detach it there first, or use another disk',
+    })
+    expect(world.disks.get('data')?.status?.attachedTo).toEqual(attachedTo)
+    expect(world.host.orders).toEqual([])
+    expect(world.events).toEqual(['Warning DiskInUse'])
+
+    world.disks.set('data', disk('data'))
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('is not started when somebody else claims its disk at the same moment', async () => {
+    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    world.disks.set('data', disk('data'))
+    await world.reconcile()
+    world.finishDisk('web-root')
+    world.attachmentFault = new Error('the object changed meanwhile')
+    await expect(world.reconcile()).rejects.toThrow('meanwhile')
+    expect(world.host.orders).toEqual([])
+    expect(world.condition('Ready')?.status).not.toBe('True')
+  })
+
+  test.each([
+    ['another machine', { [MACHINE_ID_LABEL]: OTHER }, /without its label compute.holdfast.dev\/machine-id/],
+    ['nobody', {}, /boot from it with rootDisk.diskRef/],
+  ])('leaves a disk of its name alone that was made for %s', async (_name, labels, message) => {
+    const world = new World(machine())
+    world.disks.set('web-root', disk('web-root', {}, { labels }))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'DiskNameTaken',
+      message: expect.stringMatching(message),
+    })
+  })
+
+  test('waits for an older disk of its name that is being deleted', async () => {
+    const world = new World(machine())
+    const labels = { [MACHINE_ID_LABEL]: OTHER }
+    world.disks.set('web-root', disk('web-root', {}, { labels, deletionTimestamp: '2026-01-01T00:00:00Z' }))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ message: 'An older Disk web-root is still being deleted' })
+    world.disks.delete('web-root')
+    await world.reconcile()
+    expect(world.disks.get('web-root')?.metadata.labels).toEqual({
+      [MACHINE_ID_LABEL]: world.stored?.status?.machineId,
+    })
+  })
+
+  test.each([
+    ['being deleted', disk('data', {}, { deletionTimestamp: '2026-01-01T00:00:00Z' }), /is being deleted/],
+    ['on another host', disk('data', { host: 'host-b' }), /is on host host-b, the machine on host-a/],
+    [
+      'not ready',
+      disk('data', { conditions: [condition({ status: 'False', message: 'it breaks' })] }),
+      /not ready: it breaks/,
+    ],
+    ["another machine's root disk", disk('data', {}, { labels: { [MACHINE_ID_LABEL]: OTHER } }), /use another disk/],
+  ])('runs on while a disk that was added is %s, and says so', async (_name, added, message) => {
+    const world = await running()
+    const orders = world.host.orders.length
+    world.disks.set('data', added)
+    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ status: 'False', message: expect.stringMatching(message) })
+    expect(world.condition('PowerStateReached')).toMatchObject({ status: 'True' })
+    expect(world.host.orders).toHaveLength(orders)
+    expect(world.disks.get('data')?.status?.attachedTo).toBeUndefined()
+  })
+
+  test('writes nothing and asks nothing of its host while it waits for a disk', async () => {
+    const world = await running()
+    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    await world.settle()
+    const { writes, events } = world
+    const { asked } = world.host
+    await world.reconcile(3)
+    expect({ writes: world.writes, events: world.events, asked: world.host.asked }).toEqual({ writes, events, asked })
+  })
+
+  test('is not given a fresh root disk in place of one that is lost, running or halted', async () => {
+    const world = await running()
+    const lost = world.disks.get('web-root')
+    world.disks.clear()
+    world.restart()
+    await world.settle()
+    expect(world.condition('DisksReady')).toMatchObject({
+      reason: 'DiskNotFound',
+      message: 'Disk web-root, which the machine booted from, is gone: restore it, or delete the machine',
+    })
+    expect(world.condition('PowerStateReached')).toMatchObject({ status: 'True' })
+    world.unplug()
+    await world.settle()
+    expect(world.condition('DisksReady')).toMatchObject({ status: 'Unknown', reason: 'HostUnreachable' })
+    expect(world.disks.size).toBe(0)
+
+    world.host.state = 'Connected'
+    world.host.fault = undefined
+    if (lost) world.disks.set('web-root', lost)
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('of 63 letters has a root disk named after it', async () => {
+    const name = 'a'.repeat(63)
+    const world = new World(machine({}, { name }))
+    await world.reconcile()
+    expect([...world.disks.keys()]).toEqual([`${name}-root`])
+  })
+})
+
+async function running(): Promise<World> {
+  const world = new World(machine())
+  await world.reconcile()
+  world.finishDisk('web-root')
+  await world.reconcile()
+  return world
+}

@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest'
+import { AgentError } from '../../../agent/errors.ts'
+import { disk, machine } from '../../../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
+import { World } from '../testing.ts'
+
+describe('VirtualMachine', () => {
+  test('that was placed but never started is removed with its root disk', async () => {
+    const world = new World(machine())
+    await world.reconcile()
+    expect(world.disks.has('web-root')).toBe(true)
+    remove(world)
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+    expect(world.disks.size).toBe(0)
+    expect(world.host.orders.map(({ power }) => power)).toEqual(['Absent'])
+  })
+
+  test('stores that it goes before its host hears of it', async () => {
+    const world = await running()
+    remove(world)
+    world.store.crash = new Error('the API server went away')
+    await expect(world.reconcile()).rejects.toThrow('went away')
+    expect(world.host.orders.at(-1)).toMatchObject({ power: 'Running' })
+    expect(world.disks.has('web-root')).toBe(true)
+  })
+
+  test('keeps copies of its root disk, and disks that it booted from by name', async () => {
+    const world = await running()
+    const labels = { [MACHINE_ID_LABEL]: world.stored?.status?.machineId ?? '' }
+    world.disks.set('copy', disk('copy', {}, { labels }))
+    world.disks.set('web-root-elsewhere', disk('web-root', {}, { labels, namespace: 'elsewhere' }))
+    remove(world)
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+    expect([...world.disks.keys()]).toEqual(['copy', 'web-root-elsewhere'])
+  })
+
+  test('waits, without a write more, while its guest shuts down', async () => {
+    const world = await running()
+    const { agent } = world.host
+    const putMachine = agent.putMachine.bind(agent)
+    agent.putMachine = async (order, waitMs) => ({ ...(await putMachine(order, waitMs)), state: 'Stopping' })
+    remove(world)
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'Deleting',
+      message: 'The guest was asked to shut down',
+    })
+    const { writes } = world
+    await world.reconcile(3)
+    expect(world.writes).toBe(writes)
+    expect(world.disks.has('web-root')).toBe(true)
+
+    agent.putMachine = putMachine
+    world.host.session++
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+  })
+
+  test.each([
+    ['does not answer', 'UNREACHABLE'],
+    ['cannot reach a storage', 'STORAGE_UNAVAILABLE'],
+  ] as const)('is kept with its disks while its host %s', async (_name, code) => {
+    const world = await running()
+    remove(world)
+    world.host.fault = new AgentError(code, 'why')
+    const { retryAfterMs } = await world.settle()
+    expect(retryAfterMs).toBe(5_000)
+    expect(world.stored).toBeDefined()
+    expect(world.disks.has('web-root')).toBe(true)
+    world.host.fault = undefined
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+  })
+
+  test('is kept, and says why, when the Host that it is on was deleted', async () => {
+    const world = await running()
+    world.hosts.pop()
+    world.restart()
+    remove(world)
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'Deleting',
+      message: 'There is no Host host-a, where the machine is: create it again',
+    })
+    expect(world.events).toContain('Warning HostNotFound')
+    expect(world.disks.has('web-root')).toBe(true)
+  })
+})
+
+async function running(): Promise<World> {
+  const world = new World(machine())
+  await world.reconcile()
+  world.finishDisk('web-root')
+  await world.reconcile()
+  return world
+}
+
+function remove(world: World): void {
+  world.store.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
+}

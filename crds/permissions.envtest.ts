@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadAll } from 'js-yaml'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import * as z from 'zod'
+import { Kube } from '../lib/kube/client.ts'
+import { objectPath } from '../lib/kube/paths.ts'
+import { Cluster, kindOf, manifest } from './testing/cluster.ts'
+
+let cluster: Cluster
+let controllers: Kube
+beforeAll(async () => {
+  cluster = await Cluster.connect(inject('kubeconfig'))
+  controllers = await Kube.connect(inject('controllersKubeconfig'))
+})
+afterAll(async () => {
+  await controllers[Symbol.asyncDispose]()
+  await cluster[Symbol.asyncDispose]()
+})
+
+const rule = z.object({ apiGroups: z.array(z.string()), resources: z.array(z.string()), verbs: z.array(z.string()) })
+const rules = z.object({
+  status: z.object({ resourceRules: z.array(rule.partial({ resources: true, apiGroups: true })) }),
+})
+
+describe('The controllers', () => {
+  test('may do what config/rbac says, and not one verb more', async () => {
+    const [before, now] = await Promise.all([everybody(), asked()])
+    const text = await readFile(join(import.meta.dirname, '..', 'config', 'rbac', 'controllers.yaml'), 'utf8')
+    const roles = loadAll(text).flatMap((document) => {
+      const parsed = z.object({ kind: z.literal('ClusterRole'), rules: z.array(rule) }).safeParse(document)
+      return parsed.success ? parsed.data.rules : []
+    })
+    const granted = new Set(roles.flatMap(expand))
+    expect(granted.size).toBeGreaterThan(20)
+    expect(now.difference(before)).toEqual(granted.difference(before))
+  })
+
+  test.each<[string, string, string]>([
+    ['get', '', 'secrets'],
+    ['list', '', 'secrets'],
+    ['list', '', 'configmaps'],
+    ['create', '', 'pods'],
+    ['create', '', 'serviceaccounts/token'],
+    ['impersonate', '', 'users'],
+    ['create', 'rbac.authorization.k8s.io', 'clusterrolebindings'],
+    ['update', 'apiextensions.k8s.io', 'customresourcedefinitions'],
+    ['update', 'admissionregistration.k8s.io', 'mutatingadmissionpolicies'],
+    ['create', 'compute.holdfast.dev', 'virtualmachines'],
+    ['delete', 'compute.holdfast.dev', 'virtualmachines'],
+    ['deletecollection', 'storage.holdfast.dev', 'disks'],
+    ['update', 'compute.holdfast.dev', 'virtualmachines'],
+    ['patch', 'compute.holdfast.dev', 'hosts'],
+    ['delete', 'compute.holdfast.dev', 'hosts'],
+    ['patch', 'storage.holdfast.dev', 'images'],
+    ['delete', 'storage.holdfast.dev', 'datastorages'],
+    ['patch', 'platform.holdfast.dev', 'platformsettings'],
+    ['delete', 'events.k8s.io', 'events'],
+  ])('may not %s %s/%s', async (verb, group, resource) => {
+    const [name = '', subresource] = resource.split('/')
+    const resourceAttributes = { verb, group, resource: name, ...(subresource !== undefined && { subresource }) }
+    const { body } = await controllers.send<{ status: { allowed: boolean } }>({
+      method: 'POST',
+      path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      body: { spec: { resourceAttributes } },
+    })
+    expect(body.status.allowed).toBe(false)
+  })
+
+  test('write the status of a machine, but are refused its deletion and any Secret', async () => {
+    const { body } = await cluster.apply(
+      manifest('VirtualMachine', { memory: '1Gi', rootDisk: { imageRef: { name: 'a' } } }, 'mine'),
+    )
+    const path = objectPath(kindOf('VirtualMachine'), body.metadata)
+    const { apiVersion, kind, metadata } = body
+    const { name, namespace } = metadata
+    await controllers.send({
+      method: 'PATCH',
+      path: `${path}/status`,
+      query: { fieldManager: 'controllers', force: true },
+      contentType: 'application/apply-patch+yaml',
+      body: { apiVersion, kind, metadata: { name, namespace }, status: { host: 'a' } },
+    })
+    await expect(controllers.send({ method: 'DELETE', path })).rejects.toMatchObject({ code: 'Forbidden' })
+    const secrets = `/api/v1/namespaces/${cluster.namespace}/secrets`
+    await expect(controllers.send({ method: 'GET', path: secrets })).rejects.toMatchObject({ code: 'Forbidden' })
+    await cluster.remove(body)
+  })
+})
+
+/** Every verb on every resource that the controllers have. */
+async function asked(): Promise<Set<string>> {
+  return rulesOf(controllers)
+}
+
+/** What anybody has who is logged in. */
+async function everybody(): Promise<Set<string>> {
+  const path = `/apis/rbac.authorization.k8s.io/v1/clusterroles/system:basic-user`
+  const { body } = await cluster.kube.send({ method: 'GET', path })
+  return new Set(
+    z
+      .object({ rules: z.array(rule) })
+      .parse(body)
+      .rules.flatMap(expand),
+  )
+}
+
+async function rulesOf(kube: Kube): Promise<Set<string>> {
+  const { body } = await kube.send({
+    method: 'POST',
+    path: '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews',
+    body: { spec: { namespace: cluster.namespace } },
+  })
+  const { resourceRules } = rules.parse(body).status
+  return new Set(
+    resourceRules.flatMap(({ apiGroups = [], resources = [], verbs }) => expand({ apiGroups, resources, verbs })),
+  )
+}
+
+function expand({ apiGroups, resources, verbs }: z.infer<typeof rule>): string[] {
+  return apiGroups.flatMap((group) =>
+    resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
+  )
+}
