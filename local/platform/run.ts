@@ -51,7 +51,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   const { observer, state } = await observe(options, audience)
   running.defer(() => state.flush())
   const { cluster, agent } = await startParts(options, observer, { running, audience })
-  audience.stop.throwIfAborted()
+  if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
   await makeObjects(cluster.kubectl, kube, { agentPort: agent.port, storage: home.storage })
   const controllers = await startControllers({
