@@ -81,9 +81,10 @@ export class Kube implements AsyncDisposable {
     using deadline = new Deadline(deadlineMs, signal)
     try {
       const { statusCode, headers, body } = await this.#ask(call, deadline, 'calls')
+      const text = await body.text()
+      if (statusCode >= 400) throw toKubeError(statusCode, parseOr(text, undefined))
       const isJson = String(headers['content-type']).includes('json')
-      const content: unknown = await (isJson ? body.json() : body.text())
-      if (statusCode >= 400) throw toKubeError(statusCode, content)
+      const content = isJson ? parse(text) : text
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the API server validated it on the way in
       return { status: statusCode, body: content as T, warnings: toWarnings(headers['warning']) }
     } catch (error) {
@@ -101,7 +102,7 @@ export class Kube implements AsyncDisposable {
       const { statusCode, body } = await this.#ask({ ...call, method: 'GET' }, deadline, 'streams')
       if (statusCode >= 400) throw toKubeError(statusCode, parseOr(await body.text(), undefined))
       for await (const line of splitLines(touching(body, deadline), MAX_LINE_BYTES)) {
-        yield JSON.parse(line)
+        yield parse(line)
         deadline.touch()
       }
     } catch (error) {
@@ -129,7 +130,7 @@ export class Kube implements AsyncDisposable {
       if (response.statusCode === 401 && !refused) {
         refused = true
         this.#source.invalidate()
-      } else if (waitMs === undefined || attempt >= MAX_ATTEMPTS) {
+      } else if (waitMs === undefined || waitMs >= (call.deadlineMs ?? DEADLINE_MS) || attempt >= MAX_ATTEMPTS) {
         return response
       } else {
         // Spread, or all who were refused together would be back together.
@@ -198,6 +199,13 @@ async function* touching(chunks: AsyncIterable<Uint8Array>, deadline: Deadline):
     deadline.touch()
     yield chunk
   }
+}
+
+/** An answer that was cut, or is a proxy's. The parser's own error is left out: it quotes what may be a Secret. */
+function parse(text: string): unknown {
+  const parsed = parseOr(text, undefined)
+  if (parsed === undefined) throw new KubeError('Unreachable', "the API server's answer is not JSON")
+  return parsed
 }
 
 function parseOr(text: string, otherwise: unknown): unknown {

@@ -105,7 +105,11 @@ export class CredentialSource {
 async function kubeconfigFiles(kubeconfig: string | undefined, environment: Environment): Promise<string[]> {
   if (kubeconfig !== undefined) return [kubeconfig]
   const listed = environment['KUBECONFIG']?.split(delimiter).filter((name) => name !== '') ?? []
-  if (listed.length > 0) return listed
+  if (listed.length > 0) {
+    const present = await Promise.all(listed.map(exists))
+    // As kubectl does, unless there is none: then the error names them.
+    return present.includes(true) ? listed.filter((_, index) => present[index]) : listed
+  }
   const ordinary = join(homedir(), '.kube', 'config')
   return (await exists(ordinary)) ? [ordinary] : []
 }
@@ -128,8 +132,9 @@ function filesOf({ cluster, user }: Context): string[] {
 }
 
 async function fingerprint(files: readonly string[]): Promise<string> {
-  const stats = await Promise.all(files.map((file) => stat(file)))
-  return stats.map(({ ino, size, mtimeMs }) => `${ino}:${size}:${mtimeMs}`).join(' ')
+  // What reads a file that is missing says so better.
+  const stats = await Promise.all(files.map((file) => stat(file).catch(() => undefined)))
+  return stats.map((found) => (found ? `${found.ino}:${found.size}:${found.mtimeMs}` : 'none')).join(' ')
 }
 
 async function toCredentials({ cluster, user }: Context, authenticate?: Authenticate): Promise<Credentials> {

@@ -94,6 +94,7 @@ async function readOne(file: string): Promise<z.infer<typeof fileSchema>> {
 }
 
 function parseYaml(file: string, content: string): unknown {
+  if (content.trim() === '') return {} // As /dev/null is, which turns an inherited KUBECONFIG off.
   try {
     return load(content)
   } catch {

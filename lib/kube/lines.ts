@@ -10,6 +10,7 @@ export async function* splitLines(
   for await (const chunk of chunks) {
     let start = 0
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+      if (pendingBytes + end - start > maxBytes) throw tooLong(maxBytes)
       pending.push(chunk.subarray(start, end))
       yield Buffer.concat(pending).toString('utf8')
       pending = []
@@ -18,7 +19,11 @@ export async function* splitLines(
     }
     pending.push(chunk.subarray(start))
     pendingBytes += chunk.length - start
-    if (pendingBytes > maxBytes) throw new RangeError(`a line of more than ${maxBytes} bytes`)
+    if (pendingBytes > maxBytes) throw tooLong(maxBytes)
   }
   if (pendingBytes > 0) yield Buffer.concat(pending).toString('utf8')
+}
+
+function tooLong(maxBytes: number): RangeError {
+  return new RangeError(`a line of more than ${maxBytes} bytes`)
 }

@@ -68,17 +68,25 @@ const page = z.object({
 
 /** Keeps a cache equal to what the API server holds, until the signal is aborted; then it returns. Never throws. */
 export async function runReflector<R extends Resource>(options: ReflectorOptions<R>): Promise<void> {
-  const { clock, log, signal, kind } = options
+  const { signal } = options
   const reflector = new Reflector(options)
-  for (let failures = 0; ;) {
+  for (let failures = 0, hadExpired = false; !signal.aborted;) {
     const error = await reflector.step().catch((caught: unknown) => caught)
-    if (signal.aborted) return
-    failures = error === undefined ? 0 : failures + 1
-    if (error === undefined || (isKubeError(error, 'Expired') && failures === 1)) continue
-    const retryInMs = retryDelayMs(error, failures)
-    log.warn({ err: error, kind: kind.plural, retryInMs }, 'watch failed')
-    await clock.sleep(retryInMs, signal).catch(() => undefined) // Aborted: the loop sees it.
+    // A server that says so is back, however long it was away, and has only to be asked for a list.
+    const isFirstExpiry = isKubeError(error, 'Expired') && !hadExpired
+    hadExpired = isKubeError(error, 'Expired')
+    failures = error === undefined || isFirstExpiry ? 0 : failures + 1
+    if (failures > 0) await backOff(options, error, failures)
   }
+}
+
+type Waiter = Pick<ReflectorOptions<Resource>, 'clock' | 'log' | 'signal' | 'kind'>
+
+async function backOff({ clock, log, signal, kind }: Waiter, error: unknown, failures: number): Promise<void> {
+  if (signal.aborted) return
+  const retryInMs = retryDelayMs(error, failures)
+  log.warn({ err: error, kind: kind.plural, retryInMs }, 'watch failed')
+  await clock.sleep(retryInMs, signal).catch(() => undefined) // Aborted: the caller sees it.
 }
 
 function retryDelayMs(error: unknown, failures: number): number {
@@ -106,14 +114,17 @@ class Reflector<R extends Resource> {
   /** One watch, from where the last one ended, or from a list. */
   async step(): Promise<void> {
     const { clock } = this.#options
-    if (clock.monotonicMs() >= this.#relistAt) this.#version = undefined
+    if (clock.monotonicMs() >= this.#relistAt) {
+      this.#version = undefined
+      this.#relistAt = Infinity // Until the list is over, or it would be broken off for being due.
+    }
     try {
       if (this.#wasAway && this.#version !== undefined) await this.#checkHistory()
       if (this.#version !== undefined) await this.#watch({ resourceVersion: this.#version })
       else if (this.#offersWatchList) await this.#watchList()
       else await this.#list()
     } catch (error) {
-      this.#wasAway = isKubeError(error, 'Unreachable')
+      this.#wasAway = isKubeError(error, 'Unreachable', 'TooManyRequests')
       // Whatever else went wrong, only a list is sure to mend it.
       if (!this.#wasAway) this.#version = undefined
       throw error

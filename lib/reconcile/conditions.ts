@@ -27,17 +27,22 @@ export interface News {
 }
 
 /** What a person would call news: that the object became ready, that it no longer is, and what only they can mend. */
-export function news(
-  before: Condition | undefined,
-  { status, reason, message }: Report,
-  blocked: boolean,
-): News | undefined {
-  const turned = before?.status !== status
-  if (blocked) {
-    const told = !turned && before.reason === reason && before.message === message
-    return told ? undefined : { type: 'Warning', reason, message }
+export function news(current: readonly Condition[], ready: Report, blocked: Report | undefined): News[] {
+  const before = current.find(({ type }) => type === 'Ready')
+  const items: News[] = []
+  if (blocked && !isTold(current, blocked)) {
+    items.push({ type: 'Warning', reason: blocked.reason, message: blocked.message })
   }
-  if (!turned) return undefined
-  if (status === 'True') return { type: 'Normal', reason: 'Ready', message: 'Everything is as the spec says' }
-  return before?.status === 'True' ? { type: 'Normal', reason, message } : undefined
+  if (before?.status === ready.status) return items
+  if (ready.status === 'True') {
+    items.push({ type: 'Normal', reason: 'Ready', message: 'Everything is as the spec says' })
+  } else if (before?.status === 'True' && ready.reason !== blocked?.reason) {
+    items.push({ type: 'Normal', reason: ready.reason, message: ready.message })
+  }
+  return items
+}
+
+function isTold(current: readonly Condition[], { type, status, reason, message }: Report): boolean {
+  const before = current.find((condition) => condition.type === type)
+  return before?.status === status && before.reason === reason && before.message === message
 }

@@ -84,18 +84,24 @@ async function runOnce<R extends Resource, Scope>(
   reconciler: Reconciler<R, Scope>,
   env: Env<R>,
 ): Promise<{ next: Next } | { stored: R }> {
-  const after = structuredClone(before)
-  after.status ??= {}
+  const after = structuredClone({ ...before, status: before.status ?? {} })
   const scope = reconciler.open(after)
   const deleting = before.metadata.deletionTimestamp !== undefined
   const result = await runPhases((deleting ? reconciler.cleanup : reconciler.phases) ?? [], scope)
   if (deleting && result.completed) return { next: await release(before, reconciler, env) }
 
   const ready = summarise(result, deleting)
-  reconciler.finish?.(scope, ready)
-  describe(before, after, [ready, ...result.reports], env.clock.now())
+  if (!result.decided || isNew(before)) {
+    reconciler.finish?.(scope, ready)
+    describe(before, after, [ready, ...result.reports], env.clock.now())
+  }
   if (result.decided) return { stored: await write(before, after, reconciler, env) }
   return { next: await report({ before, after, result, ready }, reconciler, env) }
+}
+
+// A decision changes nothing yet: to say now that the rest is unknown would make what is Ready seem not to be.
+function isNew({ status }: Resource): boolean {
+  return status?.conditions === undefined
 }
 
 async function release<R extends Resource, Scope>(
@@ -130,16 +136,11 @@ async function report<R extends Resource, Scope>(
   const quietMs = patience(before, after, result, env)
   if (quietMs <= 0) {
     await write(before, after, reconciler, env)
-    const old = before.status?.conditions?.find(({ type }) => type === 'Ready')
-    const item = news(old, ready, result.blocked)
-    if (item) env.emit(after, item)
+    for (const item of news(before.status?.conditions ?? [], ready, result.blocked)) env.emit(after, item)
   }
   if (result.error) throw result.error
-  return nextLook([
-    quietMs > 0 ? quietMs : undefined,
-    result.retryAfterMs,
-    result.blocked ? undefined : reconciler.resyncMs,
-  ])
+  const isBlocked = result.blocked !== undefined && result.blocked.type === result.obstacle?.type
+  return nextLook([quietMs > 0 ? quietMs : undefined, result.retryAfterMs, isBlocked ? undefined : reconciler.resyncMs])
 }
 
 function nextLook(candidates: readonly (number | undefined)[]): Next {

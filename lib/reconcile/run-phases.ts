@@ -22,8 +22,8 @@ export interface Result {
   readonly completed: boolean
   /** A phase made a decision that has to be stored now. */
   readonly decided: boolean
-  /** Some phase can only be helped by the user. */
-  readonly blocked: boolean
+  /** The first report that only the user can mend. */
+  readonly blocked?: Report
   readonly retryAfterMs?: number
   readonly error?: Error
 }
@@ -43,13 +43,14 @@ export async function runPhases<Scope>(phases: readonly Phase<Scope>[], scope: S
   const all = [...outcomes.values()]
   const retries = all.flatMap((outcome) => ('retryAfterMs' in outcome ? (outcome.retryAfterMs ?? []) : []))
   const failure = all.find((outcome) => outcome.type === 'failed')
+  const blocked = reports.find(({ type }) => outcomes.get(type)?.type === 'blocked')
   const obstacle = reports.find(({ status }, index) => status !== 'True' && phases[index]?.informs === undefined)
   return {
     reports,
     ...(obstacle && { obstacle }),
     completed: reports.every(({ status }) => status === 'True'),
     decided: all.some(({ type }) => type === 'decided'),
-    blocked: all.some(({ type }) => type === 'blocked'),
+    ...(blocked && { blocked }),
     ...(retries.length > 0 && { retryAfterMs: Math.min(...retries) }),
     ...(failure && { error: failure.error }),
   }

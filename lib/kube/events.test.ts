@@ -1,0 +1,172 @@
+import { expect, test } from 'vitest'
+import { silentLog } from '../log.ts'
+import { FakeClock, settle } from '../queue/testing.ts'
+import type { Call, Kube, Reply } from './client.ts'
+import { eventRecorder } from './events.ts'
+import { KubeError } from './errors.ts'
+import { thing } from './testing.ts'
+
+interface Stored {
+  readonly metadata: { readonly name: string; readonly namespace: string }
+  readonly note: string
+  readonly reason: string
+}
+
+/** Keeps events by name, as the API server does, and fails while it is away. */
+class Store implements Pick<Kube, 'send'> {
+  readonly events = new Map<string, Stored>()
+  isAway = false
+  /** How many requests are under way, and the most that ever were. */
+  busy = 0
+  busiest = 0
+
+  async send<T>({ path, body }: Call): Promise<Reply<T>> {
+    this.busiest = Math.max(this.busiest, ++this.busy)
+    await settle()
+    this.busy -= 1
+    if (this.isAway) throw new KubeError('Unreachable', 'away')
+    const event = body as Stored
+    const name = `${path}/${event.metadata.name}`
+    if (this.events.has(name)) throw new KubeError('AlreadyExists', 'there')
+    this.events.set(name, event)
+    return { status: 201, body: event as T, warnings: [] }
+  }
+
+  get list(): Stored[] {
+    return [...this.events.values()]
+  }
+}
+
+function start(kube = new Store(), clock = new FakeClock()) {
+  const recorder = eventRecorder({
+    kube,
+    clock,
+    log: silentLog,
+    controller: 'test.dev/test',
+    instance: 'x'.repeat(200),
+  })
+  const record = (message: string, object = thing('a', 1)) =>
+    recorder.record({ object, type: 'Warning', reason: 'Broken', message, action: 'Reconcile' })
+  return { kube, clock, recorder, record }
+}
+
+test('an event says what happened to what, in the form of events.k8s.io', async () => {
+  const { kube, recorder, record } = start()
+  record('it broke')
+  const { namespace: _, ...metadata } = thing('b', 2).metadata
+  record('so did that', { ...thing('b', 2), metadata })
+  await recorder.flush()
+  expect(kube.list[0]).toEqual({
+    apiVersion: 'events.k8s.io/v1',
+    kind: 'Event',
+    metadata: { name: expect.stringMatching(/^a\.[0-9a-f]{20}$/), namespace: 'shop' },
+    eventTime: '2026-01-01T00:00:00.000000Z',
+    type: 'Warning',
+    reason: 'Broken',
+    action: 'Reconcile',
+    note: 'it broke',
+    regarding: {
+      apiVersion: 'test.dev/v1',
+      kind: 'Thing',
+      namespace: 'shop',
+      name: 'a',
+      uid: 'a-1',
+      resourceVersion: '1',
+    },
+    reportingController: 'test.dev/test',
+    reportingInstance: 'x'.repeat(128),
+  })
+  expect([...kube.events.keys()][1]).toMatch(/^\/apis\/events.k8s.io\/v1\/namespaces\/default\/events\/b\./)
+})
+
+test('a controller that was restarted repeats no event', async () => {
+  const kube = new Store()
+  for (const { recorder, record } of [start(kube), start(kube)]) {
+    record('it broke')
+    record('it broke', thing('a', 9))
+    await recorder.flush()
+  }
+  expect(kube.list).toHaveLength(1)
+})
+
+test('events that differ in what they say, or are about another object of the name, are different', async () => {
+  const { kube, recorder, record } = start()
+  record('one')
+  record('two')
+  record('one', thing('a', 1, { uid: 'a-2' }))
+  await recorder.flush()
+  expect(kube.list).toHaveLength(3)
+})
+
+test('the same event is recorded again after an hour', async () => {
+  const { kube, clock, recorder, record } = start()
+  record('it broke')
+  await recorder.flush()
+  kube.events.clear() // As the API server does.
+  await clock.advance(3_599_999)
+  record('it broke')
+  await recorder.flush()
+  expect(kube.list).toHaveLength(0)
+  await clock.advance(1)
+  record('it broke')
+  await recorder.flush()
+  expect(kube.list).toHaveLength(1)
+})
+
+test('an object has ten events at once and then one a minute, and others have theirs', async () => {
+  const { kube, clock, recorder, record } = start()
+  const burst = async (count: number) => {
+    const before = kube.list.length
+    for (let index = 0; index < count; index++) record(`${before} ${index}`)
+    await recorder.flush()
+    return kube.list.length - before
+  }
+  expect(await burst(50)).toBe(10)
+  await clock.advance(59_999)
+  expect(await burst(5)).toBe(0)
+  await clock.advance(1)
+  expect(await burst(5)).toBe(1)
+  record('other', thing('b', 1))
+  await recorder.flush()
+  expect(kube.list).toHaveLength(12)
+  await clock.advance(86_400_000)
+  expect(await burst(50)).toBe(10)
+})
+
+test('more events than can be sent are dropped, and four are sent at a time', async () => {
+  const { kube, recorder, record } = start()
+  for (let index = 0; index < 1_500; index++) record('it broke', thing(`a${index}`, 1))
+  await recorder.flush()
+  expect([kube.list.length, kube.busiest]).toEqual([1_004, 4])
+})
+
+test('an event that cannot be stored harms nobody', async () => {
+  const { kube, recorder, record } = start()
+  kube.isAway = true
+  record('one')
+  await recorder.flush()
+  kube.isAway = false
+  record('two')
+  await recorder.flush()
+  expect(kube.list.map(({ note }) => note)).toEqual(['two'])
+})
+
+test.each([
+  ['x'.repeat(1_024), 'x'.repeat(1_024)],
+  ['x'.repeat(1_025), `${'x'.repeat(1_018)}...`],
+  ['ü'.repeat(600), `${'ü'.repeat(509)}...`],
+  [`x${'ü'.repeat(600)}`, `x${'ü'.repeat(508)}...`],
+  ['😀'.repeat(300), `${'😀'.repeat(254)}...`],
+])('a message that is too long is cut between characters (%#)', async (message, note) => {
+  const { kube, recorder, record } = start()
+  record(message)
+  await recorder.flush()
+  expect(kube.list.map((event) => event.note)).toEqual([note])
+})
+
+test('an event of an object with the longest of names has a name that the API server takes', async () => {
+  const { kube, recorder, record } = start()
+  record('it broke', thing(`${'a'.repeat(199)}.${'b'.repeat(53)}`, 1))
+  await recorder.flush()
+  expect(kube.list[0]?.metadata.name).toMatch(/^a{199}\.[0-9a-f]{20}$/)
+})

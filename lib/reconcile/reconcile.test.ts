@@ -1,0 +1,293 @@
+import { expect, test } from 'vitest'
+import type { Resource } from '../../crds/kind.ts'
+import { FakeClock } from '../queue/testing.ts'
+import { thing } from '../kube/testing.ts'
+import { blocked, decided, done, waiting, type Outcome } from './outcome.ts'
+import { reconcile, type Reconciler, type StatusOf } from './reconcile.ts'
+import type { Phase } from './run-phases.ts'
+
+type Status = StatusOf<Resource>
+interface Scope {
+  readonly object: Resource
+  readonly status: Status
+}
+
+/** One object and everything that happens to it, in the order in which it does. */
+class World {
+  readonly clock = new FakeClock()
+  readonly log: string[] = []
+  readonly waitingSince = new Map<string, number>()
+  stored: Resource | undefined
+  conflict = false
+
+  constructor(object: Resource | undefined) {
+    this.stored = object
+  }
+
+  async reconcile(reconciler: Partial<Reconciler<Resource, Scope>>) {
+    const open = (object: Resource): Scope => ({ object, status: (object.status ??= {}) })
+    return reconcile('shop/a', { phases: [], open, ...reconciler }, this.#env())
+  }
+
+  ready(): unknown {
+    const { status, reason } = this.stored?.status?.conditions?.find(({ type }) => type === 'Ready') ?? {}
+    return status && `${status} ${reason}`
+  }
+
+  /** A phase that leaves a trace outside, and ends as told. */
+  phase(condition: string, outcome: Outcome | Error | ((scope: Scope) => Outcome)): Phase<Scope> {
+    return {
+      condition,
+      run: (scope) => {
+        this.log.push(condition)
+        if (outcome instanceof Error) throw outcome
+        return typeof outcome === 'function' ? outcome(scope) : outcome
+      },
+    }
+  }
+
+  #env() {
+    const store = (object: Resource) => {
+      if (this.conflict) throw new Error('conflict')
+      const resourceVersion = String(Number(object.metadata.resourceVersion) + 1)
+      this.stored = structuredClone({ ...object, metadata: { ...object.metadata, resourceVersion } })
+      return structuredClone(this.stored)
+    }
+    const writer = {
+      applyStatus: async (before: Resource, status: Status) => {
+        this.log.push('write')
+        return store({ ...before, status })
+      },
+      addFinalizer: async (before: Resource, finalizer: string) => {
+        this.log.push('add finalizer')
+        return store({ ...before, metadata: { ...before.metadata, finalizers: [finalizer] } })
+      },
+      removeFinalizer: async () => {
+        this.log.push('remove finalizer')
+        return (this.stored = undefined)
+      },
+    }
+    return {
+      get: () => this.stored,
+      writer,
+      clock: this.clock,
+      emit: (_: Resource, { type, reason }: { type: string; reason: string }) =>
+        void this.log.push(`${type} ${reason}`),
+      waitingSince: this.waitingSince,
+    }
+  }
+}
+
+const held = { finalizers: ['test'] }
+const deleting = { ...held, deletionTimestamp: '2026-01-01T00:00:00Z' }
+const finalizer = 'test'
+
+test('a finalizer is stored before anything is done outside', async () => {
+  const world = new World(thing('a', 1))
+  await world.reconcile({ finalizer, phases: [world.phase('Made', done)] })
+  expect(world.log).toEqual(['add finalizer', 'Made', 'write', 'Normal Ready'])
+})
+
+test('nothing is done for an object whose finalizer could not be stored', async () => {
+  const world = new World(thing('a', 1))
+  world.conflict = true
+  await expect(world.reconcile({ finalizer, phases: [world.phase('Made', done)] })).rejects.toThrow('conflict')
+  expect(world.log).toEqual(['add finalizer'])
+})
+
+test.each([
+  ['is gone', undefined, finalizer],
+  ['is deleted and no longer ours', thing('a', 1, { ...deleting, finalizers: ['other'] }), finalizer],
+  ['is deleted and never had anything outside', thing('a', 1, deleting), undefined],
+])('nothing is done for an object that %s', async (_name, object, name) => {
+  const world = new World(object)
+  const phases = [world.phase('Made', done)]
+  const next = await world.reconcile({ ...(name !== undefined && { finalizer: name }), phases, cleanup: phases })
+  expect([next, world.log]).toEqual([{}, []])
+})
+
+test('an object that is as it should be gets one write, and an idle reconcile none', async () => {
+  const world = new World(thing('a', 1, held))
+  const phases = [world.phase('A', done), world.phase('B', done)]
+  await world.reconcile({ finalizer, phases })
+  expect(world.log).toEqual(['A', 'B', 'write', 'Normal Ready'])
+  expect(world.stored?.status).toEqual({
+    observedGeneration: 1,
+    conditions: ['Ready', 'A', 'B'].map((type) => ({
+      type,
+      status: 'True',
+      reason: type,
+      message: '',
+      observedGeneration: 1,
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+    })),
+  })
+  await world.clock.advance(3_600_000)
+  expect(await world.reconcile({ finalizer, phases, resyncMs: 60_000 })).toEqual({ retryAfterMs: 60_000 })
+  expect(world.log.slice(4)).toEqual(['A', 'B'])
+})
+
+test('a decision is stored before it is acted on', async () => {
+  const world = new World(thing('a', 1, held))
+  const decide = world.phase('Decided', ({ status }) => {
+    if ('host' in status) return done
+    Object.assign(status, { host: 'h' })
+    return decided
+  })
+  const act = world.phase('Acted', ({ status }) => {
+    expect(world.stored?.status).toHaveProperty('host', 'h')
+    expect(status).toHaveProperty('host', 'h')
+    return done
+  })
+  await world.reconcile({ finalizer, phases: [decide, act] })
+  expect(world.log).toEqual(['Decided', 'write', 'Decided', 'Acted', 'write', 'Normal Ready'])
+})
+
+test('a decision that could not be stored is not acted on', async () => {
+  const world = new World(thing('a', 1, held))
+  world.conflict = true
+  const phases = [world.phase('Decided', decided), world.phase('Acted', done)]
+  await expect(world.reconcile({ finalizer, phases })).rejects.toThrow('conflict')
+  expect(world.log).toEqual(['Decided', 'write'])
+})
+
+test('a decision about an object that is ready does not make it seem not to be', async () => {
+  const world = new World(thing('a', 1, held))
+  let wanted = 1
+  const decide = world.phase('Decided', ({ status }) => {
+    if ('epoch' in status && status['epoch'] === wanted) return done
+    Object.assign(status, { epoch: wanted })
+    return decided
+  })
+  await world.reconcile({ finalizer, phases: [decide] })
+  const before = world.stored?.status?.conditions
+  world.log.length = 0
+  wanted = 2
+  await world.clock.advance(5_000)
+  await world.reconcile({ finalizer, phases: [decide] })
+  expect(world.log).toEqual(['Decided', 'write', 'Decided'])
+  expect(world.stored?.status).toEqual({ observedGeneration: 1, conditions: before, epoch: 2 })
+})
+
+test('a phase that decides without end is stopped', async () => {
+  const world = new World(thing('a', 1, held))
+  let count = 0
+  const decide = world.phase('Decided', ({ status }) => {
+    Object.assign(status, { count: ++count })
+    return decided
+  })
+  await expect(world.reconcile({ finalizer, phases: [decide] })).rejects.toThrow('more than 8 decisions')
+})
+
+test('a wait is told once it lasts a second, and one that is over before never is', async () => {
+  const world = new World(thing('a', 1, held))
+  const phases = [world.phase('Slow', waiting('Starting', 'It starts', 5_000))]
+  expect(await world.reconcile({ finalizer, phases })).toEqual({ retryAfterMs: 1_000 })
+  await world.clock.advance(400)
+  expect(await world.reconcile({ finalizer, phases })).toEqual({ retryAfterMs: 600 })
+  expect(world.ready()).toBeUndefined()
+  await world.clock.advance(600)
+  expect(await world.reconcile({ finalizer, phases })).toEqual({ retryAfterMs: 5_000 })
+  expect(world.ready()).toBe('False Starting')
+
+  await world.reconcile({ finalizer, phases: [world.phase('Slow', done)] })
+  expect(world.ready()).toBe('True Ready')
+  expect(world.waitingSince.size).toBe(0)
+  await world.reconcile({ finalizer, phases })
+  expect(world.ready()).toBe('True Ready')
+  expect(world.log.filter((line) => line === 'write')).toHaveLength(2)
+})
+
+test('a wait that is told already is told at once when it has more to say elsewhere', async () => {
+  const world = new World(thing('a', 1, held))
+  const first = world.phase('A', waiting('Starting', 'It starts'))
+  await world.reconcile({ finalizer, phases: [first] })
+  await world.clock.advance(1_000)
+  await world.reconcile({ finalizer, phases: [first] })
+  world.waitingSince.clear() // The controller was restarted.
+  const second = { ...world.phase('B', waiting('Slow', 'It is slow')), after: [] }
+  await world.reconcile({ finalizer, phases: [first, second] })
+  expect(world.stored?.status?.conditions?.map(({ type }) => type)).toEqual(['Ready', 'A', 'B'])
+})
+
+test('what only the user can help is one Warning, and is not looked at again', async () => {
+  const world = new World(thing('a', 1, held))
+  const phases = [world.phase('Image', blocked('NotFound', 'There is no image x: create it'))]
+  const reconciler = { finalizer, phases, resyncMs: 60_000 }
+  await world.reconcile(reconciler)
+  await world.clock.advance(1_000)
+  expect(await world.reconcile(reconciler)).toEqual({})
+  expect(await world.reconcile(reconciler)).toEqual({})
+  expect(world.log).toEqual(['Image', 'Image', 'write', 'Warning NotFound', 'Image'])
+})
+
+test('a phase that informs of a block warns, and the object is ready and looked at as ever', async () => {
+  const world = new World(thing('a', 1, held))
+  const informing = { ...world.phase('Applied', blocked('Fixed', 'Set it back')), informs: true as const }
+  const reconciler = { finalizer, phases: [informing], resyncMs: 60_000 }
+  expect(await world.reconcile(reconciler)).toEqual({ retryAfterMs: 60_000 })
+  expect(world.ready()).toBe('True Ready')
+  await world.reconcile(reconciler)
+  expect(world.log).toEqual(['Applied', 'write', 'Warning Fixed', 'Normal Ready', 'Applied'])
+})
+
+test('what is unexpected is thrown for the log, and told without its text once it lasts', async () => {
+  const world = new World(thing('a', 1, held))
+  const phases = [world.phase('Made', new Error('hunter2'))]
+  await expect(world.reconcile({ finalizer, phases })).rejects.toThrow('hunter2')
+  expect(world.ready()).toBeUndefined()
+  await world.clock.advance(1_000)
+  await expect(world.reconcile({ finalizer, phases })).rejects.toThrow('hunter2')
+  expect(world.ready()).toBe('Unknown InternalError')
+  expect(JSON.stringify(world.stored)).not.toContain('hunter2')
+  await expect(world.reconcile({ finalizer, phases })).rejects.toThrow('hunter2')
+  expect(world.log).toEqual(['Made', 'Made', 'write', 'Made'])
+})
+
+test('an object that is deleted is let go when all is cleaned up, and not before', async () => {
+  const world = new World(thing('a', 1, deleting))
+  const made = world.phase('Made', done)
+  const inUse = [world.phase('CleanedUp', waiting('InUse', 'It is in use', 2_000))]
+  expect(await world.reconcile({ finalizer, phases: [made], cleanup: inUse })).toEqual({ retryAfterMs: 1_000 })
+  await world.clock.advance(1_000)
+  await world.reconcile({ finalizer, phases: [made], cleanup: inUse })
+  expect([world.ready(), world.waitingSince.size]).toEqual(['False Deleting', 1])
+  const cleanup = [world.phase('CleanedUp', done)]
+  expect(await world.reconcile({ finalizer, phases: [made], cleanup })).toEqual({})
+  expect(world.log).toEqual(['CleanedUp', 'CleanedUp', 'write', 'CleanedUp', 'remove finalizer'])
+  expect([world.stored, world.waitingSince.size]).toEqual([undefined, 0])
+})
+
+test('an object with nothing to clean up is let go', async () => {
+  const world = new World(thing('a', 1, deleting))
+  await world.reconcile({ finalizer })
+  expect(world.stored).toBeUndefined()
+})
+
+test('what another controller owns in a status is neither compared nor written', async () => {
+  const theirs = { type: 'Theirs', status: 'True', reason: 'Theirs', message: '', lastTransitionTime: '' } as const
+  const world = new World({ ...thing('a', 1, held), status: { conditions: [theirs] } })
+  const owned = ({ conditions = [], ...rest }: Status) => ({
+    ...rest,
+    conditions: conditions.filter(({ type }) => type !== 'Theirs'),
+  })
+  await world.reconcile({ finalizer, phases: [world.phase('A', done)], owned })
+  expect(world.stored?.status?.conditions?.map(({ type }) => type)).toEqual(['Ready', 'A'])
+})
+
+test('a status that follows from the rest is filled in before the write', async () => {
+  const world = new World(thing('a', 1, held))
+  const finish = ({ status }: Scope, { reason }: { reason: string }) =>
+    void Object.assign(status, { printable: reason })
+  await world.reconcile({ finalizer, phases: [world.phase('A', done)], finish })
+  expect(world.stored?.status).toMatchObject({ printable: 'Ready' })
+})
+
+test('a reconcile leaves the object in the cache as it is', async () => {
+  const object = thing('a', 1, held)
+  const copy = structuredClone(object)
+  const world = new World(object)
+  world.conflict = true
+  await world.reconcile({ finalizer, phases: [world.phase('A', done)] }).catch(() => undefined)
+  expect(object).toEqual(copy)
+})
