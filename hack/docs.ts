@@ -31,7 +31,7 @@ const vocabularies: Readonly<Record<string, Vocabulary>> = {
 /** Said by every kind, whatever its own words are. */
 const common: Vocabulary = {
   conditions: ['Ready'],
-  reasons: ['Deleting', 'NotReached', 'InternalError'],
+  reasons: ['Deleting', 'InProgress', 'NotReached', 'InternalError'],
 }
 const COMMON_SECTION = 'Every kind'
 

@@ -22,6 +22,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const { env } = process
   const programs = await findPrograms({ env, say: (line) => console.log(line) })
   const folder = await mkdtemp(join(tmpdir(), 'hf-envtest-'))
+  await using undo = new AsyncDisposableStack()
+  undo.defer(() => rm(folder, { recursive: true, force: true }))
   const observer = { say: (line: string) => console.log(line), changed: () => undefined }
   const controlPlane = await startControlPlane({
     folder,
@@ -29,13 +31,12 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     programs,
     observer,
   })
+  undo.defer(() => controlPlane.stop())
   const { kubeconfig, controllersKubeconfig } = controlPlane
   await installManifests({ program: programs.kubectl, kubeconfig, cache: join(folder, 'kubectl'), env })
   project.provide('kubeconfig', kubeconfig)
   project.provide('controllersKubeconfig', controllersKubeconfig)
   project.provide('kubectl', programs.kubectl)
-  return async () => {
-    await controlPlane.stop()
-    await rm(folder, { recursive: true, force: true })
-  }
+  const end = undo.move()
+  return () => end.disposeAsync()
 }

@@ -26,7 +26,7 @@ interface Count {
 async function main(): Promise<number> {
   const { env } = process
   const say = (line: string) => console.log(`set-up: ${line}`)
-  await ensureQemu(env, say)
+  await ensureQemu({ env, say })
   await findPrograms({ env, say })
   if (run(join('hack', 'guest-image.ts')) !== 0) throw new LocalError('COMMAND_FAILED', 'there is no guest to boot')
 

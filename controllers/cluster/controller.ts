@@ -41,7 +41,7 @@ export function newController<K extends Kind, Scope>(
   { kube, recorder, clock, log }: ControllerDeps,
 ): Controller {
   const onFailure = (key: string, err: unknown, retryInMs: number) => {
-    const context = { kind: kind.kind, key, retryInMs: Math.round(retryInMs), err }
+    const context = { kind: kind.kind, object: key, retryInMs: Math.round(retryInMs), err }
     // Somebody else was faster: the ordinary way to learn of a change.
     if (isKubeError(err, 'Conflict')) log.debug(context, 'the object changed meanwhile')
     else log.warn(context, 'a reconcile failed')

@@ -3,12 +3,11 @@ export type Outcome =
   | { readonly type: 'done' }
   | { readonly type: 'decided' }
   | {
-      readonly type: 'waiting' | 'unknown'
+      readonly type: 'waiting' | 'unknown' | 'blocked'
       readonly reason: string
       readonly message: string
       readonly retryAfterMs?: number
     }
-  | { readonly type: 'blocked'; readonly reason: string; readonly message: string }
 
 export const done: Outcome = { type: 'done' }
 
@@ -25,7 +24,7 @@ export function unknown(reason: string, message: string, retryAfterMs?: number):
   return { type: 'unknown', reason, message, ...(retryAfterMs !== undefined && { retryAfterMs }) }
 }
 
-/** Only a change by the user can help, so the object is not retried. */
-export function blocked(reason: string, message: string): Outcome {
-  return { type: 'blocked', reason, message }
+/** Only the user can help: they are warned. With `retryAfterMs` they may do so where no event tells of it. */
+export function blocked(reason: string, message: string, retryAfterMs?: number): Outcome {
+  return { type: 'blocked', reason, message, ...(retryAfterMs !== undefined && { retryAfterMs }) }
 }

@@ -69,7 +69,7 @@ test('nothing runs after a decision, for it has to be stored first', async () =>
   const { ran, result, reports } = await run(phase('A', done), phase('B', decided), phase('C', done, { after: [] }))
   expect(ran).toEqual(['A', 'B'])
   expect(result.decided).toBe(true)
-  expect(reports).toEqual(['A True A', 'B Unknown NotReached', 'C Unknown NotReached'])
+  expect(reports).toEqual(['A True A', 'B False InProgress', 'C Unknown NotReached'])
 })
 
 test('the soonest of several times counts', async () => {

@@ -84,6 +84,7 @@ function toReport(type: string, outcome: Attempt): Report {
         message: 'See the log of the controllers; it is tried again',
       }
     case 'decided':
+      return { type, status: 'False', reason: 'InProgress', message: 'It is decided, and is being carried out' }
     case 'notReached':
       return { type, status: 'Unknown', reason: NOT_REACHED, message: 'An earlier step is not done' }
   }

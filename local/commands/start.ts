@@ -13,11 +13,12 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
   // Of a detached platform it is the standard output already.
   if (env['HOLDFAST_DETACHED'] === undefined) terminal.keep(home.log)
   const { stop, hurry } = followSignals()
-  await runPlatform(options, {
+  const running = runPlatform(options, {
     say: terminal.say,
     stop,
     hurry,
     ready: async (inventory, { kubectl }) => {
+      if (stop.aborted) return
       const text = summary(inventory, {
         home,
         kubectl: kubectl.program,
@@ -27,6 +28,14 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
       terminal.print(text)
     },
   })
+  try {
+    await running
+  } catch (error) {
+    if (!stop.aborted) throw error
+    // Whatever was under way was given up.
+    terminal.say('stopped before everything was ready')
+    return 1
+  }
   terminal.say('stopped')
   return 0
 }

@@ -28,6 +28,8 @@ export type Program = keyof typeof packages
 export interface BuildContext {
   readonly env: NodeJS.ProcessEnv
   readonly say: (line: string) => void
+  /** Gives up. */
+  readonly signal?: AbortSignal
 }
 
 /** Builds programs from the Go module proxy into a folder. Each appears there whole or not at all; two builds take turns. */
@@ -49,7 +51,11 @@ export async function buildPrograms(
   for (const program of programs) await rename(join(draft, packages[program].output), join(target, program))
 }
 
-async function goBuild(programs: readonly Program[], output: string, { env, say }: BuildContext): Promise<void> {
+async function goBuild(
+  programs: readonly Program[],
+  output: string,
+  { env, say, signal }: BuildContext,
+): Promise<void> {
   const startedAt = performance.now()
   let compiled = 0
   let latest = 'downloading modules'
@@ -69,6 +75,7 @@ async function goBuild(programs: readonly Program[], output: string, { env, say 
       env: { ...env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' },
       timeoutMs: BUILD_TIMEOUT_MS,
       onLine,
+      ...(signal && { signal }),
     })
     if (result.code !== 0) throw buildFailed(result.stderr)
   } finally {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { Kube } from '../../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { runReflector } from '../../lib/kube/reflector.ts'
 import { silentLog } from '../../lib/log.ts'
+import { loadOrCreateAuthority } from '../../lib/tls/authority.ts'
 import { isAlive } from '../processes/process-identity.ts'
 import { startControlPlane, type ControlPlane } from './control-plane.ts'
 import { findPrograms, type Programs } from './programs.ts'
@@ -142,6 +143,23 @@ test.each(['kube-apiserver', 'etcd'])(
   },
   60_000,
 )
+
+test('certificates near their end are renewed while the control plane runs', async () => {
+  const pki = join(folder, 'pki', 'kubernetes')
+  const manager = () => plane.children.find(({ name }) => name === 'kube-controller-manager')?.process()?.pid
+  const before = manager()
+  await plane.renew()
+  expect(manager()).toBe(before)
+
+  const authority = await loadOrCreateAuthority(pki, 'holdfast-kubernetes')
+  const commonName = 'system:kube-controller-manager'
+  const old = await authority.issue({ commonName, usages: ['Client'], lifetimeMs: 60_000 })
+  await writeFile(join(pki, 'kube-controller-manager.crt'), old.certificate)
+  await writeFile(join(pki, 'kube-controller-manager.key'), old.key)
+  await plane.renew()
+  expect(await readFile(join(pki, 'kube-controller-manager.crt'), 'utf8')).not.toBe(old.certificate)
+  await expect.poll(() => manager() ?? before, { timeout: 20_000 }).not.toBe(before)
+})
 
 test('what is in a Secret is nowhere in the files of etcd', async () => {
   await put('open', { text: 'findme-plain' })

@@ -33,6 +33,8 @@ export interface ControlPlane {
   readonly controllersKubeconfig: string
   readonly port: number
   readonly children: readonly Supervised[]
+  /** Issues anew the certificates of which less than a third of their life is left, and has them used. */
+  renew(): Promise<void>
   stop(graceMs?: number): Promise<void>
 }
 
@@ -46,11 +48,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const port = await choosePort({ file: join(folder, 'port'), wanted: options.port, option: '--port' })
   const pki = join(folder, 'pki/kubernetes')
   const hasData = existsSync(join(folder, 'etcd/data/member'))
-  const kubeconfigs = await prepareIdentities({ folder: pki, port, hasData })
   const kubeconfig = join(folder, 'kubeconfig')
   const controllersKubeconfig = join(pki, 'holdfast-controllers.kubeconfig')
-  await writePrivateFile(kubeconfig, kubeconfigs.administrator)
-  await writePrivateFile(controllersKubeconfig, kubeconfigs.controllers)
+  const identify = async () => {
+    const kubeconfigs = await prepareIdentities({ folder: pki, port, hasData })
+    await writePrivateFile(kubeconfig, kubeconfigs.administrator)
+    await writePrivateFile(controllersKubeconfig, kubeconfigs.controllers)
+    return kubeconfigs.controllerManager
+  }
+  let managerLogin = await identify()
 
   await using undo = new AsyncDisposableStack()
   const children: Supervised[] = []
@@ -69,7 +75,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const stop = async (graceMs?: number) => {
     for (const child of children.toReversed()) await child.stop(graceMs)
   }
-  return { kubeconfig, controllersKubeconfig, port, children, stop }
+  const renew = async () => {
+    const last = managerLogin
+    managerLogin = await identify()
+    // The others look at their files themselves.
+    if (managerLogin !== last) children.find(({ name }) => name === 'kube-controller-manager')?.restart()
+  }
+  return { kubeconfig, controllersKubeconfig, port, children, renew, stop }
 }
 
 interface Launch {

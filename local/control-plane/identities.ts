@@ -13,6 +13,7 @@ const CONTROLLERS_ACCOUNT = 'holdfast-controllers'
 export interface Kubeconfigs {
   readonly administrator: string
   readonly controllers: string
+  readonly controllerManager: string
 }
 
 export interface IdentityOptions {
@@ -47,6 +48,7 @@ export async function prepareIdentities({ folder, port, hasData }: IdentityOptio
   await prepareServiceAccountKeys(folder)
   await prepareEncryption(folder, hasData)
   return {
+    controllerManager: manager,
     administrator: await kubeconfigOf('administrator', 'holdfast-administrator', ['system:masters']),
     controllers: await kubeconfigOf(
       'holdfast-controllers',

@@ -18,6 +18,8 @@ export interface ProgramSearch {
   readonly env: NodeJS.ProcessEnv
   /** A line of progress. */
   readonly say: (line: string) => void
+  /** Gives up a build. */
+  readonly signal?: AbortSignal
 }
 
 /**

@@ -47,12 +47,12 @@ export interface AgentTls {
 export async function startAgent(options: AgentOptions): Promise<LocalAgent> {
   const { home, logs, observer } = options
   const port = await choosePort({ file: home.port, wanted: options.port, option: '--agent-port' })
-  const local = await prepareIdentities(home.pki)
+  const { ca, local } = await prepareIdentities(home.pki)
   const logPath = join(logs, 'agent.log')
   const command = withLifeline(process.execPath, [MAIN])
   const env = environment(options, port)
   const child = await supervise({ name: 'agent', ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
-  const connection = connectAgent({ address: ADDRESS, port, hostName: HOST, tls: local })
+  const connection = connectAgent({ address: ADDRESS, port, hostName: HOST, tls: { ca, ...local } })
   try {
     await untilAnswers(connection, child)
   } catch (error) {
@@ -74,7 +74,15 @@ export function hostManifest(port: number): object {
   return { apiVersion: 'compute.holdfast.dev/v1alpha1', kind: 'Host', metadata, spec: { address: ADDRESS, port } }
 }
 
-async function prepareIdentities(folder: string): Promise<{ ca: string } & Identity> {
+interface AgentIdentities {
+  /** PEM. */
+  readonly ca: string
+  readonly controllers: Identity
+  readonly local: Identity
+}
+
+/** Makes, or finds and renews, what the agent and its callers prove themselves with. Agents look at the files themselves. */
+export async function prepareIdentities(folder: string): Promise<AgentIdentities> {
   const authority = await loadOrCreateAuthority(folder, 'holdfast-agents')
   await loadOrIssue(authority, {
     folder,
@@ -84,9 +92,14 @@ async function prepareIdentities(folder: string): Promise<{ ca: string } & Ident
     ips: [ADDRESS],
     usages: ['Server'],
   })
-  await loadOrIssue(authority, { folder, name: CONTROLLERS, commonName: CONTROLLERS, usages: ['Client'] })
+  const controllers = await loadOrIssue(authority, {
+    folder,
+    name: CONTROLLERS,
+    commonName: CONTROLLERS,
+    usages: ['Client'],
+  })
   const local = await loadOrIssue(authority, { folder, name: LOCAL, commonName: LOCAL, usages: ['Client'] })
-  return { ca: authority.certificate, ...local }
+  return { ca: authority.certificate, controllers, local }
 }
 
 function tlsFiles(folder: string, name: string): AgentTls {

@@ -15,6 +15,8 @@ export interface ClusterOptions {
   /** Of a cluster that exists and is to be used instead. */
   readonly kubeconfig: string | undefined
   readonly observer: Observer
+  /** Gives up what takes minutes. */
+  readonly signal: AbortSignal
 }
 
 /** A Kubernetes API that knows our kinds. */
@@ -23,6 +25,8 @@ export interface Cluster extends AsyncDisposable {
   readonly kubectl: Kubectl
   /** As the controllers. */
   readonly controllersKubeconfig: string
+  /** Renews what expires. */
+  renew(): Promise<void>
 }
 
 /** Starts a control plane of our own, or goes to the one that is named, and installs what is missing there. */
@@ -30,8 +34,8 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   return options.kubeconfig === undefined ? startOwn(options) : joinExisting(options, options.kubeconfig)
 }
 
-async function startOwn({ home, env, port, observer }: ClusterOptions): Promise<Cluster> {
-  const programs = await findPrograms({ env, say: observer.say })
+async function startOwn({ home, env, port, observer, signal }: ClusterOptions): Promise<Cluster> {
+  const programs = await findPrograms({ env, say: observer.say, signal })
   observer.say('starting etcd, kube-apiserver and kube-controller-manager')
   const controlPlane = await startControlPlane({
     folder: home.root,
@@ -48,13 +52,14 @@ async function startOwn({ home, env, port, observer }: ClusterOptions): Promise<
   return {
     kubectl,
     controllersKubeconfig: controlPlane.controllersKubeconfig,
+    renew: () => controlPlane.renew(),
     [Symbol.asyncDispose]: () => stop.disposeAsync(),
   }
 }
 
-async function joinExisting({ home, env, observer }: ClusterOptions, kubeconfig: string): Promise<Cluster> {
+async function joinExisting({ home, env, observer, signal }: ClusterOptions, kubeconfig: string): Promise<Cluster> {
   await assertClusterFits(kubeconfig)
-  const program = await findKubectl({ env, say: observer.say })
+  const program = await findKubectl({ env, say: observer.say, signal })
   const kubectl = { program, kubeconfig, cache: cacheOf(home), env }
   observer.say(`installing our kinds in the cluster of ${kubeconfig}`)
   await installManifests(kubectl)
@@ -62,6 +67,7 @@ async function joinExisting({ home, env, observer }: ClusterOptions, kubeconfig:
   return {
     kubectl,
     controllersKubeconfig: login.kubeconfig,
+    renew: () => Promise.resolve(), // The cluster's own is its administrator's; the token is renewed all the time.
     [Symbol.asyncDispose]: async () => login[Symbol.dispose](),
   }
 }

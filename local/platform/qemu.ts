@@ -1,3 +1,4 @@
+import type { ProgramSearch } from '../control-plane/programs.ts'
 import { LocalError } from '../errors.ts'
 import { runCommand, type CommandResult } from '../processes/run-command.ts'
 
@@ -7,7 +8,8 @@ const PROBE_MS = 20_000
 const INSTALL_MS = 15 * 60_000
 
 /** Sees to it that this machine has QEMU: where we may, by installing it. Throws `QEMU_MISSING`, with the command to type. */
-export async function ensureQemu(env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<void> {
+export async function ensureQemu(search: ProgramSearch): Promise<void> {
+  const { env, say } = search
   if (await hasPrograms(env)) return
   const isRoot = process.getuid?.() === 0
   const hasApt = (await tryRun('apt-get', ['--version'], env)) !== undefined
@@ -17,7 +19,7 @@ export async function ensureQemu(env: NodeJS.ProcessEnv, say: (line: string) => 
   if (!isRoot) throw missing(`install it: sudo ${command}`)
 
   say(`installing QEMU: ${command}`)
-  const quiet = { ...env, DEBIAN_FRONTEND: 'noninteractive' }
+  const quiet = { ...search, env: { ...env, DEBIAN_FRONTEND: 'noninteractive' } }
   await run('apt-get', ['update', '--quiet=2'], quiet)
   await run('apt-get', ['install', '--yes', '--quiet=2', '--no-install-recommends', ...packages], quiet)
   if (!(await hasPrograms(env))) throw missing(`see why this did not bring it: ${command}`)
@@ -41,8 +43,8 @@ async function tryRun(
   }
 }
 
-async function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const { code, stderr } = await runCommand({ command, args, env, timeoutMs: INSTALL_MS })
+async function run(command: string, args: readonly string[], { env, signal }: ProgramSearch): Promise<void> {
+  const { code, stderr } = await runCommand({ command, args, env, timeoutMs: INSTALL_MS, ...(signal && { signal }) })
   if (code !== 0) throw missing(`${command} ${args.join(' ')} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`)
 }
 

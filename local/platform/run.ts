@@ -15,6 +15,7 @@ import { startControllers } from './controllers.ts'
 import { provideGuestImage } from './guest-image.ts'
 import { makeObjects } from './objects.ts'
 import { ensureQemu } from './qemu.ts'
+import { keepRenewed } from './renewal.ts'
 import { untilReady, type Inventory } from './readiness.ts'
 import { newStateFile } from './state.ts'
 
@@ -62,16 +63,15 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
     observer,
   })
   running.defer(() => controllers.stop())
+  running.use(keepRenewed({ cluster, controllers, agents: home.agent, say: observer.say }))
   state.update({ kubeconfig: cluster.kubectl.kubeconfig })
 
   const { say, stop: signal } = audience
   const inventory = await untilReady({ kube, agent: agent.connection, say, signal })
-  if (!audience.stop.aborted) {
-    await watchBoot(boots, inventory, { say, signal })
-    await audience.ready(inventory, cluster)
-    state.update({ phase: 'Ready' })
-    await untilAborted(audience.stop)
-  }
+  await watchBoot(boots, inventory, { say, signal })
+  await audience.ready(inventory, cluster)
+  state.update({ phase: 'Ready' })
+  await untilAborted(signal)
   state.update({ phase: 'Stopping' })
   audience.say('stopping')
 }
@@ -88,11 +88,12 @@ interface Ending {
 /** The cluster and the agent, side by side. What was started is ended with `running`, also when the other one fails. */
 async function startParts(options: RunOptions, observer: Observer, { running, audience }: Ending): Promise<Parts> {
   const { home, env, port, agentPort, kubeconfig } = options
-  await ensureQemu(env, observer.say)
+  const { stop: signal } = audience
+  await ensureQemu({ env, say: observer.say, signal })
   const starting = Promise.allSettled([
-    openCluster({ home, env, port, kubeconfig, observer }).then((cluster) => running.use(cluster)),
+    openCluster({ home, env, port, kubeconfig, observer, signal }).then((cluster) => running.use(cluster)),
     startAgent({ home: home.agent, logs: home.logs, port: agentPort, env, observer }),
-    provideGuestImage(home.agent.imports, env, observer.say),
+    provideGuestImage(home.agent.imports, { env, say: observer.say, signal }),
   ])
   const [cluster, agent, image] = await starting
   if (agent.status === 'fulfilled') {

@@ -10,7 +10,7 @@ import { rotateLog } from './rotate-log.ts'
 const MAX_LOG_BYTES = 16 * 1024 * 1024
 const ROTATION_MS = 10_000
 const FIRST_DELAY_MS = 500
-const MAX_DELAY_MS = 30_000
+const MAX_DELAY_MS = 8_000
 // One that ran this long is not in a crash loop.
 const STABLE_MS = 60_000
 
@@ -40,6 +40,8 @@ export interface Supervised {
   process(): ProcessIdentity | undefined
   /** Throws `PROGRAM_ENDED`, with the end of its log, if it ever ended by itself. */
   assertNeverEnded(): Promise<void>
+  /** Has it end and start again, so that it reads its files anew. */
+  restart(): void
   /** Ends it for good. Safe to call twice; the second call may ask for less patience. */
   stop(graceMs?: number): Promise<void>
 }
@@ -66,6 +68,7 @@ class Run implements Supervised {
   #child: ChildProcess | undefined
   #process: ProcessIdentity | undefined
   #ends = 0
+  #isRestart = false
   #loop: Promise<void> = Promise.resolve()
 
   constructor(spec: ProgramSpec, observer: Observer) {
@@ -93,6 +96,11 @@ class Run implements Supervised {
     if (this.#ends === 0) return
     const end = (await readFile(this.logPath, 'utf8')).trimEnd().slice(-2000)
     throw new LocalError('PROGRAM_ENDED', `${this.name} ended by itself; the end of its log ${this.logPath}:\n${end}`)
+  }
+
+  restart(): void {
+    this.#isRestart = true
+    this.#child?.kill('SIGTERM')
   }
 
   async stop(graceMs = this.#spec.graceMs): Promise<void> {
@@ -127,13 +135,12 @@ class Run implements Supervised {
       this.#observer.changed(this.name, undefined)
       if (this.#stopping.signal.aborted) return
 
-      this.#ends += 1
       if (performance.now() - startedAt > STABLE_MS) delayMs = FIRST_DELAY_MS
-      this.#observer.say(
-        `${this.name} ended by itself and is started again in ${delayMs / 1000} s; see ${this.logPath}`,
-      )
-      if (!(await this.#pause(delayMs))) return
-      delayMs = Math.min(delayMs * 2, MAX_DELAY_MS)
+      if (!this.#isRestart) {
+        if (!(await this.#wait(delayMs))) return
+        delayMs = Math.min(delayMs * 2, MAX_DELAY_MS)
+      }
+      this.#isRestart = false
       current = await this.#launch().catch((error: unknown) => {
         this.#observer.say(`${this.name} could not be started: ${String(error)}`)
         return undefined
@@ -141,8 +148,10 @@ class Run implements Supervised {
     }
   }
 
-  /** False when it was stopped meanwhile. */
-  async #pause(ms: number): Promise<boolean> {
+  /** Back-off after an end that nobody asked for. False when it was stopped meanwhile. */
+  async #wait(ms: number): Promise<boolean> {
+    this.#ends += 1
+    this.#observer.say(`${this.name} ended by itself and is started again in ${ms / 1000} s; see ${this.logPath}`)
     const { signal } = this.#stopping
     return sleep(ms, true, { signal }).catch(() => false)
   }

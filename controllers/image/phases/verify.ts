@@ -62,6 +62,6 @@ function judge({ status, answers }: Scope): Outcome {
     return waiting(ImageReason.Checking, 'The file is being checked', RETRY_MS)
   const refusals = answers.flatMap(({ name, answer }) => (answer?.state === 'Refused' ? [{ name, ...answer }] : []))
   const worst = refusals.find(({ code }) => code !== ImageReason.FileNotFound) ?? refusals[0]
-  if (worst) return waiting(worst.code, `${worst.message} (host ${worst.name})`, LOOK_AGAIN_MS)
+  if (worst) return blocked(worst.code, `${worst.message} (host ${worst.name})`, LOOK_AGAIN_MS)
   return unknown(ImageReason.NoHostReachable, 'No host answers that could have the file: see that its agent runs')
 }
