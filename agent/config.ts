@@ -4,6 +4,11 @@ import { objectionToRunDir } from './paths.ts'
 
 const folder = z.string().refine(isAbsolute, 'write an absolute path')
 const file = folder
+// Not coerced: an empty text would become 0.
+const wholeNumber = z
+  .string()
+  .regex(/^\d+$/, 'write a whole number')
+  .transform((text) => Number(text))
 
 const environment = z.object({
   HOLDFAST_AGENT_NAME: z.string().min(1).max(253),
@@ -14,7 +19,7 @@ const environment = z.object({
   }),
   HOLDFAST_AGENT_IMPORT_DIR: folder,
   HOLDFAST_AGENT_LISTEN: z.string().min(1).default('127.0.0.1'),
-  HOLDFAST_AGENT_PORT: z.coerce.number().int().min(0).max(65535).default(8444),
+  HOLDFAST_AGENT_PORT: wholeNumber.pipe(z.int().max(65535)).default(8444),
   HOLDFAST_AGENT_TLS_CERT: file,
   HOLDFAST_AGENT_TLS_KEY: file,
   HOLDFAST_AGENT_CLIENT_CA: file,
@@ -22,7 +27,7 @@ const environment = z.object({
   HOLDFAST_AGENT_QEMU: z.string().min(1).default('qemu-system-x86_64'),
   HOLDFAST_AGENT_QEMU_IMG: z.string().min(1).default('qemu-img'),
   /** First of the user ids that machines run as, where the agent runs as root. */
-  HOLDFAST_AGENT_QEMU_UID_BASE: z.coerce.number().int().min(1000).max(4_000_000_000).default(1_879_100_000),
+  HOLDFAST_AGENT_QEMU_UID_BASE: wholeNumber.pipe(z.int().min(1000).max(4_000_000_000)).default(1_879_100_000),
   /** Isolated: guests reach nothing. Open: everything that the host reaches, and the host's own loopback too. */
   HOLDFAST_AGENT_USER_NETWORK: z.enum(['Isolated', 'Open']).default('Isolated'),
   /** On: disks are read and written past the host's page cache. */

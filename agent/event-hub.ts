@@ -51,9 +51,8 @@ class Mailbox {
   #arrival = Promise.withResolvers<void>()
 
   put(event: AgentEvent): void {
-    const key = keyOf(event)
-    this.#events.delete(key)
-    this.#events.set(key, event)
+    // What replaces an earlier event takes its place: every machine comes before Synced, also one that changes meanwhile.
+    this.#events.set(keyOf(event), event)
     this.wake()
   }
 

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import type { ObservedHost } from './contract.ts'
 import { isMissing } from './durable-file.ts'
 import { AgentError } from './errors.ts'
+import { RunError } from './run.ts'
 
 /** The QEMU of this host, once there is one that can be used. */
 export interface Qemu {
@@ -90,7 +91,10 @@ async function probeQemu(askQemu: AskQemu): Promise<Qemu> {
     const [version, machines] = await Promise.all([askQemu(['--version']), askQemu(['-machine', 'help'])])
     return parseQemu(version, machines)
   } catch (error) {
-    if (error instanceof QemuProblem || !isMissing(error)) throw error
+    if (error instanceof RunError && error.code !== 'ENOENT') {
+      throw new AgentError('QEMU_UNAVAILABLE', `QEMU does not answer on this host: ${error.message}`, { cause: error })
+    }
+    if (!isMissing(error)) throw error
     const what = 'QEMU is not installed on this host; install it, on Debian and Ubuntu with'
     const command = 'apt-get install qemu-system-x86 qemu-utils'
     throw new QemuProblem('QemuMissing', `${what}: ${command}`, { cause: error })

@@ -74,6 +74,8 @@ function fail(message: string): never {
 }
 
 async function main(): Promise<void> {
+  // Guests' users pass through the folders that are made here. What is not for others says so itself.
+  process.umask(0o022)
   const config = parseConfig(process.env)
   const log = createLog('holdfast-agent', config.logLevel)
   const stop = new AbortController()

@@ -30,11 +30,6 @@ test('ends a program that takes too long', async () => {
   await expect(run('sleep', ['60'], { timeoutMs: 100 })).rejects.toMatchObject({ code: 'TIMEOUT' })
 })
 
-test('ends a program that uses too much of the processor', async () => {
-  const spinning = run('sh', ['-c', 'while :; do :; done'], { cpuSeconds: 1 })
-  await expect(spinning).rejects.toMatchObject({ code: 'KILLED' })
-})
-
 test('keeps a program from using too much memory', async () => {
   const { code, stderr } = await run('tail', ['/dev/zero'], { memoryBytes: 64 * 2 ** 20 })
   expect(code).not.toBe(0)

@@ -1,6 +1,7 @@
-import { Readable } from 'node:stream'
+import type { ServerResponse } from 'node:http'
 import type { ServerOptions } from 'node:https'
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { Readable } from 'node:stream'
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import * as z from 'zod'
 import type { Log } from '../lib/log.ts'
 import {
@@ -69,24 +70,24 @@ export function buildApp(deps: ServerDeps): FastifyInstance {
   app.get('/v1/host', async () => observedHost.parse(await agent.host()))
   app.get('/v1/machines', async () => z.array(observedMachine).parse(await agent.machines()))
   app.put('/v1/machines/:id', async ({ params, query, body }) => {
-    const machine = same(byId.parse(params), desiredMachine.parse(body), 'id')
-    return observedMachine.parse(await agent.putMachine(machine, waiting.parse(query).waitMs))
+    const machine = same(read(byId, params), read(desiredMachine, body), 'id')
+    return observedMachine.parse(await agent.putMachine(machine, read(waiting, query).waitMs))
   })
   app.put('/v1/storages/:name', async ({ params, body }) => {
-    const storage = same(byName.parse(params), desiredStorage.parse(body), 'name')
+    const storage = same(read(byName, params), read(desiredStorage, body), 'name')
     return observedStorage.parse(await agent.putStorage(storage))
   })
   app.put('/v1/disks/:id', async ({ params, query, body }) => {
-    const disk = same(byId.parse(params), desiredDisk.parse(body), 'id')
-    return observedDisk.parse(await agent.putDisk(disk, waiting.parse(query).waitMs))
+    const disk = same(read(byId, params), read(desiredDisk, body), 'id')
+    return observedDisk.parse(await agent.putDisk(disk, read(waiting, query).waitMs))
   })
   app.delete('/v1/storages/:storage/disks/:id', async ({ params }) => {
-    const { storage, id } = ofStorage.parse(params)
+    const { storage, id } = read(ofStorage, params)
     await agent.deleteDisk(storage, id)
     return done.parse({})
   })
   app.post('/v1/images/inspect', async ({ query, body }) =>
-    inspectedImage.parse(await agent.inspectImage(imageQuery.parse(body), waiting.parse(query).waitMs)),
+    inspectedImage.parse(await agent.inspectImage(read(imageQuery, body), read(waiting, query).waitMs)),
   )
   app.post('/v1/host/stop-guests', async () => {
     await agent.stopGuests()
@@ -103,8 +104,19 @@ function newApp(https: ServerOptions | undefined): FastifyInstance {
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 253 },
+    frameworkErrors: answerUnreadable,
   }
   return https ? fastify({ ...options, https }) : fastify(options)
+}
+
+// A path that cannot be read comes to no handler, not even to the one for errors.
+function answerUnreadable(
+  { message, statusCode = 400 }: FastifyError,
+  _request: unknown,
+  { raw }: { readonly raw: ServerResponse },
+): void {
+  const body = agentErrorBody.parse({ code: 'BAD_REQUEST', message })
+  raw.writeHead(statusCode, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
 /** Nobody gets as far as a route without a certificate that may give orders. */
@@ -124,7 +136,6 @@ function answerErrors(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof Forbidden) return answer(reply, new AgentError('BAD_REQUEST', error.message), 403)
     if (error instanceof AgentError) return answer(reply, error)
-    if (error instanceof z.ZodError) return answer(reply, new AgentError('BAD_REQUEST', z.prettifyError(error)))
     if (isClientError(error)) return answer(reply, new AgentError('BAD_REQUEST', error.message), error.statusCode)
     if (isFullDisk(error)) return answer(reply, new AgentError('NO_SPACE', "the disk of the host's own state is full"))
     log.error({ method: request.method, url: request.url, err: error }, 'a request failed')
@@ -145,6 +156,13 @@ function isClientError(error: unknown): error is Error & { statusCode: number } 
 
 function isFullDisk(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+}
+
+/** What a caller sent. What this host answers is parsed elsewhere: a mistake there is not the caller's. */
+function read<T>(schema: z.ZodType<T>, sent: unknown): T {
+  const { success, data, error } = schema.safeParse(sent)
+  if (success) return data
+  throw new AgentError('BAD_REQUEST', z.prettifyError(error))
 }
 
 function same<K extends 'id' | 'name', T extends Record<K, string>>(path: Record<K, string>, body: T, key: K): T {

@@ -2,7 +2,8 @@
 export const STABLE_AFTER_MS = 10 * 60_000
 
 const FIRST_DELAY_MS = 1000
-const LONGEST_DELAY_MS = 5 * 60_000
+/** No machine waits longer between two starts. */
+export const LONGEST_DELAY_MS = 5 * 60_000
 
 /** How long to wait before the next start after so many failures in a row: 1 s, 2 s, 4 s, up to 5 min. */
 export function backOffMs(failures: number): number {

@@ -1,5 +1,6 @@
 import type { DesiredMachine } from '../contract.ts'
 import type { RunState } from '../qmp/commands.ts'
+import { LONGEST_DELAY_MS } from './back-off.ts'
 import type { MachineRecord } from './record.ts'
 
 /** What the host sees of a machine's process. Silent: it lives, but its monitor does not answer. */
@@ -57,7 +58,9 @@ function powerFor({ record: { desired }, held }: Situation): DesiredMachine['pow
 function start({ record: { ended, retryAt }, now }: Situation): Step {
   if (ended !== undefined) return { do: 'Wait' }
   const waitMs = retryAt === undefined ? 0 : Date.parse(retryAt) - now.getTime()
-  return waitMs > 0 ? { do: 'Wait', forMs: waitMs } : { do: 'Start' }
+  // It never is to wait for longer: somebody turned the clock back.
+  const isOver = waitMs <= 0 || waitMs > LONGEST_DELAY_MS
+  return isOver ? { do: 'Start' } : { do: 'Wait', forMs: waitMs }
 }
 
 function keepOn({ process, shutdown, claimed }: Situation): Step {

@@ -26,17 +26,18 @@ export class DiskClaims {
 
   /** Whether the machine holds claims on disks that it is to have no longer, and that can be released. */
   get haveSurplus(): boolean {
-    const { claims, desired } = this.#record.current
-    return !this.#releaseFailed && claims.some((claim) => !desired.disks.some((disk) => disk.id === claim.id))
+    const { claims } = this.#record.current
+    return !this.#releaseFailed && claims.some((claim) => !isWanted(this.#record.current, claim.id))
   }
 
   /** Throws `AgentError` as storage does: none is claimed then. Once granted it costs nothing to ask again. */
-  async claim(owner: Owner | undefined): Promise<readonly OpenableDisk[]> {
+  async claim(owner: Owner | undefined, isRunning = false): Promise<readonly OpenableDisk[]> {
     const record = this.#record.current
     const key = keyOf(record)
     if (this.#granted?.key === key) return this.#granted.disks
     const { id, decision, disks: wanted } = record.desired
-    const disks = await this.#storage.claimDisks({ id, decision, ...(owner ? { owner } : {}) }, wanted)
+    const claimant = { id, decision, isRunning, ...(owner ? { owner } : {}) }
+    const disks = await this.#storage.claimDisks(claimant, wanted)
     this.#granted = { key, disks }
     return disks
   }
@@ -56,7 +57,7 @@ export class DiskClaims {
     }
     await this.#record.update((record) => ({
       ...record,
-      claims: record.claims.filter((claim) => keep.includes(claim.id)),
+      claims: record.claims.filter(({ id: disk }) => keep.includes(disk) || isWanted(record, disk)),
     }))
   }
 
@@ -78,4 +79,9 @@ export class DiskClaims {
 
 function keyOf({ desired: { decision, disks } }: MachineRecord): string {
   return JSON.stringify([decision.id, disks.map(({ id }) => id)])
+}
+
+// Asked of the record as it is then: an order may have come while disks were released.
+function isWanted({ desired }: MachineRecord, diskId: string): boolean {
+  return desired.disks.some(({ id }) => id === diskId)
 }

@@ -1,28 +1,44 @@
+import type { Decision } from '../contract.ts'
 import { backOffMs, STABLE_AFTER_MS } from './back-off.ts'
 import type { GuestState } from './guest.ts'
 import type { Ending, MachineRecord } from './record.ts'
 
 type HowEnded = Ending | 'Ordered' | 'FailedStart'
 
-export interface LastSight {
-  readonly state: GuestState
-  /** The power button was pressed in the life of this process. */
+/** What became of a process so far. */
+export interface ProcessLife {
+  /** Id of the decision that it was started under; undefined when an agent before this one did that. */
+  readonly startedUnder: string | undefined
+  /** The power button was pressed. */
   readonly pressed: boolean
   readonly seenRunning: boolean
+}
+
+export interface LastSight extends ProcessLife {
+  readonly state: GuestState
   readonly held: boolean
 }
 
 /** Why a process is gone, from what was last seen of it. */
-export function howEnded({ desired }: MachineRecord, { state, pressed, seenRunning, held }: LastSight): HowEnded {
-  const isShutdown = state === 'shutdown'
-  if (desired.power !== 'Running' || held || (pressed && isShutdown)) return 'Ordered'
-  if (!seenRunning) return 'FailedStart'
-  return isShutdown ? 'GuestShutdown' : 'Crash'
+export function howEnded({ desired }: MachineRecord, sight: LastSight): HowEnded {
+  const isShutdown = sight.state === 'shutdown'
+  if (desired.power !== 'Running' || sight.held || (sight.pressed && isShutdown)) return 'Ordered'
+  if (isShutdown) return 'GuestShutdown'
+  if (sight.seenRunning) return 'Crash'
+  // What could not start under another decision may well start under this one.
+  return sight.startedUnder === desired.decision.id ? 'FailedStart' : 'Ordered'
 }
 
-/** The record of a machine whose process is gone after `ranMs`. */
-export function afterEnd(record: MachineRecord, how: HowEnded, ranMs: number, now: Date): MachineRecord {
-  if (how === 'Ordered') return afterOrderedEnd(record)
+export interface Ended {
+  readonly how: HowEnded
+  /** That the machine was under. */
+  readonly decision: Pick<Decision, 'id'>
+  readonly ranMs: number
+}
+
+/** The record of a machine whose process is gone. What happened under an earlier decision is no ending of this one. */
+export function afterEnd(record: MachineRecord, { how, decision, ranMs }: Ended, now: Date): MachineRecord {
+  if (how === 'Ordered' || record.desired.decision.id !== decision.id) return afterOrderedEnd(record)
   return how === 'FailedStart' ? afterFailedStart(record, now) : afterEnding(record, how, ranMs, now)
 }
 
@@ -52,6 +68,13 @@ export function afterAbsence(record: MachineRecord, bootId: string, now: Date): 
   // It may never have started; or it went with the host, and comes back with it.
   if (!launch.confirmed || launch.bootId !== bootId) return rest
   return record.desired.power === 'Running' ? afterEnding(record, 'Crash', 0, now) : rest
+}
+
+/** The record of a machine that left nothing; the very same one when it is wanted again meanwhile. */
+export function bury(record: MachineRecord, now: Date): MachineRecord {
+  if (record.desired.power !== 'Absent') return record
+  const { launch: _launch, uid: _uid, ...rest } = record
+  return { ...rest, claims: [], buriedAt: now.toISOString() }
 }
 
 function after(now: Date, ms: number): string {

@@ -13,6 +13,8 @@ const CONNECT_AGAIN_MS = 2
 const TICK_MS = 1000
 const REFRESH_TICKS = 10
 const QUIT_MS = 5000
+/** How soon a write that is tried again fails again. */
+const RESUMED_MS = 300
 const KILL_MS = 5000
 
 export interface GuestDeps {
@@ -33,6 +35,7 @@ export class Guest implements Disposable {
   #hasExited = false
   #ticks = 0
   #connecting = false
+  #resuming = false
   readonly #timer: NodeJS.Timeout
 
   constructor(process: HostProcess, deps: GuestDeps, child?: ChildProcess) {
@@ -109,7 +112,7 @@ export class Guest implements Disposable {
     if (this.#monitor) return true
     const link = { ended: false }
     const listener = {
-      onEvent: () => void this.refresh(),
+      onEvent: () => void (this.#resuming || this.refresh()),
       onEnd: () => {
         link.ended = true
         this.#disconnected()
@@ -142,7 +145,26 @@ export class Guest implements Disposable {
     if (this.#isOver()) return
     this.#ticks += 1
     if (!this.#monitor) void this.#reconnect()
-    else if (this.#ticks % REFRESH_TICKS === 0) void this.refresh()
+    else if (this.#ticks % REFRESH_TICKS === 0) void this.#look(this.#monitor)
+  }
+
+  async #look(monitor: Monitor): Promise<void> {
+    if (this.#state === 'io-error') await this.#resume(monitor)
+    await this.refresh()
+  }
+
+  /** Lets a guest try again what its disk refused. Meanwhile its state is not told: mostly it soon is as it was. */
+  async #resume(monitor: Monitor): Promise<void> {
+    this.#resuming = true
+    try {
+      await monitor.execute('cont')
+      await sleep(RESUMED_MS)
+    } catch (error) {
+      if (!(error instanceof QmpError)) throw error
+      this.#deps.log.warn({ pid: this.process.pid, code: error.code, err: error }, 'a guest cannot be resumed')
+    } finally {
+      this.#resuming = false
+    }
   }
 
   async #reconnect(): Promise<void> {

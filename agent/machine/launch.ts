@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chown, mkdir, open, rm, type FileHandle } from 'node:fs/promises'
+import { chown, mkdir, open, rm, stat, type FileHandle } from 'node:fs/promises'
 import { isMissing } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import type { MachinePaths } from '../paths.ts'
@@ -35,7 +35,11 @@ async function openQemuLog(path: string): Promise<FileHandle> {
 
 async function makeRunDir({ runDir }: MachinePaths, owner: Owner | undefined): Promise<void> {
   await mkdir(runDir, { recursive: true, mode: 0o700 })
-  if (owner) await chown(runDir, owner.uid, owner.gid)
+  if (!owner || (await stat(runDir)).uid === owner.uid) return
+  // What another user of it left behind, the machine's own could not write to.
+  await rm(runDir, { recursive: true })
+  await mkdir(runDir, { mode: 0o700 })
+  await chown(runDir, owner.uid, owner.gid)
 }
 
 async function makeSerialLog({ serialLog }: MachinePaths, owner: Owner | undefined): Promise<void> {
@@ -97,10 +101,12 @@ export async function lastWords(paths: MachinePaths, logStart: number): Promise<
 /** See `lastWords`. */
 export function toSentence(text: string): string {
   const lines = text.split('\n').filter((line) => line.trim() !== '' && !/: (warning|info): /.test(line))
-  const last = lines.at(-1) ?? 'QEMU ended without a message'
+  // Behind its complaint may stand how to use the option.
+  const last = lines.findLast((line) => /^qemu\S*: /.test(line)) ?? lines.at(-1) ?? 'QEMU ended without a message'
   return last
     .replace(/^qemu\S*: /, '')
     .replace(/^-\w[\w-]* (\{.*?\}|\S+): /, '')
+    .replaceAll(/'\/[^']*\/([^'/]+)'/g, "'$1'")
     .replaceAll(/(\/[\w.@+-]+)+\/([\w.@+-]+)/g, '$2')
     .trim()
     .slice(0, 300)

@@ -1,4 +1,6 @@
+import { stat } from 'node:fs/promises'
 import type { Log } from '../../lib/log.ts'
+import { isMissing } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { machinePaths, type Folders } from '../paths.ts'
@@ -32,6 +34,8 @@ export interface Launcher {
   findAll(): Promise<FoundProcess[]>
   /** Whether a process that claims to be this machine runs as the user that the machine runs as. */
   isOwn(record: MachineRecord, process: FoundProcess): boolean
+  /** Whether its sockets lie in a folder of its own user. Anybody may start a process that looks like a machine. */
+  hasRunDir(process: FoundProcess): Promise<boolean>
   toGuest(process: FoundProcess, onChange: () => void): Guest
   /** Why a process ended, for people. */
   lastWords(guest: Guest): Promise<string>
@@ -93,6 +97,14 @@ export function newLauncher(config: LauncherConfig): Launcher {
       return found && this.toGuest(found, onChange)
     },
     isOwn: ({ uid }, process) => process.uid === (uid ?? ownUid()),
+    async hasRunDir({ machineId, uid }) {
+      try {
+        return (await stat(pathsOf(machineId).runDir)).uid === uid
+      } catch (error) {
+        if (isMissing(error)) return false
+        throw error
+      }
+    },
     toGuest: (process, onChange) => new Guest(process, { qmp: pathsOf(process.machineId).qmp, log, onChange }),
     async lastWords(guest) {
       const place = logs.get(guest)

@@ -9,12 +9,12 @@ import { Alarm } from './alarm.ts'
 import { Appearance } from './appearance.ts'
 import { decide, type Shutdown, type Step } from './decide.ts'
 import { DiskClaims } from './disk-claims.ts'
-import { afterEnd, howEnded } from './ending.ts'
+import { afterEnd, bury, howEnded, type ProcessLife } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Launcher } from './launcher.ts'
 import { internalProblem, observe, toProblem, type Problem } from './observe.ts'
 import { accept } from './order.ts'
-import { findLaunchFacts, withLaunch, withOrder } from './plan.ts'
+import { findLaunchFacts, withConfirmation, withLaunch, withOrder } from './plan.ts'
 import type { RecordStore } from './record-store.ts'
 import type { MachineRecord } from './record.ts'
 import { StoredRecord } from './stored-record.ts'
@@ -45,10 +45,8 @@ export class Machine {
   readonly #appearance: Appearance
   #guest: Guest | undefined
   #shutdown: Shutdown | undefined
-  /** The power button was pressed in the life of this process. */
-  #pressed = false
+  #life: ProcessLife = { startedUnder: undefined, pressed: false, seenRunning: false }
   #starting = false
-  #seenRunning = false
   #problem: Problem | undefined
   #refusal: AgentError | undefined
   /** What was refused is about to be tried again. */
@@ -78,7 +76,8 @@ export class Machine {
   /** Takes over a process that runs. */
   async adopt(guest: Guest): Promise<void> {
     this.#guest = guest
-    this.#seenRunning = this.#record.current.launch?.confirmed === true
+    const seenRunning = this.#record.current.launch?.confirmed === true
+    this.#life = { startedUnder: undefined, pressed: false, seenRunning }
     await guest.connect(ADOPT_MS)
   }
 
@@ -90,7 +89,7 @@ export class Machine {
       const next = accept(record, desired)
       return next === record && this.#record.isStored
         ? record
-        : withOrder(this.#deps.launcher.withUid(next), this.#guest ? undefined : facts)
+        : withOrder(this.#deps.launcher.withUid(next), this.isOff ? facts : undefined)
     })
     if (desired.decision.id !== last) {
       this.#problem = undefined
@@ -189,7 +188,7 @@ export class Machine {
       case 'Start':
         return this.#unlessRefused(() => this.#start())
       case 'Claim':
-        return this.#unlessRefused(() => this.#claims.claim(this.#owner))
+        return this.#unlessRefused(() => this.#claims.claim(this.#owner, true))
       case 'Release':
         await this.#claims.releaseSurplus()
         return undefined
@@ -217,8 +216,7 @@ export class Machine {
       const record = this.#record.current
       // Another order may have come meanwhile; what it wants is decided anew.
       if (this.#closed || isHeld() || record.desired.power !== 'Running' || !this.#claims.areHeld) return
-      this.#seenRunning = false
-      this.#pressed = false
+      this.#life = { startedUnder: record.desired.decision.id, pressed: false, seenRunning: false }
       const guest = await launcher.launch({ record, disks, pad, onChange: () => this.poke() })
       this.#guest = guest
       await guest.connect(CONNECT_MS)
@@ -230,7 +228,7 @@ export class Machine {
 
   async #pressPowerButton(): Promise<undefined> {
     const nowMs = this.#deps.clock.monotonicMs()
-    this.#pressed = true
+    this.#life = { ...this.#life, pressed: true }
     this.#shutdown = { beganMs: this.#shutdown?.beganMs ?? nowMs, pressedMs: nowMs }
     this.#changed()
     try {
@@ -254,16 +252,12 @@ export class Machine {
     const guest = this.#guest
     if (!guest) return
     const { clock, log, launcher } = this.#deps
-    const how = howEnded(this.#record.current, {
-      state: guest.state,
-      pressed: this.#pressed,
-      seenRunning: this.#seenRunning,
-      held: this.#deps.isHeld(),
-    })
+    const { decision, name } = this.#record.current.desired
+    const sight = { ...this.#life, state: guest.state, held: this.#deps.isHeld() }
+    const how = howEnded(this.#record.current, sight)
     const failed = how === 'FailedStart' ? toProblem('StartFailed', await launcher.lastWords(guest)) : undefined
     const ranMs = launcher.ageMs(guest)
-    await this.#record.update((record) => afterEnd(record, how, ranMs, clock.now()))
-    const { name } = this.#record.current.desired
+    await this.#record.update((record) => afterEnd(record, { how, decision, ranMs }, clock.now()))
     log.info({ machine: this.#id, name, pid: guest.process.pid, how, why: failed?.message }, 'ended')
     guest[Symbol.dispose]()
     this.#guest = undefined
@@ -279,14 +273,15 @@ export class Machine {
     const { launcher, clock, log } = this.#deps
     await this.#claims.releaseAll()
     await launcher.clear(this.#record.current)
-    const buriedAt = clock.now().toISOString()
-    await this.#record.update(({ launch: _launch, uid: _uid, ...record }) => ({ ...record, claims: [], buriedAt }))
+    await this.#record.update((record) => bury(record, clock.now()))
+    if (this.#record.current.buriedAt === undefined) return
     launcher.releaseUid(this.#id)
     log.info({ machine: this.#id, name: this.#record.current.desired.name }, 'forgotten')
   }
 
   /** Carries out a step that the host may have to refuse for now. The refusal is told to whoever asks. */
   async #unlessRefused(step: () => Promise<unknown>): Promise<number | undefined> {
+    const { id } = this.#record.current.desired.decision
     try {
       await step()
       this.#refusal = undefined
@@ -294,6 +289,8 @@ export class Machine {
       return undefined
     } catch (error) {
       if (!(error instanceof AgentError)) throw error
+      // What is refused to the last decision is not refused to the next.
+      if (this.#record.current.desired.decision.id !== id) return undefined
       this.#refusal = error
       this.#problem = { code: error.code, message: error.message }
       this.#deps.log.warn({ machine: this.#id, code: error.code, err: error }, 'refused')
@@ -303,15 +300,13 @@ export class Machine {
 
   #noteRunning(): void {
     if (this.#problem?.code === 'StartFailed') this.#problem = undefined
-    this.#seenRunning = true
+    this.#life = { ...this.#life, seenRunning: true }
     if (this.#record.current.launch?.confirmed === false) void this.#confirmLaunch()
   }
 
   async #confirmLaunch(): Promise<void> {
     try {
-      await this.#record.update((record) =>
-        record.launch?.confirmed === false ? { ...record, launch: { ...record.launch, confirmed: true } } : record,
-      )
+      await this.#record.update(withConfirmation)
     } catch (error) {
       // Without the note a crash would be taken for a failed start. The next look tries again.
       this.#deps.log.error({ machine: this.#id, err: error }, 'a start cannot be noted')
@@ -331,7 +326,7 @@ export class Machine {
     if (this.#refusal || this.#problem) return true
     const { desired, ended, retryAt } = this.#record.current
     const { state } = this.observed()
-    if (desired.power !== 'Running') return state === desired.power
+    if (desired.power !== 'Running') return state === desired.power && !this.#claims.haveSurplus
     if (this.isOff) return ended !== undefined || retryAt !== undefined || this.#deps.isHeld()
     return state === 'Running' && this.#claims.areHeld
   }

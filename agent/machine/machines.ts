@@ -109,21 +109,26 @@ interface TakenUp {
 async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps): Promise<TakenUp> {
   const { records, launcher, clock, log } = deps
   const [stored, found] = await Promise.all([records.loadAll(), launcher.findAll()])
-  const processes = new Map(found.map((process) => [process.machineId, process]))
+  const strays = new Set(found)
   const all = new Map<string, Machine>()
   const restore = async (record: MachineRecord): Promise<void> => {
     const { id } = record.desired
     if (isExpired(record, clock.now())) return records.remove(id)
-    const process = processes.get(id)
-    all.set(id, await restoreMachine(launcher.withUid(record), process, machineDeps))
-    if (process && launcher.isOwn(record, process)) processes.delete(id)
+    // Another user's process may say of itself that it is this machine, besides the one that is.
+    const own = found.find((process) => process.machineId === id && launcher.isOwn(record, process))
+    if (own) strays.delete(own)
+    all.set(id, await restoreMachine(launcher.withUid(record), own, machineDeps))
   }
   // Users that are taken come first, so that none is given away twice.
   await Promise.all(stored.toSorted((a, b) => Number(a.uid === undefined) - Number(b.uid === undefined)).map(restore))
-  for (const { machineId, pid, name } of processes.values()) {
-    log.warn({ machine: machineId, name, pid }, 'a guest runs without an order; it is left alone')
+  const orphans = new Map<string, FoundProcess>()
+  for (const process of strays) {
+    const { machineId, pid, name } = process
+    const isGenuine = await launcher.hasRunDir(process)
+    if (isGenuine) orphans.set(machineId, process)
+    log.warn({ machine: machineId, name, pid, isGenuine }, 'a guest runs without an order; it is left alone')
   }
-  return { all, orphans: processes }
+  return { all, orphans }
 }
 
 function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {
@@ -136,7 +141,7 @@ async function restoreMachine(
   deps: MachineDeps,
 ): Promise<Machine> {
   const { launcher, records, clock, log, hypervisor } = deps
-  if (process && launcher.isOwn(record, process)) {
+  if (process) {
     const { bootId } = hypervisor
     const machine = new Machine({ ...record, launch: { confirmed: false, ...record.launch, bootId } }, true, deps)
     await machine.adopt(launcher.toGuest(process, () => machine.poke()))

@@ -94,8 +94,11 @@ function problemOf(record: MachineRecord, sight: Sight): Problem | undefined {
   }
   if (sight.process !== 'io-error') return sight.problem
   return sight.diskProblem === 'nospace'
-    ? toProblem('DiskFull', 'the data storage is full, so the guest is paused; free some space')
-    : toProblem('DiskFailed', 'a disk could not be read or written, so the guest is paused')
+    ? toProblem(
+        'DiskFull',
+        'the data storage is full, so the guest is paused; free some space, and it goes on by itself',
+      )
+    : toProblem('DiskFailed', 'a disk could not be read or written, so the guest is paused until it can')
 }
 
 function whyOff({ desired, ended, retryAt }: MachineRecord, { held, starting }: Sight): Problem | undefined {

@@ -48,3 +48,8 @@ export function withLaunch(record: MachineRecord, { bootId, q35 }: LaunchFacts):
     restarts: retryAt === undefined ? record.restarts : record.restarts + 1,
   }
 }
+
+/** Notes that the machine was seen running; the very same record when that is noted already. */
+export function withConfirmation(record: MachineRecord): MachineRecord {
+  return record.launch?.confirmed === false ? { ...record, launch: { ...record.launch, confirmed: true } } : record
+}

@@ -35,6 +35,7 @@ export const commands = {
       z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }),
     ),
   },
+  cont: { args: z.undefined(), reply: nothing },
   system_powerdown: { args: z.undefined(), reply: nothing },
   quit: { args: z.undefined(), reply: nothing },
 } as const satisfies Record<string, { args: z.ZodType; reply: z.ZodType }>

@@ -121,3 +121,18 @@ test.skipIf(!isRoot)('a disk is handed to the user of its machine, and taken bac
   await world.storage.releaseDisks(machine.id, [])
   expect(await stat(fileOf(world, disk))).toMatchObject({ uid: 0, gid: 0 })
 })
+
+test('a disk that its running machine has open is claimed by the next decision, and not touched', async () => {
+  await using world = await newStorageWorld()
+  const disk = blankDisk(8 * MIB)
+  await world.storage.putDisk(disk)
+  const machine = { id: randomUUID(), decision: newDecision() }
+  await world.storage.claimDisks(machine, [disk])
+  await using qemu = await openForWriting(fileOf(world, disk))
+  await world.storage.putDisk({ ...disk, sizeBytes: 16 * MIB })
+  const decision = newDecision(2, machine.decision.id)
+  expect(await world.storage.claimDisks({ ...machine, decision, isRunning: true }, [disk])).toHaveLength(1)
+  await expect(world.storage.claimDisks(machine, [disk])).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
+  expect(await headerOf(fileOf(world, disk))).toMatchObject({ isDirty: true, virtualSizeBytes: 8 * MIB })
+  expect(qemu.isOpen()).toBe(true)
+})

@@ -28,6 +28,8 @@ export interface Machine {
   readonly id: string
   readonly decision: Decision
   readonly owner?: { readonly uid: number; readonly gid: number }
+  /** Its process has disks open already. */
+  readonly isRunning?: boolean
 }
 
 /** Who may open which disk. As in `Storage`. */
@@ -96,10 +98,15 @@ async function requireFile(place: Place): Promise<DiskFile> {
 /** Makes a disk that is claimed ready for QEMU, which opens each layer by its name and follows no header. */
 async function open(place: Place, file: DiskFile, machine: Machine, deps: OwnershipDeps): Promise<OpenableDisk> {
   const base = file.base && (await requireBase(place, file.base))
+  if (machine.isRunning !== true) await makeReady(place, file, machine, deps)
+  return { id: place.id, layers: [{ path: file.path, format: 'qcow2' }, ...(base ? [base] : [])] }
+}
+
+// A disk that a guest writes to looks like one that was not closed cleanly.
+async function makeReady(place: Place, file: DiskFile, { owner }: Machine, deps: OwnershipDeps): Promise<void> {
   if (file.isDirty) await repair(place, file.path, deps.qemuImg)
   await deps.growth.growIfDue(file.path)
-  if (machine.owner) await chown(file.path, machine.owner.uid, machine.owner.gid)
-  return { id: place.id, layers: [{ path: file.path, format: 'qcow2' }, ...(base ? [base] : [])] }
+  if (owner) await chown(file.path, owner.uid, owner.gid)
 }
 
 async function requireBase(

@@ -29,10 +29,11 @@ export interface Storage {
   /**
    * Claims every disk for this decision, all or none; throws DISK_CLAIMED, DISK_NOT_FOUND, STORAGE_UNAVAILABLE, and
    * IMAGE_REJECTED for a damaged disk. Durable when it returns. Also hands the files to uid and gid when given, repairs
-   * a disk that was not closed cleanly, and lets one grow that waited for that. The machine must be off.
+   * a disk that was not closed cleanly, and lets one grow that waited for that. The machine must be off; of one that
+   * `isRunning` only the claims change.
    */
   claimDisks(
-    machine: { id: string; decision: Decision; owner?: { uid: number; gid: number } },
+    machine: { id: string; decision: Decision; owner?: { uid: number; gid: number }; isRunning?: boolean },
     disks: readonly { id: string; storage: string }[],
   ): Promise<OpenableDisk[]>
   /**

@@ -23,7 +23,7 @@ describe('VirtualMachine', () => {
     const { retryAfterMs } = await world.settle()
     expect(world.condition('Ready')).toMatchObject({ status, reason })
     expect(world.stored?.status?.decision).toEqual(decision)
-    expect(retryAfterMs).toBe(code === 'DISK_CLAIMED' || code === 'BAD_REQUEST' ? undefined : 5_000)
+    expect(retryAfterMs).toBe(code === 'DISK_CLAIMED' || code === 'BAD_REQUEST' ? 30_000 : 5_000)
     const isFinal = code === 'DISK_CLAIMED' || code === 'BAD_REQUEST'
     expect(world.events).toEqual(isFinal ? [`Warning ${reason}`] : [])
 

@@ -10,6 +10,8 @@ import type { MachineDecision, Scope } from './scope.ts'
 /** How long a host may take to answer with the finished machine, before its event is waited for instead. */
 const ANSWER_MS = 2_000
 const RETRY_MS = 5_000
+/** Nobody tells when a machine that we do not know gives a disk back. */
+const LOOK_AGAIN_MS = 30_000
 
 /**
  * Tells the host what was decided, unless it was told and nothing changed since.
@@ -55,7 +57,7 @@ function refused(scope: Scope, host: string, { code, message, details }: AgentEr
   const own = found?.machineId === scope.status.machineId
   if (found && own && (code === 'STALE_EPOCH' || code === 'DISK_CLAIMED')) return overtake(scope, host, found)
   const reason = code === 'DISK_CLAIMED' ? VirtualMachineReason.DiskInUse : VirtualMachineReason.HostRefused
-  return final.has(code) ? blocked(reason, message) : waiting(reason, message, RETRY_MS)
+  return final.has(code) ? blocked(reason, message, LOOK_AGAIN_MS) : waiting(reason, message, RETRY_MS)
 }
 
 /** The host holds a decision that we do not know, so ours is from a restored state: go on from the newer of both. */

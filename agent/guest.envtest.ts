@@ -1,0 +1,186 @@
+import { appendFile, mkdir, stat } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import type { DesiredMachine, HostAgent } from './contract.ts'
+import { decidedAnew } from './machine/testing.ts'
+import { run } from './run.ts'
+import {
+  eventually,
+  killPid,
+  newAgentWorld,
+  putGuestImage,
+  seen,
+  serialLog,
+  typeInto,
+  type AgentWorld,
+} from './testing.ts'
+
+const WAIT_MS = 30_000
+const MIB = 2 ** 20
+const limit = { timeout: 300_000 }
+
+/** A guest with a system on its disk, which has booted so many times. */
+async function boot(
+  world: AgentWorld,
+  agent: HostAgent,
+  change: Partial<DesiredMachine> = {},
+): Promise<{ readonly machine: DesiredMachine; readonly pid: number | undefined }> {
+  const image = await putGuestImage(world)
+  const machine = await world.newMachine(
+    agent,
+    { memoryBytes: 192 * MIB, gracePeriodSeconds: 60, macs: ['52:54:00:12:34:56'], ...change },
+    { image, sizeBytes: 96 * MIB },
+  )
+  const { pid } = await agent.putMachine(machine, WAIT_MS)
+  await hasBooted(world, machine, 1)
+  return { machine, pid }
+}
+
+async function hasBooted(world: AgentWorld, { id }: DesiredMachine, times: number): Promise<void> {
+  const said = `holdfast-guest: boots ${times}\r\n`
+  await eventually(said, async () => (await serialLog(world.pathsOf(id))).includes(said), 120_000)
+  // Its shell is there a little later.
+  await eventually(
+    'its shell',
+    async () => (await serialLog(world.pathsOf(id))).split(said)[1]?.includes('# ') ?? false,
+  )
+}
+
+test('Guest has the hardware that was ordered, shuts down when it is stopped, and keeps its disk', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine } = await boot(world, agent)
+  const seenByGuest = await serialLog(world.pathsOf(machine.id))
+  expect(seenByGuest).toContain(`holdfast-guest: machine ${machine.id}`)
+  expect(seenByGuest).toContain('holdfast-guest: mac 52:54:00:12:34:56')
+  const serial = machine.disks[0]?.id.slice(0, 20)
+  expect(seenByGuest).toContain(`holdfast-guest: disk vda ${96 * MIB} serial ${serial}`)
+
+  const stop = decidedAnew(machine, { power: 'Stopped' })
+  expect(await agent.putMachine(stop, 60_000)).toMatchObject({ state: 'Stopped', restarts: 0 })
+  const said = await serialLog(world.pathsOf(machine.id))
+  expect(said).toContain('holdfast-guest: power button')
+  expect(said).toContain('holdfast-guest: off')
+
+  await agent.putMachine(decidedAnew(stop, { power: 'Running' }), WAIT_MS)
+  await hasBooted(world, machine, 2)
+})
+
+test('Guest that ignores the power button is ended when its grace period is over', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine } = await boot(world, agent, { gracePeriodSeconds: 3 })
+  await typeInto(world.pathsOf(machine.id), 'kill -STOP $(pidof dd); kill -9 $(pidof power-button); echo de""af\n')
+  await eventually('it is deaf', async () => (await serialLog(world.pathsOf(machine.id))).includes('\ndeaf'))
+  const stop = decidedAnew(machine, { power: 'Stopped' })
+  expect(await agent.putMachine(stop, WAIT_MS)).toMatchObject({ state: 'Stopped' })
+  expect(await serialLog(world.pathsOf(machine.id))).not.toContain('holdfast-guest: off')
+})
+
+test('Guest that shuts itself down is left off under Never', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine } = await boot(world, agent, { restart: 'Never' })
+  await typeInto(world.pathsOf(machine.id), 'poweroff\n')
+  const ended = await seen(agent, machine.id, ({ state }) => state === 'Stopped')
+  expect(ended).toMatchObject({ restarts: 0, problem: { code: 'GuestShutdown' } })
+  expect(await world.pidsOf(machine.id)).toEqual([])
+})
+
+test('Guest that shuts itself down or crashes is started again under Always, on a sound disk', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine, pid } = await boot(world, agent)
+  await typeInto(world.pathsOf(machine.id), 'poweroff\n')
+  const again = await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid !== pid)
+  expect(again.restarts).toBe(1)
+  await hasBooted(world, machine, 2)
+  await killPid(again.pid)
+  await hasBooted(world, machine, 3)
+  expect(await agent.machines()).toMatchObject([{ state: 'Running', restarts: 2 }])
+})
+
+test('Guest that reboots itself is the same process, and no restart', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine, pid } = await boot(world, agent)
+  await typeInto(world.pathsOf(machine.id), 'reboot\n')
+  await hasBooted(world, machine, 2)
+  expect(await agent.machines()).toMatchObject([{ state: 'Running', pid, restarts: 0 }])
+})
+
+test('Guest that shuts itself down while no agent is there is told apart from one that crashes', limit, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const shutDown = await boot(world, first.agent, { restart: 'Never' })
+  const crashed = await boot(world, first.agent, { restart: 'Never' })
+  await first.end('SIGKILL')
+  await typeInto(world.pathsOf(shutDown.machine.id), 'poweroff\n')
+  const off = async () => (await serialLog(world.pathsOf(shutDown.machine.id))).includes('holdfast-guest: off')
+  await eventually('the guest is off', off)
+  await killPid(crashed.pid)
+
+  const { agent } = await world.start()
+  expect(await seen(agent, shutDown.machine.id, ({ state }) => state === 'Stopped')).toMatchObject({
+    problem: { code: 'GuestShutdown' },
+  })
+  expect(await seen(agent, crashed.machine.id, ({ state }) => state === 'Stopped')).toMatchObject({
+    problem: { code: 'Crashed' },
+  })
+})
+
+test('Guest that writes is adopted without a problem, and writes on to its disk and its log', limit, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const { machine, pid } = await boot(world, first.agent)
+  await first.end('SIGKILL')
+  const { agent } = await world.start()
+  const adopted = await agent.putMachine(machine, WAIT_MS)
+  expect(adopted).toMatchObject({ state: 'Running', pid })
+  expect(adopted).not.toHaveProperty('problem')
+  // A new decision claims the disks again, under the running guest.
+  const anew = await agent.putMachine(decidedAnew(machine, {}), WAIT_MS)
+  expect(anew).toMatchObject({ state: 'Running', pid })
+  expect(anew).not.toHaveProperty('problem')
+  await typeInto(world.pathsOf(machine.id), 'echo some > /disk/some; sync; echo so""me $(cat /disk/some)\n')
+  const paths = world.pathsOf(machine.id)
+  await eventually('it wrote', async () => (await serialLog(paths)).includes('\nsome some'))
+
+  await appendFile(paths.serialLog, 'x'.repeat(2 * MIB))
+  await eventually('the log is short again', async () => (await stat(paths.serialLog)).size < MIB)
+  await typeInto(paths, 'echo still""here\n')
+  await eventually('it writes on', async () => (await serialLog(paths)).includes('\nstillhere'))
+  expect(await serialLog(paths)).not.toContain('\0')
+})
+
+const { code } = await run('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt'])
+const canMount = code === 0
+
+test.skipIf(!canMount)('Guest whose storage is full is paused, and goes on when there is space', limit, async () => {
+  await using world = await newAgentWorld()
+  const small = `${world.dir}/small`
+  await mkdir(small)
+  await using mounted = new AsyncDisposableStack()
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'holdfast-test', small])
+  // Its disk is still open until the world has killed its guest.
+  mounted.defer(async () => void (await run('umount', ['--lazy', small])))
+  const { agent } = await world.start()
+  await agent.putStorage({ name: 'small', path: small })
+  const { disks } = await world.newMachine(agent, {}, { storage: 'small', sizeBytes: 16 * MIB })
+  const [data] = disks
+  if (!data) throw new Error('unreachable')
+  const image = await putGuestImage(world)
+  const root = await world.newMachine(agent, { memoryBytes: 192 * MIB }, { image, sizeBytes: 96 * MIB })
+  const machine = { ...root, disks: [...root.disks, { ...data, storage: 'small' }] }
+  const { pid } = await agent.putMachine(machine, WAIT_MS)
+  await hasBooted(world, machine, 1)
+  const paths = world.pathsOf(machine.id)
+  await typeInto(paths, 'dd if=/dev/urandom of=/dev/vdb bs=1M count=12 && sync && echo all""written\n')
+  const paused = await seen(agent, machine.id, ({ state }) => state === 'Paused')
+  expect(paused).toMatchObject({ pid, problem: { code: 'DiskFull' } })
+
+  await run('mount', ['-o', 'remount,size=64m', small])
+  await eventually('the guest wrote it all', async () => (await serialLog(paths)).includes('\nallwritten'))
+  const goesOn = await seen(agent, machine.id, ({ state }) => state === 'Running')
+  expect(goesOn).toMatchObject({ pid, restarts: 0 })
+  expect(goesOn).not.toHaveProperty('problem')
+})

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest'
+import { decide, type Situation, type Step } from './decide.ts'
+import { newDesired } from './testing.ts'
+
+const now = new Date('2026-01-01T00:00:00Z')
+const inMs = (ms: number) => new Date(now.getTime() + ms).toISOString()
+const running = { desired: newDesired({ power: 'Running', gracePeriodSeconds: 10 }) }
+const stopped = { desired: newDesired({ power: 'Stopped', gracePeriodSeconds: 10 }) }
+const absent = { desired: newDesired({ power: 'Absent', gracePeriodSeconds: 10 }) }
+const at = (beganMs: number, pressedMs: number) => ({ shutdown: { beganMs, pressedMs }, nowMs: 100_000 })
+
+function newSituation(change: Partial<Situation>): Situation {
+  const rest = { held: false, shutdown: undefined, claimed: true, surplus: false, nowMs: 100_000, now }
+  return { record: running, process: 'None', ...rest, ...change }
+}
+
+test.each<[why: string, change: Partial<Situation>, step: Step]>([
+  ['is off and wanted', {}, { do: 'Start' }],
+  ['waits after a crash', { record: { ...running, retryAt: inMs(500) } }, { do: 'Wait', forMs: 500 }],
+  ['waits for long after many', { record: { ...running, retryAt: inMs(300_000) } }, { do: 'Wait', forMs: 300_000 }],
+  ['crashed before the clock was turned back', { record: { ...running, retryAt: inMs(300_001) } }, { do: 'Start' }],
+  ['has waited after a crash', { record: { ...running, retryAt: inMs(-1) } }, { do: 'Start' }],
+  ['ended by itself for good', { record: { ...running, ended: 'Crash' } }, { do: 'Wait' }],
+  ['is off on a host that goes down', { held: true }, { do: 'Wait' }],
+  ['is off and has a disk too many', { surplus: true }, { do: 'Release' }],
+  ['is off and should be', { record: stopped }, { do: 'Wait' }],
+  ['is off, should be, and has a disk too many', { record: stopped, surplus: true }, { do: 'Release' }],
+  ['is off and to be forgotten', { record: absent, surplus: true }, { do: 'Bury' }],
+  ['is forgotten', { record: { ...absent, buriedAt: inMs(0) } }, { do: 'Wait' }],
+
+  ['runs as it should', { process: 'running' }, { do: 'Wait' }],
+  ['runs and has a disk too many', { process: 'running', surplus: true }, { do: 'Wait' }],
+  ['runs without its claims', { process: 'running', claimed: false }, { do: 'Claim' }],
+  ['runs and is silent', { process: 'Silent' }, { do: 'Wait' }],
+  ['is paused by its disk', { process: 'io-error' }, { do: 'Wait' }],
+  ['has shut itself down', { process: 'shutdown' }, { do: 'End', how: 'Quit' }],
+  ['has panicked', { process: 'guest-panicked' }, { do: 'End', how: 'Kill' }],
+  ['has failed inside', { process: 'internal-error' }, { do: 'End', how: 'Kill' }],
+  ['is wanted again', { process: 'running', ...at(99_000, 99_000) }, { do: 'CancelShutdown' }],
+
+  ['is to stop', { record: stopped, process: 'running' }, { do: 'PressPowerButton' }],
+  ['is to be forgotten', { record: absent, process: 'running' }, { do: 'PressPowerButton' }],
+  ['runs on a host that goes down', { process: 'running', held: true }, { do: 'PressPowerButton' }],
+  ['is stopping', { record: stopped, process: 'running', ...at(98_000, 99_000) }, { do: 'Wait', forMs: 2000 }],
+  ['still does not stop', { record: stopped, process: 'running', ...at(96_000, 97_000) }, { do: 'PressPowerButton' }],
+  ['has little time left', { record: stopped, process: 'running', ...at(91_000, 99_000) }, { do: 'Wait', forMs: 1000 }],
+  ['had time enough', { record: stopped, process: 'running', ...at(90_000, 99_000) }, { do: 'End', how: 'Quit' }],
+  ['had time and is silent', { record: stopped, process: 'Silent', ...at(90_000, 99_000) }, { do: 'End', how: 'Kill' }],
+  ['has obeyed', { record: stopped, process: 'shutdown', ...at(98_000, 99_000) }, { do: 'End', how: 'Quit' }],
+  ['panicked on the way', { record: stopped, process: 'guest-panicked' }, { do: 'End', how: 'Kill' }],
+])('Machine that %s: %o leads to %o', (_why, change, step) => {
+  expect(decide(newSituation(change))).toEqual(step)
+})

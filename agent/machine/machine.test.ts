@@ -1,0 +1,241 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { devNull } from 'node:os'
+import { open } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { silentLog } from '../../lib/log.ts'
+import { AgentError } from '../errors.ts'
+import { newScriptedMonitor } from '../qmp/testing.ts'
+import { Guest } from './guest.ts'
+import type { Launcher } from './launcher.ts'
+import { Machine, type MachineDeps } from './machine.ts'
+import { accept } from './order.ts'
+import { processOf } from './processes.ts'
+import { decidedAnew, newDesired } from './testing.ts'
+
+const WAIT_MS = 10_000
+const disk = { id: randomUUID(), storage: 'fast' }
+
+/** A place in the host's work where it waits until a test lets it go on. */
+class Gate {
+  readonly #reached = Promise.withResolvers<void>()
+  readonly #opened = Promise.withResolvers<void>()
+  readonly reached = this.#reached.promise
+
+  async pass(): Promise<void> {
+    this.#reached.resolve()
+    await this.#opened.promise
+  }
+
+  open(): void {
+    this.#opened.resolve()
+  }
+}
+
+type Place = 'claim' | 'release' | 'launch' | 'save'
+
+/** A host on which processes do nothing, and which can be stopped in the middle of its work. */
+async function newWorld() {
+  const stack = new AsyncDisposableStack()
+  const qemu = stack.use(await newScriptedMonitor())
+  const gates = new Map<Place, Gate>()
+  const children: ChildProcess[] = []
+  stack.defer(() => void children.map((child) => child.kill('SIGKILL')))
+  let refusal: AgentError | undefined
+  const at = async (place: Place) => {
+    const gate = gates.get(place)
+    gates.delete(place)
+    await gate?.pass()
+  }
+
+  const launcher: Launcher = {
+    withUid: (record) => (record.buriedAt === undefined ? { uid: 5000, ...record } : record),
+    ownerOf: () => undefined,
+    prepare: async () => {
+      const log = await open(devNull, 'r')
+      return { log, logStart: 0, [Symbol.asyncDispose]: () => log.close() }
+    },
+    launch: async ({ onChange }) => {
+      await at('launch')
+      const child = spawn('sleep', ['600'], { stdio: 'ignore' })
+      children.push(child)
+      await once(child, 'spawn')
+      const process = processOf(child.pid ?? 0)
+      if (!process) throw new Error('the process ended at once')
+      return new Guest(process, { qmp: qemu.path, log: silentLog, onChange }, child)
+    },
+    find: async () => undefined,
+    findAll: async () => [],
+    isOwn: () => true,
+    hasRunDir: async () => true,
+    toGuest: () => {
+      throw new Error('there is none')
+    },
+    lastWords: async () => 'it said nothing',
+    ageMs: () => 0,
+    clear: async () => undefined,
+    releaseUid: () => undefined,
+  }
+  const deps: MachineDeps = {
+    records: { save: () => at('save') },
+    storage: {
+      claimDisks: async () => {
+        await at('claim')
+        if (refusal) throw refusal
+        return [{ id: disk.id, layers: [] }]
+      },
+      releaseDisks: () => at('release'),
+    },
+    hypervisor: { bootId: 'boot-1', qemu: async () => ({ version: '7.2', q35: 'pc-q35-7.2', machineTypes: [] }) },
+    launcher,
+    clock: systemClock,
+    log: silentLog,
+    isHeld: () => false,
+    onChange: () => undefined,
+  }
+  return {
+    newMachine: (desired: ReturnType<typeof newDesired>) => {
+      const machine = new Machine(launcher.withUid(accept(undefined, desired)), false, deps)
+      stack.defer(() => machine.close())
+      return machine
+    },
+    /** Stops the host's work when it next comes to this place. */
+    stopAt: (place: Place) => {
+      const gate = new Gate()
+      gates.set(place, gate)
+      return gate
+    },
+    refuse: (error: AgentError | undefined) => {
+      refusal = error
+    },
+    killLast: async () => {
+      const child = children.at(-1)
+      if (!child) throw new Error('there is no process')
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
+
+const desired = newDesired({ disks: [disk], restart: 'Never' })
+
+test('Machine that is refused its disks says so until it gets them', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  world.refuse(new AgentError('DISK_CLAIMED', 'by another'))
+  await machine.order(desired)
+  await expect(machine.converged(WAIT_MS)).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
+  expect(machine.observed()).toMatchObject({ state: 'Stopped', problem: { code: 'DISK_CLAIMED' } })
+  await machine.order(desired)
+  await expect(machine.converged(WAIT_MS)).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
+  world.refuse(undefined)
+  await machine.order(desired)
+  const running = await machine.converged(WAIT_MS)
+  expect(running.state).toBe('Running')
+  expect(running).not.toHaveProperty('problem')
+})
+
+test('Machine that was decided anew does not bear what was refused to the last decision', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  const gate = world.stopAt('claim')
+  world.refuse(new AgentError('DISK_CLAIMED', 'by another'))
+  await machine.order(desired)
+  await gate.reached
+  const stop = decidedAnew(desired, { power: 'Stopped' })
+  await machine.order(stop)
+  gate.open()
+  await machine.order(stop)
+  const stopped = await machine.converged(WAIT_MS)
+  expect(stopped.state).toBe('Stopped')
+  expect(stopped).not.toHaveProperty('problem')
+})
+
+test('Machine that is wanted again while it is forgotten is not forgotten, and keeps its user', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  await machine.order(desired)
+  await machine.converged(WAIT_MS)
+  const { uid } = machine.record.current
+  const absent = decidedAnew(desired, { power: 'Absent', gracePeriodSeconds: 0 })
+  const gate = world.stopAt('release')
+  await machine.order(absent)
+  await world.killLast()
+  await gate.reached
+  await machine.order(decidedAnew(absent, { power: 'Running' }))
+  gate.open()
+  await expect.poll(() => machine.observed().state, { timeout: 5000 }).toBe('Running')
+  expect(machine.record.current).toMatchObject({ uid, claims: [disk] })
+  expect(machine.record.current).not.toHaveProperty('buriedAt')
+})
+
+test('Machine that ends while it is decided anew starts again, also under Never', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  await machine.order(desired)
+  const { pid } = await machine.converged(WAIT_MS)
+  await expect.poll(() => machine.record.current.launch?.confirmed).toBe(true)
+  const gate = world.stopAt('save')
+  const ordered = machine.order(decidedAnew(desired, {}))
+  await gate.reached
+  await world.killLast()
+  gate.open()
+  await ordered
+  await expect.poll(() => machine.observed().state === 'Running' && machine.observed().pid !== pid).toBe(true)
+  expect(machine.record.current).not.toHaveProperty('ended')
+})
+
+test('Machine that is changed while it is launched says what it was not started with', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  const gate = world.stopAt('launch')
+  await machine.order(desired)
+  await gate.reached
+  await machine.order({ ...desired, cpus: 4 })
+  gate.open()
+  expect(await machine.converged(WAIT_MS)).toMatchObject({ state: 'Running', pendingRestart: ['cpus'] })
+})
+
+test('Machine that gets a disk while another is given back still knows that it has it', async () => {
+  await using world = await newWorld()
+  const [old, more] = [disk, { id: randomUUID(), storage: 'fast' }]
+  const off = newDesired({ power: 'Stopped' })
+  const machine = world.newMachine(off)
+  await machine.order(off)
+  const on = decidedAnew(off, { power: 'Running', disks: [old] })
+  await machine.order(on)
+  await machine.converged(WAIT_MS)
+  const without = decidedAnew(on, { power: 'Stopped', disks: [], gracePeriodSeconds: 0 })
+  const gate = world.stopAt('release')
+  await machine.order(without)
+  await world.killLast()
+  await gate.reached
+  await machine.order(decidedAnew(without, { power: 'Running', disks: [more] }))
+  gate.open()
+  await expect.poll(() => machine.observed().state, { timeout: 5000 }).toBe('Running')
+  expect(machine.record.current.claims).toEqual([more])
+})
+
+test('Machine that is off is as ordered only when it has given back what it is to have no longer', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  await machine.order(desired)
+  await machine.converged(WAIT_MS)
+  const without = decidedAnew(desired, { power: 'Stopped', disks: [], gracePeriodSeconds: 0 })
+  const gate = world.stopAt('release')
+  await machine.order(without)
+  await world.killLast()
+  await gate.reached
+  let isAnswered = false
+  const converged = machine.converged(WAIT_MS).finally(() => (isAnswered = true))
+  await sleep(10)
+  expect([machine.observed().state, isAnswered]).toEqual(['Stopped', false])
+  gate.open()
+  await converged
+  expect(machine.record.current.claims).toEqual([])
+})

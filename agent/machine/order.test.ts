@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { accept } from './order.ts'
+import { decidedAnew, newDesired, newRecord } from './testing.ts'
+
+const machine = newDesired({ decision: { id: randomUUID(), epoch: 5, follows: [] } })
+const held = newRecord({ desired: machine })
+const { id, epoch } = machine.decision
+
+test('Order of an unknown machine makes its record', () => {
+  expect(accept(undefined, machine)).toEqual({ version: 1, desired: machine, claims: [], restarts: 0, failures: 0 })
+})
+
+test('Order that says nothing new leaves the very same record', () => {
+  expect(accept(held, structuredClone(machine))).toBe(held)
+})
+
+test('Order of the same decision may change everything but its power', () => {
+  expect(accept({ ...held, restarts: 3 }, { ...machine, cpus: 4 })).toEqual({
+    ...held,
+    restarts: 3,
+    desired: { ...machine, cpus: 4 },
+  })
+  const refused = () => accept(held, { ...machine, power: 'Stopped' })
+  expect(refused).toThrow(expect.objectContaining({ code: 'BAD_REQUEST' }))
+})
+
+test.each([
+  ['an older epoch', { id, epoch: 4, follows: [] }],
+  ['an older epoch of another id', { id: randomUUID(), epoch: 1, follows: [id] }],
+  ['the same epoch of another id', { id: randomUUID(), epoch: 5, follows: [id] }],
+])('Order with %s is refused, with the decision that is held', (_name, decision) => {
+  const details = { machineId: machine.id, decision: { id, epoch } }
+  const refused = () => accept(held, { ...machine, decision })
+  expect(refused).toThrow(expect.objectContaining({ code: 'STALE_EPOCH', details }))
+})
+
+test('Order with a new decision forgets how the last one went, and keeps what the host has', () => {
+  const kept = {
+    uid: 1_879_100_000,
+    machineType: 'pc-q35-7.2',
+    launch: { bootId: 'b', confirmed: true },
+    claims: [{ id: randomUUID(), storage: 'fast' }],
+  }
+  const past = { restarts: 4, failures: 2, retryAt: '2026-01-01T00:00:00.000Z', ended: 'Crash' as const }
+  const next = decidedAnew(machine, {})
+  const record = accept({ ...held, ...kept, ...past, buriedAt: '2026-01-01T00:00:00.000Z' }, next)
+  expect(record).toEqual({ version: 1, desired: next, restarts: 0, failures: 0, ...kept })
+})
