@@ -112,7 +112,7 @@ async function assertGo(env: NodeJS.ProcessEnv): Promise<void> {
   const why = minor === 0 ? 'there is no Go to build it with' : `Go 1.${minor} is too old to build it`
   throw new LocalError(
     'PROGRAMS_MISSING',
-    `the control plane (etcd, kube-apiserver, kube-controller-manager ${VERSION}) is not here, and ${why}: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a folder with these programs, or use a cluster that exists: npm start -- --kubeconfig FILE`,
+    `the control plane (etcd, kube-apiserver, kube-controller-manager ${VERSION}) is not here, and ${why}: install Go 1.21 or newer, or set KUBEBUILDER_ASSETS to a folder with these programs, or use a cluster that exists: npm start -- --kubeconfig FILE`,
   )
 }
 
