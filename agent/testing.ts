@@ -96,7 +96,13 @@ export async function newAgentWorld(): Promise<AgentWorld> {
 
 export async function addressOf(authority: Authority, port: number, commonName = CLIENT) {
   const { certificate, key } = await authority.issue({ commonName, usages: ['Client'] })
-  return { address: '127.0.0.1', port, hostName: HOST, tls: { ca: authority.certificate, certificate, key } }
+  return {
+    address: '127.0.0.1',
+    port,
+    hostName: HOST,
+    term: () => 1,
+    tls: { ca: authority.certificate, certificate, key },
+  }
 }
 
 async function writeServerFiles(authority: Authority, folder: string): Promise<void> {

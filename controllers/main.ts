@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   await runPlatform(
     {
       kube,
-      connect: (host, address) => connectAgent({ ...address, hostName: host, tls }),
+      connect: (host, address, caller) => connectAgent({ ...address, ...caller, hostName: host, tls }),
       clock: systemClock,
       log,
       instance: await processName(),
