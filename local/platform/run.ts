@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly port: number | undefined
   readonly agentPort: number | undefined
   readonly kubeconfig: string | undefined
+  /** Processes of the controllers. */
+  readonly controllers: number
 }
 
 export interface Audience {
@@ -55,7 +57,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
   await makeObjects(cluster.kubectl, kube, { agentPort: agent.port, storage: home.storage })
-  const controllers = await startControllers({
+  const controllers = await startControllers(options.controllers, {
     kubeconfig: cluster.controllersKubeconfig,
     agentTls: controllersTls(home.agent),
     logs: home.logs,
