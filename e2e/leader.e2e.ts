@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -172,6 +172,16 @@ describe('Two processes of the controllers', () => {
     process.kill(old.pid, 'SIGTERM')
     const next = await otherThan(old.pid, 5_000)
     expect(next.term).toBe(old.term + 1)
+  })
+
+  test('the agent knows of a greater term, as when etcd was restored: ours is raised above it, and orders are obeyed', async () => {
+    await platform.local('stop')
+    await writeFile(join(platform.home, 'agent', 'term.json'), '{"term":5000}')
+    expect(await platform.start()).toMatchObject({ code: 0 })
+    await platform.apply(machine('restored'))
+    await oneOfEach('restored')
+    expect((await theLeader()).term).toBe(5001)
+    expect(JSON.parse(await readFile(join(platform.home, 'agent', 'term.json'), 'utf8'))).toEqual({ term: 5001 })
   })
 })
 
