@@ -3,23 +3,35 @@ import { KubeError } from '../../lib/kube/errors.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 import type { Home } from '../home.ts'
 import { takeInventory, whyNotReady } from '../platform/readiness.ts'
-import { readState, type PlatformState } from '../platform/state.ts'
+import { findRunning, type PlatformState } from '../platform/state.ts'
+import { isAlive } from '../processes/process-identity.ts'
 import type { Terminal } from '../terminal.ts'
 
 /** Says what runs. The exit code is 0 when all of it does, 3 when nothing runs. */
 export async function status(home: Home, terminal: Terminal): Promise<number> {
-  const state = await readState(home.state)
+  const state = await findRunning(home)
   if (!state) {
     terminal.print(`Holdfast does not run in ${home.root}. npm start starts it.`)
     return 3
   }
   terminal.print(`Holdfast in ${home.root}: ${state.phase} (process ${state.supervisor.pid}, since ${state.since})`)
-  for (const [name, process] of Object.entries(state.programs)) {
-    terminal.print(`  ${name.padEnd(26)}${process ? `process ${process.pid}` : 'waits to be started again'}`)
+  const programs = await lookAt(state)
+  for (const { name, pid } of programs) {
+    terminal.print(`  ${name.padEnd(26)}${pid === undefined ? 'waits to be started again' : `process ${pid}`}`)
   }
   const isReached = await describeObjects(state, terminal)
   terminal.print(`  kubeconfig: ${state.kubeconfig}; logs: ${home.logs}`)
-  return isReached && Object.values(state.programs).every(Boolean) ? 0 : 1
+  return isReached && programs.every(({ pid }) => pid !== undefined) ? 0 : 1
+}
+
+/** What the state says may be a moment old. */
+async function lookAt({ programs }: PlatformState): Promise<{ name: string; pid: number | undefined }[]> {
+  return Promise.all(
+    Object.entries(programs).map(async ([name, process]) => ({
+      name,
+      pid: process && (await isAlive(process)) ? process.pid : undefined,
+    })),
+  )
 }
 
 async function describeObjects({ kubeconfig }: PlatformState, terminal: Terminal): Promise<boolean> {
