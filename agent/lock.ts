@@ -4,13 +4,20 @@ import { join } from 'node:path'
 
 const TIMEOUT_MS = 5000
 
-/** Another agent has the folder. */
+/** Another process has the folder. */
 export class FolderInUse extends Error {
   override readonly name = 'FolderInUse'
+  /** Number of the process, as it noted it. */
+  readonly holder: string
+
+  constructor(folder: string, holder: string) {
+    super(`the state folder ${folder} is used by another agent (process ${holder}); stop that one first`)
+    this.holder = holder
+  }
 }
 
 /**
- * Makes sure that a state folder has one agent: two would start one machine twice. Throws `FolderInUse`.
+ * Makes sure that a folder has one owner: two agents would start one machine twice. Throws `FolderInUse`.
  * The kernel holds the lock for as long as this process has the file open, so kill -9 leaves nothing behind that a
  * later agent would have to judge. A pid file or a socket would have to be judged. Node has no flock(2), but the
  * lock belongs to the open file, which the program flock shares with us.
@@ -19,12 +26,22 @@ export async function lockFolder(folder: string): Promise<AsyncDisposable> {
   const file = await open(join(folder, 'lock'), 'a+', 0o600)
   try {
     await flock(file, folder)
-    await file.truncate(0)
-    await file.write(`${process.pid}\n`)
+    await note(file)
     return file
   } catch (error) {
     await file.close()
     throw error
+  }
+}
+
+/** For people: who has it. On a full disk nobody is told, and the lock holds all the same. */
+async function note(file: FileHandle): Promise<void> {
+  try {
+    await file.truncate(0)
+    await file.write(`${process.pid}\n`)
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || !['ENOSPC', 'EDQUOT'].includes(String(error.code)))
+      throw error
   }
 }
 
@@ -41,5 +58,5 @@ async function flock(file: FileHandle, folder: string): Promise<void> {
   if (code === 0) return
   if (code !== 1) throw new Error(`the state folder ${folder} cannot be locked`)
   const holder = (await file.readFile('utf8')).trim()
-  throw new FolderInUse(`the state folder ${folder} is used by another agent (process ${holder}); stop that one first`)
+  throw new FolderInUse(folder, holder)
 }

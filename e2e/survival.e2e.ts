@@ -1,6 +1,8 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { condition, eventually, isReady, newPlatform, qemus, type Platform } from './testing/platform.ts'
+import { condition, eventually, isReady, newPlatform, qemus, run, type Platform } from './testing/platform.ts'
 import { machine } from './testing/manifests.ts'
 
 describe('Holdfast under kill -9', () => {
@@ -44,25 +46,58 @@ describe('Holdfast under kill -9', () => {
     await eventually(async () => isReady(await platform.get('virtualmachines', 'hello')))
   })
 
-  test.each([0, 5, 15, 30, 60, 120, 250])(
-    'the controllers, %i ms into a create: one QEMU, one set of disks',
-    async (delayMs) => {
-      const name = `killed-${delayMs}`
-      const controllers = await platform.pid('controllers')
-      await platform.apply(machine(name))
-      await sleep(delayMs)
-      process.kill(controllers, 'SIGKILL')
-      const ready = await eventually(async () => {
-        const vm = await platform.get('virtualmachines', name)
-        return isReady(vm) && vm
-      })
-      const running = (await qemus(platform)).filter(({ machineId }) => machineId === ready.status?.machineId)
-      expect(running).toHaveLength(1)
-      const disks = (await platform.list('disks')).filter(({ metadata }) => metadata.name.startsWith(name))
-      expect(disks.map(({ metadata }) => metadata.name)).toEqual([`${name}-root`])
-      await platform.kubectl('delete', 'hfvm', name, '--timeout=60s')
-      await eventually(async () => (await platform.get('disks', `${name}-root`)) === undefined)
-      expect((await qemus(platform)).some(({ machineId }) => machineId === ready.status?.machineId)).toBe(false)
+  test.each([0, 15, 40, 100])('the controllers, %i ms into a create: one QEMU, one set of disks', async (delayMs) => {
+    const name = `killed-${delayMs}`
+    const controllers = await platform.pid('controllers')
+    await platform.apply(machine(name))
+    await sleep(delayMs)
+    process.kill(controllers, 'SIGKILL')
+    const ready = await eventually(async () => {
+      const vm = await platform.get('virtualmachines', name)
+      return isReady(vm) && vm
+    })
+    const running = (await qemus(platform)).filter(({ machineId }) => machineId === ready.status?.machineId)
+    expect(running).toHaveLength(1)
+    const disks = (await platform.list('disks')).filter(({ metadata }) => metadata.name.startsWith(name))
+    expect(disks.map(({ metadata }) => metadata.name)).toEqual([`${name}-root`])
+    await platform.kubectl('delete', 'hfvm', name, '--timeout=60s')
+    await eventually(async () => (await platform.get('disks', `${name}-root`)) === undefined)
+    expect((await qemus(platform)).some(({ machineId }) => machineId === ready.status?.machineId)).toBe(false)
+  })
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'a full disk: nothing ends, status tells, and stop shuts the guests down',
+    async () => {
+      await using small = await newPlatform()
+      const mount = await run(
+        'mount',
+        ['-t', 'tmpfs', '-o', 'size=400m,mode=711', 'holdfast-test', small.home],
+        process.env,
+      )
+      expect(mount.code).toBe(0)
+      try {
+        await small.start()
+        const [before] = await qemus(small)
+        await run('dd', ['if=/dev/zero', `of=${join(small.home, 'fill')}`, 'bs=1M'], process.env)
+        const [supervisor, agent] = [await small.pid('supervisor'), await small.pid('agent')]
+        process.kill(agent, 'SIGKILL')
+        await eventually(async () => (await small.local('status')).code === 1)
+        expect(await small.pid('supervisor')).toBe(supervisor)
+        expect(await qemus(small)).toEqual([before])
+        expect(await small.local('stop')).toMatchObject({ code: 0 })
+        expect(await qemus(small)).toEqual([])
+
+        await rm(join(small.home, 'fill'))
+        for (const name of ['lock', 'platform.json', 'port']) await writeFile(join(small.home, name), 'garbage')
+        expect(await small.start()).toMatchObject({ code: 0 })
+        await writeFile(join(small.home, 'platform.json'), 'garbage')
+        expect(await small.local('status')).toMatchObject({ code: 0 })
+        expect(await small.start()).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs') })
+        expect(await small.local('stop')).toMatchObject({ code: 0 })
+      } finally {
+        await small.local('stop')
+        await run('umount', [small.home], process.env)
+      }
     },
   )
 

@@ -33,6 +33,7 @@ const layers: Record<string, readonly string[]> = {
     'agent/contract.ts',
     'agent/client.ts',
     'agent/errors.ts',
+    'agent/lock.ts',
     'agent/paths.ts',
     'npm:',
     'node:',

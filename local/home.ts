@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { chmod, mkdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { FolderInUse, lockFolder } from '../agent/lock.ts'
 import { foldersOf, objectionToRunDir } from '../agent/paths.ts'
 import { LocalError } from './errors.ts'
 
@@ -10,8 +11,6 @@ export interface Home {
   readonly root: string
   /** An administrator's, for people. */
   readonly kubeconfig: string
-  /** Names the process that runs the platform. */
-  readonly lock: string
   /** What runs now; see `PlatformState`. */
   readonly state: string
   readonly logs: string
@@ -46,7 +45,6 @@ export function homeAt(root: string, { XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): Ho
   return {
     root,
     kubeconfig: join(root, 'kubeconfig'),
-    lock: join(root, 'lock'),
     state: join(root, 'platform.json'),
     logs: join(root, 'logs'),
     log: join(root, 'logs', 'platform.log'),
@@ -58,6 +56,21 @@ export function homeAt(root: string, { XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): Ho
       port: join(root, 'agent-port'),
     },
     storage: join(root, 'storage'),
+  }
+}
+
+/**
+ * Makes sure that a home has one platform. Throws `ALREADY_RUNS`. The kernel holds the lock, so that nothing that
+ * happens to the files in the home lets a second one in.
+ */
+export async function lockHome({ root }: Pick<Home, 'root'>): Promise<AsyncDisposable> {
+  try {
+    return await lockFolder(root)
+  } catch (error) {
+    if (!(error instanceof FolderInUse)) throw error
+    const next = 'npm run status says what runs, npm stop ends it; another HOLDFAST_HOME starts a second one beside it'
+    const message = `Holdfast already runs in ${root} (process ${error.holder}): ${next}`
+    throw new LocalError('ALREADY_RUNS', message, { cause: error })
   }
 }
 

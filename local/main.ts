@@ -88,10 +88,18 @@ function toCount(text = '1'): number {
   throw new LocalError('USAGE', `--controllers ${text} is not possible: write a number from 1 to ${MAX_CONTROLLERS}`)
 }
 
+/** What a person can help with in a sentence; the rest with all that a report of it needs. */
+function explain(error: unknown): string {
+  if (error instanceof LocalError) return error.message
+  if (!(error instanceof Error)) return String(error)
+  const isFull = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+  return isFull ? `the disk is full (${error.message}): free some space, and try again` : (error.stack ?? error.message)
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
   const isExpected = error instanceof LocalError
-  process.stderr.write(`${isExpected ? error.message : error instanceof Error ? (error.stack ?? '') : String(error)}\n`)
+  process.stderr.write(`${explain(error)}\n`)
   process.exitCode = isExpected && error.code === 'USAGE' ? 2 : 1
 }

@@ -17,7 +17,7 @@ export function newTerminal(stream: NodeJS.WritableStream): Terminal {
   stream.on('error', () => undefined)
   const print = (text: string) => {
     stream.write(`${text}\n`)
-    if (file !== undefined) appendFileSync(file, `${text}\n`, { mode: 0o600 })
+    if (file !== undefined) append(file, text)
   }
   return {
     print,
@@ -25,5 +25,14 @@ export function newTerminal(stream: NodeJS.WritableStream): Terminal {
     keep(path) {
       file = path
     },
+  }
+}
+
+// What a full disk keeps out of the file has been printed all the same.
+function append(file: string, text: string): void {
+  try {
+    appendFileSync(file, `${text}\n`, { mode: 0o600 })
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error)) throw error
   }
 }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LocalError } from '../errors.ts'
 import { prepareHome, type Home } from '../home.ts'
 import { followLog, show } from '../platform/follow-log.ts'
-import { readState } from '../platform/state.ts'
+import { findRunning, readState } from '../platform/state.ts'
 import type { Terminal } from '../terminal.ts'
 
 export interface DetachOptions {
@@ -22,7 +22,7 @@ const POLL_MS = 100
 /** Starts the platform in a process that outlives this one, and returns when all is ready. */
 export async function detach({ home, env, args }: DetachOptions, terminal: Terminal): Promise<number> {
   await prepareHome(home)
-  const running = await readState(home.state)
+  const running = await findRunning(home)
   if (running) {
     const { pid } = running.supervisor
     throw new LocalError('ALREADY_RUNS', `Holdfast already runs in ${home.root} (process ${pid}): npm stop ends it`)

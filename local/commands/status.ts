@@ -6,27 +6,39 @@ import { keyOf } from '../../lib/kube/paths.ts'
 import { isNameOf } from '../../lib/process-name.ts'
 import type { Home } from '../home.ts'
 import { takeInventory, whyNotReady } from '../platform/readiness.ts'
-import { readState, type PlatformState } from '../platform/state.ts'
+import { findRunning, type PlatformState } from '../platform/state.ts'
+import { isAlive } from '../../lib/process-identity.ts'
 import type { Terminal } from '../terminal.ts'
 
 const ANSWER_MS = 5_000
 
 /** Says what runs. The exit code is 0 when all of it does, 3 when nothing runs. */
 export async function status(home: Home, terminal: Terminal): Promise<number> {
-  const state = await readState(home.state)
+  const state = await findRunning(home)
   if (!state) {
     terminal.print(`Holdfast does not run in ${home.root}. npm start starts it.`)
     return 3
   }
   terminal.print(`Holdfast in ${home.root}: ${state.phase} (process ${state.supervisor.pid}, since ${state.since})`)
   const leader = await findLeader(state)
-  for (const [name, process] of Object.entries(state.programs)) {
-    const does = process && leader && isNameOf(leader.holder, process.pid) ? `, leads in term ${leader.term}` : ''
-    terminal.print(`  ${name.padEnd(26)}${process ? `process ${process.pid}${does}` : 'waits to be started again'}`)
+  const programs = await lookAt(state)
+  for (const { name, pid } of programs) {
+    const does = pid !== undefined && leader && isNameOf(leader.holder, pid) ? `, leads in term ${leader.term}` : ''
+    terminal.print(`  ${name.padEnd(26)}${pid === undefined ? 'waits to be started again' : `process ${pid}${does}`}`)
   }
   const isReached = await describeObjects(state, terminal)
   terminal.print(`  kubeconfig: ${state.kubeconfig}; logs: ${home.logs}`)
-  return isReached && Object.values(state.programs).every(Boolean) ? 0 : 1
+  return isReached && programs.every(({ pid }) => pid !== undefined) ? 0 : 1
+}
+
+/** What the state says may be a moment old. */
+async function lookAt({ programs }: PlatformState): Promise<{ name: string; pid: number | undefined }[]> {
+  return Promise.all(
+    Object.entries(programs).map(async ([name, process]) => ({
+      name,
+      pid: process && (await isAlive(process)) ? process.pid : undefined,
+    })),
+  )
 }
 
 /** Which process of the controllers leads; undefined when none does, or nobody can tell. */

@@ -4,7 +4,7 @@ import { LocalError } from '../errors.ts'
 import type { Home } from '../home.ts'
 import { followLog, show } from '../platform/follow-log.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
-import { readState } from '../platform/state.ts'
+import { findRunning, readState } from '../platform/state.ts'
 import { sendSignal } from '../processes/end-process.ts'
 import { isAlive } from '../../lib/process-identity.ts'
 import type { Terminal } from '../terminal.ts'
@@ -13,7 +13,7 @@ const POLL_MS = 100
 
 /** Ends the platform, guests included. */
 export async function stop(home: Home, terminal: Terminal): Promise<number> {
-  const state = await readState(home.state)
+  const state = await findRunning(home)
   if (!state) return explainRest(home, terminal)
   const progress = followLog(home.log, (await stat(home.log)).size)
   sendSignal(state.supervisor.pid, 'SIGTERM')

@@ -4,8 +4,7 @@ import { AgentError } from '../../agent/errors.ts'
 import type { HostAgent } from '../../agent/contract.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { LocalError } from '../errors.ts'
-import type { Home } from '../home.ts'
-import { tryLock } from '../processes/lock-file.ts'
+import { lockHome, type Home } from '../home.ts'
 import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { controllersTls, startAgent, type LocalAgent } from './agent.ts'
@@ -46,13 +45,11 @@ const PROGRESS_MS = 2_000
 export async function runPlatform(options: RunOptions, audience: Audience): Promise<void> {
   const { home } = options
   await using running = new AsyncDisposableStack()
-  const outcome = await tryLock(home.lock)
-  if (!('lock' in outcome)) throw alreadyRuns(home, outcome.holder)
-  running.defer(() => outcome.lock.release())
+  running.use(await lockHome(home))
 
   const boots = await markBoots(home)
   const { observer, state } = await observe(options, audience)
-  running.defer(() => state.flush())
+  running.use(state)
   const { cluster, agent } = await startParts(options, observer, { running, audience })
   if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
@@ -118,14 +115,17 @@ async function observe({ home }: RunOptions, { say }: Audience) {
   const supervisor = await identify(process.pid)
   if (!supervisor) throw new Error('this process does not see itself in /proc')
   const programs: Record<string, ProcessIdentity | null> = {}
-  const state = newStateFile(home.state, {
-    supervisor,
-    phase: 'Starting',
-    since: new Date().toISOString(),
-    kubeconfig: home.kubeconfig,
-    programs,
-  })
-  state.update({})
+  const state = newStateFile(
+    home.state,
+    {
+      supervisor,
+      phase: 'Starting',
+      since: new Date().toISOString(),
+      kubeconfig: home.kubeconfig,
+      programs,
+    },
+    say,
+  )
   const observer: Observer = {
     say,
     changed(name, process) {
@@ -160,9 +160,4 @@ async function stopGuests(agent: HostAgent, { say, hurry }: Audience): Promise<v
   } finally {
     clearInterval(timer)
   }
-}
-
-function alreadyRuns({ root }: Home, { pid }: ProcessIdentity): LocalError {
-  const next = 'npm run status says what runs, npm stop ends it; another HOLDFAST_HOME starts a second one beside it'
-  return new LocalError('ALREADY_RUNS', `Holdfast already runs in ${root} (process ${pid}): ${next}`)
 }

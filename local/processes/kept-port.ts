@@ -13,8 +13,7 @@ export interface KeptPort {
 
 /** A port of 127.0.0.1 that is free now: the one asked for, else that of the last start, else any. Throws `PORT_TAKEN`. */
 export async function choosePort({ file, wanted, option }: KeptPort): Promise<number> {
-  const kept = wanted ?? Number((await readTextFile(file)) ?? 0)
-  const port = kept || (await findFreePort())
+  const port = wanted ?? toPort(await readTextFile(file)) ?? (await findFreePort())
   if (!(await isFreePort(port))) {
     const whose = wanted === undefined ? ', which this platform used before,' : ''
     throw new LocalError(
@@ -24,4 +23,10 @@ export async function choosePort({ file, wanted, option }: KeptPort): Promise<nu
   }
   await writePrivateFile(file, String(port))
   return port
+}
+
+// A file that does not hold one is as good as none.
+function toPort(text: string | undefined): number | undefined {
+  const port = Number(text)
+  return Number.isInteger(port) && port >= 1 && port <= 65_535 ? port : undefined
 }
