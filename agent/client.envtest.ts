@@ -10,7 +10,8 @@ import { AgentError } from './errors.ts'
 import { newDesired } from './machine/testing.ts'
 import { buildApp } from './server.ts'
 import { addressOf } from './testing.ts'
-import { fakeAgent, observedAs } from './testing-contract.ts'
+import type { Terms } from './terms.ts'
+import { anyTerms, fakeAgent, observedAs } from './testing-contract.ts'
 import { callerName } from './tls-files.ts'
 
 const machine = newDesired()
@@ -22,12 +23,13 @@ interface World extends AsyncDisposable {
 }
 
 /** The real server, for an agent that is a fake, on a port of its own. */
-async function newWorld(agent: Partial<HostAgent> = {}): Promise<World> {
+async function newWorld(agent: Partial<HostAgent> = {}, terms = anyTerms): Promise<World> {
   const authority = await newAuthority('ours')
   const { certificate, key } = await authority.issue({ commonName: 'x', dnsNames: ['host-1'], usages: ['Server'] })
   const app = buildApp({
     agent: fakeAgent(agent),
     log: silentLog,
+    terms,
     clientNames: ['holdfast-controllers'],
     callerOf: ({ raw }) => callerName(raw.socket),
     https: { cert: certificate, key, ca: authority.certificate, requestCert: true, rejectUnauthorized: true },
@@ -235,3 +237,39 @@ function newProxy(port: number) {
     socket.once('close', () => target.destroy())
   })
 }
+
+test('Client says in every call whose leadership it is for, and tells of a newer one', async () => {
+  const admitted: number[] = []
+  const terms: Terms = {
+    note: async () => undefined,
+    admit: async (term) => {
+      if (term < 5) throw new AgentError('STALE_TERM', 'older', { details: { term: 5 } })
+      admitted.push(term)
+    },
+  }
+  await using world = await newWorld({}, terms)
+  const held: number[] = []
+  let term = 4
+  const agent = await world.connect({ term: () => term, onStaleTerm: (found) => void held.push(found) })
+  await expect(agent.putMachine(machine)).rejects.toMatchObject({ code: 'STALE_TERM', details: { term: 5 } })
+  term = 6
+  await agent.putMachine(machine)
+  await agent.deleteDisk('fast', machine.id)
+  expect([held, admitted]).toEqual([[5], [6, 6]])
+})
+
+test('Client sends nothing when there is no term any more', async () => {
+  let asked = 0
+  const putMachine: HostAgent['putMachine'] = async (desired) => {
+    asked++
+    return observedAs(desired)
+  }
+  await using world = await newWorld({ putMachine })
+  const over = new Error('no leader')
+  const term = () => {
+    throw over
+  }
+  const agent = await world.connect({ term })
+  await expect(agent.putMachine(machine)).rejects.toBe(over)
+  expect(asked).toBe(0)
+})

@@ -10,6 +10,8 @@ import {
   observedHost,
   observedMachine,
   observedStorage,
+  staleTerm,
+  TERM_HEADER,
   type AgentEvent,
   type HostAgent,
 } from './contract.ts'
@@ -23,6 +25,15 @@ export interface AgentAddress {
   readonly hostName: string
   /** PEM texts. */
   readonly tls: { readonly ca: string; readonly certificate: string; readonly key: string }
+  /** Of the caller's leadership, asked before every call. What it throws is thrown. Without it only guests can be stopped. */
+  readonly term?: () => number
+  /** Told of a greater term that the agent holds. What it throws is thrown instead of `STALE_TERM`. */
+  readonly onStaleTerm?: (held: number) => void
+}
+
+/** How an agent is reached, and as whom. */
+interface Peer extends Pick<AgentAddress, 'term' | 'onStaleTerm'> {
+  readonly pool: Pool
 }
 
 /** What an answer may take beyond the time that it was asked to wait. */
@@ -46,7 +57,7 @@ interface Call<T> {
  * The agent of one host. Connects when it is first asked. Throws `AgentError`, with `UNREACHABLE` when there is no
  * answer, or none from the host of this name; `events` throws that when nothing came for 15 s, and when it is cut off.
  */
-export function connectAgent({ address, port, hostName, tls }: AgentAddress): HostAgent & AsyncDisposable {
+export function connectAgent({ address, port, hostName, tls, ...caller }: AgentAddress): HostAgent & AsyncDisposable {
   const pool = new Pool(`https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`, {
     connections: 64,
     headersTimeout: 0, // Each call has a time limit of its own.
@@ -60,7 +71,8 @@ export function connectAgent({ address, port, hostName, tls }: AgentAddress): Ho
       checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
     },
   })
-  const call = <T>(request: Call<T>) => send(pool, request)
+  const peer: Peer = { pool, ...caller }
+  const call = <T>(request: Call<T>) => send(peer, request)
   const nothing = z.object({})
   const path = encodeURIComponent
 
@@ -81,29 +93,38 @@ export function connectAgent({ address, port, hostName, tls }: AgentAddress): Ho
     stopGuests: async () => {
       await call({ method: 'POST', path: '/v1/host/stop-guests', timeoutMs: STOP_GUESTS_MS, reply: nothing })
     },
-    events: (signal) => readEvents(pool, signal),
+    events: (signal) => readEvents(peer, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   }
 }
 
-async function send<T>(pool: Pool, { method, path, body, waitMs, timeoutMs, reply }: Call<T>): Promise<T> {
+async function send<T>(peer: Peer, { method, path, body, waitMs, timeoutMs, reply }: Call<T>): Promise<T> {
+  const headers = { ...termHeader(peer), ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
   const { status, content } = await reach(async () => {
-    const response = await pool.request({
+    const response = await peer.pool.request({
       method,
       path,
       ...(waitMs === undefined ? {} : { query: { waitMs } }),
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      headers,
       body: body === undefined ? null : JSON.stringify(body),
       signal: AbortSignal.timeout(timeoutMs ?? (waitMs ?? 0) + MARGIN_MS),
     })
     return { status: response.statusCode, content: await response.body.json() }
   })
-  if (status >= 400) throw toError(status, content)
-  return parsed(reply, content)
+  if (status < 400) return parsed(reply, content)
+  const error = toError(status, content)
+  const held = error.code === 'STALE_TERM' ? staleTerm.safeParse(error.details).data : undefined
+  if (held) peer.onStaleTerm?.(held.term)
+  throw error
 }
 
-async function* readEvents(pool: Pool, signal: AbortSignal): AsyncGenerator<AgentEvent> {
+function termHeader({ term }: Peer): Record<string, string> {
+  return term ? { [TERM_HEADER]: String(term()) } : {}
+}
+
+async function* readEvents(peer: Peer, signal: AbortSignal): AsyncGenerator<AgentEvent> {
   const silence = new AbortController()
+  const headers = termHeader(peer)
   let timer: NodeJS.Timeout | undefined
   const listen = () => {
     timer = setTimeout(() => silence.abort(new Error(`no event for ${STALLED_MS / 1000} s`)), STALLED_MS)
@@ -111,7 +132,7 @@ async function* readEvents(pool: Pool, signal: AbortSignal): AsyncGenerator<Agen
   listen()
   try {
     const either = AbortSignal.any([signal, silence.signal])
-    const response = await pool.request({ method: 'GET', path: '/v1/events', signal: either })
+    const response = await peer.pool.request({ method: 'GET', path: '/v1/events', headers, signal: either })
     if (response.statusCode !== 200) throw toError(response.statusCode, await response.body.json())
     for await (const line of toLines(response.body)) {
       clearTimeout(timer) // The time that the reader takes is not the agent's.

@@ -3,6 +3,12 @@ import * as z from 'zod'
 /** Grows with every change that an older peer would misread. An agent lists what it speaks in `GET /v1/host`. */
 export const CONTRACT_VERSION = 1
 
+/** Header of every call of a leader. What changes something must have it, but for `stop-guests`. */
+export const TERM_HEADER = 'holdfast-term'
+
+/** Number of a leadership. It grows with every change of the leader, and no call of an older one is obeyed. */
+export const term = z.int32().min(1)
+
 const name = z.string().min(1).max(253)
 const epoch = z.int().min(1)
 const bytes = z.int().min(0)
@@ -161,6 +167,8 @@ export const agentErrorCode = z.enum([
   'NOT_FOUND',
   /** The order is older than one that the host accepted. `details` is the decision it holds. */
   'STALE_EPOCH',
+  /** The caller leads no more. `details` is the term that the host holds. */
+  'STALE_TERM',
   /** A disk belongs to another machine, or to a decision that this order does not follow. `details` is the claim found. */
   'DISK_CLAIMED',
   'DISK_NOT_FOUND',
@@ -183,6 +191,10 @@ export const agentErrorBody = z.object({ code: agentErrorCode, message: z.string
 /** `details` of STALE_EPOCH and DISK_CLAIMED. */
 export const claim = z.object({ machineId: z.uuid(), decision: decision.pick({ id: true, epoch: true }) })
 export type Claim = z.infer<typeof claim>
+
+/** `details` of STALE_TERM. */
+export const staleTerm = z.object({ term })
+export type StaleTerm = z.infer<typeof staleTerm>
 
 /** What a host can be asked to do. Every call is idempotent, and throws `AgentError`. */
 export interface HostAgent {

@@ -17,6 +17,7 @@ import { run } from './run.ts'
 import { buildApp } from './server.ts'
 import { probeSandbox } from './storage/sandbox.ts'
 import { openStorage } from './storage/storage.ts'
+import { openTerms } from './terms.ts'
 import { callerName, followTlsFiles, readTlsFiles } from './tls-files.ts'
 
 const VERSION = '0.1.0'
@@ -30,11 +31,12 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
 
   const { stateDir, importDir, qemuImg, userNetwork, directIo, qemu: program } = config
   const askQemu = async (args: readonly string[]) => (await run(program, args, { timeoutMs: PROBE_MS })).stdout
-  const [hypervisor, imageSandbox, storage, records, https] = await Promise.all([
+  const [hypervisor, imageSandbox, storage, records, terms, https] = await Promise.all([
     lookAtHost(askQemu),
     probeSandbox(),
     openStorage({ stateDir, importDir, qemuImg, log }),
     openRecordStore(folders.machines, log),
+    openTerms(folders.term, log),
     readTlsFiles(config),
   ])
   const uids = process.getuid?.() === 0 ? { uids: newUids(config.qemuUidBase) } : {}
@@ -47,7 +49,7 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
 
   const { name, clientNames } = config
   const agent = newAgent({ name, version: VERSION, imageSandbox, hypervisor, machines, storage, events })
-  const app = buildApp({ agent, log, clientNames, callerOf: ({ raw }) => callerName(raw.socket), https })
+  const app = buildApp({ agent, log, terms, clientNames, callerOf: ({ raw }) => callerName(raw.socket), https })
   opened.defer(() => app.close())
   await app.listen({ host: config.listen, port: config.port })
   // Not before: an agent whose port is taken leaves everything as it is.

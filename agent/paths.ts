@@ -14,6 +14,8 @@ export interface Folders {
   readonly logs: string
   /** A folder of sockets for each machine. */
   readonly run: string
+  /** File of the highest term that an order came with. */
+  readonly term: string
 }
 
 export function foldersOf(stateDir: string, runDir: string): Folders {
@@ -22,6 +24,7 @@ export function foldersOf(stateDir: string, runDir: string): Folders {
     serial: join(stateDir, 'serial'),
     logs: join(stateDir, 'logs'),
     run: runDir,
+    term: join(stateDir, 'term.json'),
   }
 }
 

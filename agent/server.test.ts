@@ -1,28 +1,38 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtempDisposable } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { InjectOptions } from 'fastify'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { silentLog } from '../lib/log.ts'
 import type { DesiredMachine, HostAgent, ObservedMachine } from './contract.ts'
 import { AgentError } from './errors.ts'
 import { newDesired } from './machine/testing.ts'
 import { buildApp } from './server.ts'
-import { fakeAgent, observedAs } from './testing-contract.ts'
+import { openTerms, type Terms } from './terms.ts'
+import { anyTerms, fakeAgent, observedAs } from './testing-contract.ts'
 
 interface World {
   readonly agent?: Partial<HostAgent>
   readonly caller?: string | undefined
+  readonly terms?: Terms
+  /** Of the caller; without one: none. */
+  readonly term?: string | undefined
 }
 
 /** Sends one request, and returns its status and what it says. */
-async function ask(request: InjectOptions, { agent = {}, ...world }: World = {}) {
+async function ask(request: InjectOptions, { agent = {}, terms = anyTerms, ...world }: World = {}) {
   const caller = 'caller' in world ? world.caller : 'holdfast-controllers'
   const app = buildApp({
     agent: fakeAgent(agent),
     log: silentLog,
+    terms,
     clientNames: ['holdfast-controllers', 'holdfast-local'],
     callerOf: () => caller,
   })
-  const { statusCode, body } = await app.inject(request)
+  const term = 'term' in world ? world.term : '1'
+  const headers = { ...(term !== undefined && { 'holdfast-term': term }), ...request.headers }
+  const { statusCode, body } = await app.inject({ ...request, headers })
   await app.close()
   return { status: statusCode, body: JSON.parse(body) as { code?: string; message?: string; details?: unknown } }
 }
@@ -95,7 +105,7 @@ test.each([
   ['GET', '/v1/../v1/hosts'],
   ['GET', '/__proto__'],
 ] as const)('Path that is none is not found: %s %s', async (method, url) => {
-  const app = buildApp({ agent: fakeAgent(), log: silentLog, clientNames: ['a'], callerOf: () => 'a' })
+  const app = buildApp({ agent: fakeAgent(), log: silentLog, terms: anyTerms, clientNames: ['a'], callerOf: () => 'a' })
   expect((await app.inject({ method, url })).statusCode).toBe(404)
 })
 
@@ -129,6 +139,61 @@ test.each([undefined, '', 'holdfast', 'holdfast-controllers2', 'HOLDFAST-LOCAL']
 
 test.each(['holdfast-controllers', 'holdfast-local'])('Caller %s may give orders', async (caller) => {
   expect((await ask({ method: 'GET', url: '/v1/host' }, { caller })).status).toBe(200)
+})
+
+describe('Term', () => {
+  const stopGuests: InjectOptions = { method: 'POST', url: '/v1/host/stop-guests' }
+
+  test('that is older than one before is refused with the newer one, and nothing is done', async () => {
+    const orders: DesiredMachine[] = []
+    const putMachine = async (desired: DesiredMachine) => {
+      orders.push(desired)
+      return observedAs(desired)
+    }
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'hf-terms-'))
+    const world = { agent: { putMachine }, terms: await openTerms(join(folder.path, 'term.json'), silentLog) }
+    expect(await ask(put(machine), { ...world, term: '7' })).toMatchObject({ status: 200 })
+    for (const request of [put(machine), stopGuests]) {
+      expect(await ask(request, { ...world, term: '6' })).toMatchObject({
+        status: 409,
+        body: { code: 'STALE_TERM', details: { term: 7 } },
+      })
+    }
+    expect(await ask(put(machine), { ...world, term: '7' })).toMatchObject({ status: 200 })
+    expect(orders).toHaveLength(2)
+  })
+
+  test('counts from the first look on, and refuses nobody who only looks', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'hf-terms-'))
+    const world = { terms: await openTerms(join(folder.path, 'term.json'), silentLog) }
+    const look = { method: 'GET', url: '/v1/host' } as const
+    expect(await ask(look, { ...world, term: '3' })).toMatchObject({ status: 200 })
+    expect(await ask(look, { ...world, term: '2' })).toMatchObject({ status: 200 })
+    expect(await ask(put(machine), { ...world, term: '2' })).toMatchObject({
+      status: 409,
+      body: { details: { term: 3 } },
+    })
+  })
+
+  test.each([
+    ['a machine', put(machine)],
+    ['a storage', put({ name: 'fast', path: '/srv' }, '/v1/storages/fast')],
+    ['the end of a disk', { method: 'DELETE', url: `/v1/storages/fast/disks/${machine.id}` } as const],
+    ['a look at an image', { method: 'POST', url: '/v1/images/inspect' } as const],
+  ])('is needed to order %s', async (_what, request) => {
+    const answer = await ask(request, { term: undefined })
+    expect(answer).toMatchObject({ status: 400, body: { message: expect.stringContaining('only a leader') } })
+  })
+
+  test('is not needed to look, and to stop guests', async () => {
+    for (const request of [stopGuests, { method: 'GET', url: '/v1/machines' } as const]) {
+      expect(await ask(request, { term: undefined })).toMatchObject({ status: 200 })
+    }
+  })
+
+  test.each(['0', '-1', '1.5', '', 'x', '4294967296', '1, 2'])('is none: "%s"', async (term) => {
+    expect(await ask(put(machine), { term })).toMatchObject({ status: 400, body: { code: 'BAD_REQUEST' } })
+  })
 })
 
 const details = { machineId: machine.id, decision: { id: randomUUID(), epoch: 7 } }

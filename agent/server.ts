@@ -16,14 +16,18 @@ import {
   observedHost,
   observedMachine,
   observedStorage,
+  term,
+  TERM_HEADER,
   type AgentErrorCode,
   type HostAgent,
 } from './contract.ts'
 import { AgentError } from './errors.ts'
+import type { Terms } from './terms.ts'
 
 export interface ServerDeps {
   readonly agent: HostAgent
   readonly log: Log
+  readonly terms: Terms
   /** Common name of the caller's certificate; undefined without one that our authority signed. */
   readonly callerOf: (request: FastifyRequest) => string | undefined
   /** Common names of callers that may give orders. */
@@ -44,6 +48,7 @@ const statusOf: Record<AgentErrorCode, number> = {
   NOT_FOUND: 404,
   DISK_NOT_FOUND: 404,
   STALE_EPOCH: 409,
+  STALE_TERM: 409,
   DISK_CLAIMED: 409,
   DISK_IN_USE: 409,
   IMAGE_REJECTED: 422,
@@ -53,6 +58,9 @@ const statusOf: Record<AgentErrorCode, number> = {
   INTERNAL: 500,
   UNREACHABLE: 502,
 }
+
+/** Who shuts a host down need not lead. */
+const STOP_GUESTS = '/v1/host/stop-guests'
 
 const byId = z.object({ id: z.uuid() })
 const byName = z.object({ name: desiredStorage.shape.name })
@@ -65,6 +73,7 @@ export function buildApp(deps: ServerDeps): FastifyInstance {
   const { agent } = deps
   const app = newApp(deps.https)
   guard(app, deps)
+  keepTerms(app, deps.terms)
   answerErrors(app, deps.log)
 
   app.get('/v1/host', async () => observedHost.parse(await agent.host()))
@@ -89,7 +98,7 @@ export function buildApp(deps: ServerDeps): FastifyInstance {
   app.post('/v1/images/inspect', async ({ query, body }) =>
     inspectedImage.parse(await agent.inspectImage(read(imageQuery, body), read(waiting, query).waitMs)),
   )
-  app.post('/v1/host/stop-guests', async () => {
+  app.post(STOP_GUESTS, async () => {
     await agent.stopGuests()
     return done.parse({})
   })
@@ -130,6 +139,27 @@ function guard(app: FastifyInstance, { callerOf, clientNames, log }: ServerDeps)
 }
 
 class Forbidden extends Error {}
+
+const anyTerm = z.object({
+  [TERM_HEADER]: z
+    .string()
+    .regex(/^\d{1,10}$/)
+    .transform(Number)
+    .pipe(term)
+    .optional(),
+})
+
+/** Nothing is changed for a caller whose term is over. A greater one is stored before anything else happens. */
+function keepTerms(app: FastifyInstance, terms: Terms): void {
+  app.addHook('onRequest', async ({ method, headers, is404, routeOptions }) => {
+    if (is404) return
+    const { [TERM_HEADER]: sent } = read(anyTerm, headers)
+    if (sent !== undefined) await (method === 'GET' ? terms.note(sent) : terms.admit(sent))
+    else if (method !== 'GET' && routeOptions.url !== STOP_GUESTS) {
+      throw new AgentError('BAD_REQUEST', `the header ${TERM_HEADER} is missing: only a leader may change anything`)
+    }
+  })
+}
 
 function answerErrors(app: FastifyInstance, log: Log): void {
   app.setNotFoundHandler((_request, reply) => answer(reply, new AgentError('NOT_FOUND', 'there is no such path')))

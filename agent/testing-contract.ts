@@ -1,4 +1,5 @@
 import type { DesiredMachine, HostAgent, ObservedHost, ObservedMachine } from './contract.ts'
+import type { Terms } from './terms.ts'
 
 const host: ObservedHost = {
   name: 'host-1',
@@ -18,6 +19,9 @@ export function observedAs({ id, name, decision, power }: DesiredMachine): Obser
   const { epoch } = decision
   return { id, name, decision: { id: decision.id, epoch }, power, state, pendingRestart: [], restarts: 0, revision: 1 }
 }
+
+/** Terms that nobody stores. */
+export const anyTerms: Terms = { admit: async () => undefined, note: async () => undefined }
 
 /** A host that has nothing and does whatever it is asked. */
 export function fakeAgent(change: Partial<HostAgent> = {}): HostAgent {

@@ -38,8 +38,8 @@ export interface AgentWorld extends AsyncDisposable {
   readonly storagePath: string
   readonly authority: Authority
   pathsOf(id: string): MachinePaths
-  /** Waits until it serves. Throws what it printed when it ends instead. */
-  start(env?: Readonly<Record<string, string>>): Promise<AgentProcess>
+  /** Waits until it serves, for a client of that term. Throws what it printed when it ends instead. */
+  start(env?: Readonly<Record<string, string>>, term?: number): Promise<AgentProcess>
   /** A machine with a disk of its own, which is made. */
   newMachine(agent: HostAgent, change?: Partial<DesiredMachine>, disk?: Partial<DesiredDisk>): Promise<DesiredMachine>
   /** Pids of the QEMUs of this world. */
@@ -64,7 +64,7 @@ export async function newAgentWorld(): Promise<AgentWorld> {
     storagePath,
     authority,
     pathsOf: (id) => machinePaths(folders, id),
-    start: async (env = {}) => {
+    start: async (env = {}, term = 1) => {
       // As on a host that was made safe by taking every right from others.
       const command = ['-c', 'umask 077; exec "$0" "$1"', process.execPath, join(import.meta.dirname, 'main.ts')]
       const child = spawn('sh', command, {
@@ -73,7 +73,7 @@ export async function newAgentWorld(): Promise<AgentWorld> {
       })
       children.push(child)
       const port = await readPort(child)
-      const agent = connectAgent(await addressOf(authority, port))
+      const agent = connectAgent({ ...(await addressOf(authority, port)), term: () => term })
       if (port !== 0) await agent.putStorage({ name: 'fast', path: storagePath })
       return { agent, port, pid: child.pid ?? 0, end: (signal) => end(child, signal) }
     },
@@ -96,7 +96,13 @@ export async function newAgentWorld(): Promise<AgentWorld> {
 
 export async function addressOf(authority: Authority, port: number, commonName = CLIENT) {
   const { certificate, key } = await authority.issue({ commonName, usages: ['Client'] })
-  return { address: '127.0.0.1', port, hostName: HOST, tls: { ca: authority.certificate, certificate, key } }
+  return {
+    address: '127.0.0.1',
+    port,
+    hostName: HOST,
+    term: () => 1,
+    tls: { ca: authority.certificate, certificate, key },
+  }
 }
 
 async function writeServerFiles(authority: Authority, folder: string): Promise<void> {

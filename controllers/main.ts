@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { connectAgent } from '../agent/client.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { KubeError } from '../lib/kube/errors.ts'
 import { createLog } from '../lib/log.ts'
+import { hasEnded, processName } from '../lib/process-name.ts'
 import { parseConfig } from './config.ts'
 import { runPlatform } from './platform.ts'
 
-/** Runs the controllers until SIGTERM or SIGINT. Guests run on without them. */
+/** Runs the controllers until SIGTERM or SIGINT. Of several processes one does the work. Guests run on without them. */
 async function main(): Promise<void> {
   const { kubeconfig, agentTls, logLevel } = parseConfig(process.env)
   const log = createLog('holdfast-controllers', logLevel)
@@ -23,10 +23,11 @@ async function main(): Promise<void> {
   await runPlatform(
     {
       kube,
-      connect: (host, address) => connectAgent({ ...address, hostName: host, tls }),
+      connect: (host, address, caller) => connectAgent({ ...address, ...caller, hostName: host, tls }),
       clock: systemClock,
       log,
-      instance: `${hostname()}-${process.pid}`,
+      instance: await processName(),
+      hasEnded,
     },
     stop.signal,
   )

@@ -6,12 +6,16 @@ import { Host } from '../crds/host.ts'
 import { Image } from '../crds/image.ts'
 import { PlatformSettings } from '../crds/platform-settings.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
+import { leaderLease } from '../crds/leader-lease.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { eventRecorder } from '../lib/kube/events.ts'
+import type { Leadership } from '../lib/kube/leadership.ts'
+import { runElector, type ElectorOptions } from '../lib/kube/lease.ts'
 import { objectPath } from '../lib/kube/paths.ts'
+import { NotLeading, whileLeading } from '../lib/kube/while-leading.ts'
 import { objectWriter } from '../lib/kube/writer.ts'
-import { newCaches, type Caches } from './cluster/caches.ts'
+import { endSubscriptions, followCluster, newCaches, untilSynced, type Caches } from './cluster/caches.ts'
 import { FIELD_MANAGER, newController, type Controller, type ControllerDeps } from './cluster/controller.ts'
 import { dataStorageReconciler } from './data-storage/reconciler.ts'
 import { watchDataStorages } from './data-storage/watches.ts'
@@ -32,32 +36,71 @@ import { virtualMachineReconciler } from './virtual-machine/reconciler.ts'
 import type { Deps as VirtualMachineDeps } from './virtual-machine/scope.ts'
 import { watchVirtualMachines } from './virtual-machine/watches.ts'
 
-export interface PlatformDeps extends Omit<ControllerDeps, 'recorder'> {
-  readonly connect: (host: string, address: Address) => HostAgent & AsyncDisposable
-  /** Name of this process, for events. */
+export interface PlatformDeps extends Omit<ControllerDeps, 'recorder' | 'kube'> {
+  readonly kube: Kube
+  readonly connect: (host: string, address: Address, caller: Caller) => HostAgent & AsyncDisposable
+  /** Name of this process, for events and in the Lease. No other process ever has it. */
   readonly instance: string
+  readonly hasEnded: NonNullable<ElectorOptions['hasEnded']>
+}
+
+/** On whose behalf an agent is called. */
+export interface Caller {
+  /** Throws NotLeading once the lease is over. */
+  readonly term: () => number
+  /** Takes note of a greater term that an agent holds. Throws NotLeading: what was ordered has to be ordered again. */
+  readonly onStaleTerm: (held: number) => void
 }
 
 /** Who alone attaches disks to machines; apart from the owner of the rest of their status. */
 const ATTACHMENT_MANAGER = 'holdfast-attachments'
 
-/** Runs the controllers of every kind until the signal is aborted. */
+/** Follows what the cluster holds, and runs the controllers whenever this process leads, until the signal is aborted. */
 export async function runPlatform(deps: PlatformDeps, signal: AbortSignal): Promise<void> {
-  const { connect, clock, log, kube } = deps
+  const { kube, clock, log, instance, hasEnded } = deps
   const caches = newCaches()
+  const following = followCluster(caches, { kube, clock, log, signal })
+  await untilSynced(caches, signal)
+  if (!signal.aborted) log.info('all that the cluster holds is known')
+  const election = { kube, lease: leaderLease, identity: instance, clock, log, signal, hasEnded }
+  await Promise.all([following, runElector(election, (leadership) => lead(deps, caches, leadership))])
+}
+
+/** Runs the controllers of every kind for one leadership. They trust nothing that an earlier one remembered. */
+async function lead(deps: PlatformDeps, caches: Caches, leadership: Leadership): Promise<void> {
+  const { connect, clock, log, instance } = deps
+  const { signal } = leadership
+  const kube = whileLeading(deps.kube, leadership)
+  const caller = newCaller(leadership)
   const watchers: ((event: FleetEvent) => void)[] = []
   const onEvent = (event: FleetEvent) => {
     for (const watcher of watchers) watcher(event)
   }
-  await using fleet = newFleet({ connect, onEvent, clock, log })
-  const recorder = eventRecorder({ kube, clock, log, controller: 'holdfast.dev/controllers', instance: deps.instance })
-  const controllers = newControllers({ ...deps, recorder, caches, fleet }, watchers)
-
-  const following = controllers.map((controller) => controller.follow(signal))
-  await untilSynced(caches, signal)
-  if (!signal.aborted) log.info({ kinds: controllers.length }, 'the controllers are ready')
-  await Promise.all([...following, ...controllers.map((controller) => controller.work(signal))])
+  await using fleet = newFleet({ connect: (host, at) => connect(host, at, caller), onEvent, clock, log })
+  using subscriptions = new DisposableStack()
+  subscriptions.defer(() => endSubscriptions(caches))
+  // Who merely stops has its last orders answered first.
+  const hangUp = () => {
+    if (leadership.leftMs() === 0) for (const { name } of fleet.all()) fleet.remove(name)
+  }
+  signal.addEventListener('abort', hangUp, { once: true })
+  const recorder = eventRecorder({ kube, clock, log, controller: 'holdfast.dev/controllers', instance })
+  const controllers = newControllers({ kube, clock, log, recorder, caches, fleet }, watchers)
+  await Promise.all(controllers.map((controller) => controller.work(signal)))
   await recorder.flush()
+}
+
+function newCaller(leadership: Leadership): Caller {
+  return {
+    term() {
+      if (leadership.leftMs() === 0) throw new NotLeading('the lease is over')
+      return leadership.term
+    },
+    onStaleTerm(held) {
+      leadership.outbid(held)
+      throw new NotLeading(`an agent holds term ${held}`)
+    },
+  }
 }
 
 interface Parts extends ControllerDeps {
@@ -142,7 +185,7 @@ function accessDisks({ kube, caches: { disks } }: Parts): DiskAccess {
 }
 
 async function createOrGet(
-  kube: Kube,
+  kube: Pick<Kube, 'send'>,
   { metadata }: Parameters<VirtualMachineDeps['createDisk']>[0],
   create: () => Promise<Disk>,
 ): Promise<Disk> {
@@ -153,12 +196,4 @@ async function createOrGet(
     const { body } = await kube.send<Disk>({ method: 'GET', path: objectPath(Disk, metadata) })
     return body
   }
-}
-
-async function untilSynced(caches: Caches, signal: AbortSignal): Promise<void> {
-  const { promise: aborted, resolve } = Promise.withResolvers<undefined>()
-  signal.addEventListener('abort', () => resolve(undefined), { once: true })
-  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings } = caches
-  const all = [virtualMachines, disks, images, dataStorages, hosts, platformSettings]
-  await Promise.race([aborted, Promise.all(all.map(({ synced }) => synced))])
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import * as z from 'zod'
 import { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
+import { leaderLease } from './leader-lease.ts'
 import { Cluster, kindOf, manifest } from './testing/cluster.ts'
 
 let cluster: Cluster
@@ -18,7 +19,12 @@ afterAll(async () => {
   await cluster[Symbol.asyncDispose]()
 })
 
-const rule = z.object({ apiGroups: z.array(z.string()), resources: z.array(z.string()), verbs: z.array(z.string()) })
+const rule = z.object({
+  apiGroups: z.array(z.string()),
+  resources: z.array(z.string()),
+  resourceNames: z.array(z.string()).default(['']),
+  verbs: z.array(z.string()),
+})
 const rules = z.object({
   status: z.object({ resourceRules: z.array(rule.partial({ resources: true, apiGroups: true })) }),
 })
@@ -34,6 +40,17 @@ describe('The controllers', () => {
     const granted = new Set(roles.flatMap(expand))
     expect(granted.size).toBeGreaterThan(20)
     expect(now.difference(before)).toEqual(granted.difference(before))
+  })
+
+  test('have besides, in their own namespace, the one Lease that they elect their leader by', async () => {
+    const { namespace, name } = leaderLease
+    const everywhere = await asked()
+    const besides = (await rulesOf(controllers, namespace)).difference(everywhere)
+    expect([...besides].toSorted((a, b) => a.localeCompare(b))).toEqual([
+      'create coordination.k8s.io/leases',
+      `get coordination.k8s.io/leases/${name}`,
+      `patch coordination.k8s.io/leases/${name}`,
+    ])
   })
 
   test.each<[string, string, string]>([
@@ -105,20 +122,21 @@ async function everybody(): Promise<Set<string>> {
   )
 }
 
-async function rulesOf(kube: Kube): Promise<Set<string>> {
+async function rulesOf(kube: Kube, namespace = cluster.namespace): Promise<Set<string>> {
   const { body } = await kube.send({
     method: 'POST',
     path: '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews',
-    body: { spec: { namespace: cluster.namespace } },
+    body: { spec: { namespace } },
   })
   const { resourceRules } = rules.parse(body).status
   return new Set(
-    resourceRules.flatMap(({ apiGroups = [], resources = [], verbs }) => expand({ apiGroups, resources, verbs })),
+    resourceRules.flatMap(({ apiGroups = [], resources = [], ...rest }) => expand({ ...rest, apiGroups, resources })),
   )
 }
 
-function expand({ apiGroups, resources, verbs }: z.infer<typeof rule>): string[] {
-  return apiGroups.flatMap((group) =>
-    resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
+function expand({ apiGroups, resources, resourceNames, verbs }: z.infer<typeof rule>): string[] {
+  const things = resources.flatMap((resource) =>
+    resourceNames.map((name) => (name === '' ? resource : `${resource}/${name}`)),
   )
+  return apiGroups.flatMap((group) => things.flatMap((thing) => verbs.map((verb) => `${verb} ${group}/${thing}`)))
 }

@@ -1,4 +1,5 @@
 import type { Kind } from '../crds/kind.ts'
+import { leaderLease } from '../crds/leader-lease.ts'
 
 const NAMESPACE = 'holdfast-system'
 const NAME = 'holdfast-controllers'
@@ -6,6 +7,8 @@ const NAME = 'holdfast-controllers'
 /** What the controllers may do in the cluster, and not one verb more. */
 export function toControllerRoles(kinds: readonly Kind[]): object[] {
   const rbac = 'rbac.authorization.k8s.io'
+  const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }]
+  const lease = { name: NAME, namespace: leaderLease.namespace }
   return [
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: NAME, namespace: NAMESPACE } },
@@ -15,10 +18,26 @@ export function toControllerRoles(kinds: readonly Kind[]): object[] {
       kind: 'ClusterRoleBinding',
       metadata: { name: NAME },
       roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: NAME },
-      subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }],
+      subjects,
+    },
+    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: lease, rules: leaseRules },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata: lease,
+      roleRef: { apiGroup: rbac, kind: 'Role', name: NAME },
+      subjects,
     },
   ]
 }
+
+const LEASES = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] }
+
+// A name that is yet to be given cannot be named in a rule.
+const leaseRules = [
+  { ...LEASES, verbs: ['create'] },
+  { ...LEASES, resourceNames: [leaderLease.name], verbs: ['get', 'patch'] },
+]
 
 function rules(kinds: readonly Kind[]): object[] {
   const groups = [...new Set(kinds.map(({ group }) => group))].toSorted()

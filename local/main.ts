@@ -13,6 +13,7 @@ const USAGE = `usage:
     --detach               return when all is ready; it runs on until npm stop
     --port NUMBER          port of the API server (kept; the first time a free one)
     --agent-port NUMBER    port of the agent (likewise)
+    --controllers NUMBER   processes of the controllers, 1 to 5: one leads, and another one takes over when it fails
     --kubeconfig FILE      use a cluster that exists instead of starting one
   npm stop                 end it, guests included
   npm run status           say what runs
@@ -23,6 +24,7 @@ const options = {
   detach: { type: 'boolean' },
   port: { type: 'string' },
   'agent-port': { type: 'string' },
+  controllers: { type: 'string' },
   kubeconfig: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -41,7 +43,11 @@ async function main(args: readonly string[]): Promise<number> {
     case 'start': {
       const kubeconfig =
         values.kubeconfig === undefined ? undefined : resolve(env['INIT_CWD'] ?? '.', values.kubeconfig)
-      const wanted = { port: toPort(values.port, '--port'), agentPort: toPort(values['agent-port'], '--agent-port') }
+      const wanted = {
+        port: toPort(values.port, '--port'),
+        agentPort: toPort(values['agent-port'], '--agent-port'),
+        controllers: toCount(values.controllers),
+      }
       if (values.detach !== true) return start({ home, env, kubeconfig, ...wanted }, terminal)
       return detach({ home, env, args: args.filter((arg) => arg !== '--detach') }, terminal)
     }
@@ -72,6 +78,14 @@ function toPort(text: string | undefined, option: string): number | undefined {
   const port = Number(text)
   if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port
   throw new LocalError('USAGE', `${option} ${text} is not a port: write a number from 1 to 65535`)
+}
+
+const MAX_CONTROLLERS = 5
+
+function toCount(text = '1'): number {
+  const count = Number(text)
+  if (Number.isInteger(count) && count >= 1 && count <= MAX_CONTROLLERS) return count
+  throw new LocalError('USAGE', `--controllers ${text} is not possible: write a number from 1 to ${MAX_CONTROLLERS}`)
 }
 
 /** What a person can help with in a sentence; the rest with all that a report of it needs. */

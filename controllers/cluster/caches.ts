@@ -1,10 +1,12 @@
-import type { DataStorage } from '../../crds/data-storage.ts'
-import type { Disk } from '../../crds/disk.ts'
-import type { Host } from '../../crds/host.ts'
-import type { Image } from '../../crds/image.ts'
-import type { PlatformSettings } from '../../crds/platform-settings.ts'
-import { MACHINE_ID_LABEL, rootDiskName, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import { DataStorage } from '../../crds/data-storage.ts'
+import { Disk } from '../../crds/disk.ts'
+import { Host } from '../../crds/host.ts'
+import { Image } from '../../crds/image.ts'
+import type { Kind, Resource } from '../../crds/kind.ts'
+import { PlatformSettings } from '../../crds/platform-settings.ts'
+import { MACHINE_ID_LABEL, rootDiskName, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
+import { runReflector, type ReflectorOptions } from '../../lib/kube/reflector.ts'
 
 /** What the API server holds of every kind, found by what refers to what. Nothing here is ever scanned for one object. */
 export interface Caches {
@@ -48,6 +50,39 @@ export function newCaches(): Caches {
     hosts: new ObjectCache({}),
     platformSettings: new ObjectCache({}),
   }
+}
+
+/** Keeps the caches equal to what the API server holds, until the signal is aborted. */
+export async function followCluster(
+  caches: Caches,
+  how: Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'>,
+): Promise<void> {
+  const follow = <K extends Kind>(kind: K, cache: ObjectCache<Resource<K>>) => runReflector({ ...how, kind, cache })
+  await Promise.all([
+    follow(VirtualMachine, caches.virtualMachines),
+    follow(Disk, caches.disks),
+    follow(Image, caches.images),
+    follow(DataStorage, caches.dataStorages),
+    follow(Host, caches.hosts),
+    follow(PlatformSettings, caches.platformSettings),
+  ])
+}
+
+/** Resolves once all that exists is in the caches, or the signal is aborted. */
+export async function untilSynced(caches: Caches, signal: AbortSignal): Promise<void> {
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>()
+  signal.addEventListener('abort', () => resolve(undefined), { once: true })
+  await Promise.race([aborted, Promise.all(cachesIn(caches).map(({ synced }) => synced))])
+}
+
+/** Has the caches tell nobody any more of what changes. */
+export function endSubscriptions(caches: Caches): void {
+  for (const cache of cachesIn(caches)) cache.endSubscriptions()
+}
+
+function cachesIn(caches: Caches): Pick<ObjectCache, 'synced' | 'endSubscriptions'>[] {
+  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings } = caches
+  return [virtualMachines, disks, images, dataStorages, hosts, platformSettings]
 }
 
 /** `namespace/name` of every disk that a machine uses. */

@@ -5,7 +5,7 @@ import type { Kube } from '../../lib/kube/client.ts'
 import { isKubeError } from '../../lib/kube/errors.ts'
 import type { EventRecorder } from '../../lib/kube/events.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
-import { runReflector } from '../../lib/kube/reflector.ts'
+import { NotLeading } from '../../lib/kube/while-leading.ts'
 import { objectWriter } from '../../lib/kube/writer.ts'
 import type { Log } from '../../lib/log.ts'
 import { WorkQueue } from '../../lib/queue/work-queue.ts'
@@ -17,7 +17,7 @@ export const FIELD_MANAGER = 'holdfast-controllers'
 const WORKERS = 16
 
 export interface ControllerDeps {
-  readonly kube: Kube
+  readonly kube: Pick<Kube, 'send'>
   readonly recorder: EventRecorder
   readonly clock: Clock
   readonly log: Log
@@ -27,8 +27,6 @@ export interface ControllerDeps {
 export interface Controller {
   /** Has an object looked at, because something that it depends on changed. */
   readonly add: (key: string) => void
-  /** Keeps the cache equal to what the API server holds. Returns when the signal is aborted. */
-  readonly follow: (signal: AbortSignal) => Promise<void>
   /** Reconciles. Returns when the signal is aborted and what was under way has ended. */
   readonly work: (signal: AbortSignal) => Promise<void>
 }
@@ -44,6 +42,7 @@ export function newController<K extends Kind, Scope>(
     const context = { kind: kind.kind, object: key, retryInMs: Math.round(retryInMs), err }
     // Somebody else was faster: the ordinary way to learn of a change.
     if (isKubeError(err, 'Conflict')) log.debug(context, 'the object changed meanwhile')
+    else if (err instanceof NotLeading) log.debug(context, 'this process does not lead')
     else log.warn(context, 'a reconcile failed')
   }
   const queue = new WorkQueue({ clock, workers: WORKERS, onFailure })
@@ -62,7 +61,6 @@ export function newController<K extends Kind, Scope>(
   }
   return {
     add: (key) => queue.add(key),
-    follow: (signal) => runReflector({ kube, kind, cache, log, clock, signal }),
     work: (signal) => queue.run((key) => reconcile(key, reconciler, env), signal),
   }
 }

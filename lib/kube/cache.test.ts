@@ -103,6 +103,24 @@ test('ObjectCache tells nobody any more who has unsubscribed', () => {
   expect(told).toHaveLength(1)
 })
 
+test('ObjectCache tells who subscribes late of what is there, and then of every change', () => {
+  const { cache } = newCache()
+  cache.put(thing('a', 1))
+  cache.put(thing('b', 2))
+  cache.delete(thing('b', 3))
+  const told: string[] = []
+  cache.onChange((before, after) => told.push(`${describe(before)} -> ${describe(after)}`))
+  cache.put(thing('a', 4))
+  expect(told).toEqual(['none -> a-1@1', 'a-1@1 -> a-1@4'])
+})
+
+test('ObjectCache tells nobody any more when all subscriptions are ended', () => {
+  const { cache, told } = newCache()
+  cache.endSubscriptions()
+  cache.put(thing('a', 1))
+  expect([told, cache.size]).toEqual([[], 1])
+})
+
 test('ObjectCache leaves out managedFields, and does not change what it was given', () => {
   const { cache } = newCache()
   const object = thing('a', 1)

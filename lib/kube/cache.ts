@@ -60,10 +60,16 @@ export class ObjectCache<R extends Resource = Resource, Index extends string = s
     return [...keys].flatMap((key) => this.#objects.get(key)?.object ?? [])
   }
 
-  /** Returns what ends the subscription. */
+  /** What is in the cache already is told at once, as new. Returns what ends the subscription. */
   onChange(listener: ChangeListener<R>): () => void {
     this.#listeners.add(listener)
+    for (const { object } of this.#objects.values()) listener(undefined, object)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Ends every subscription. */
+  endSubscriptions(): void {
+    this.#listeners.clear()
   }
 
   /** Takes a state from a list, an event, or the answer to a write, unless something newer is known. */

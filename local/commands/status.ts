@@ -1,11 +1,16 @@
+import { leaderLease } from '../../crds/leader-lease.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { KubeError } from '../../lib/kube/errors.ts'
+import { leaseStore } from '../../lib/kube/lease-store.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
+import { isNameOf } from '../../lib/process-name.ts'
 import type { Home } from '../home.ts'
 import { takeInventory, whyNotReady } from '../platform/readiness.ts'
 import { findRunning, type PlatformState } from '../platform/state.ts'
-import { isAlive } from '../processes/process-identity.ts'
+import { isAlive } from '../../lib/process-identity.ts'
 import type { Terminal } from '../terminal.ts'
+
+const ANSWER_MS = 5_000
 
 /** Says what runs. The exit code is 0 when all of it does, 3 when nothing runs. */
 export async function status(home: Home, terminal: Terminal): Promise<number> {
@@ -15,9 +20,11 @@ export async function status(home: Home, terminal: Terminal): Promise<number> {
     return 3
   }
   terminal.print(`Holdfast in ${home.root}: ${state.phase} (process ${state.supervisor.pid}, since ${state.since})`)
+  const leader = await findLeader(state)
   const programs = await lookAt(state)
   for (const { name, pid } of programs) {
-    terminal.print(`  ${name.padEnd(26)}${pid === undefined ? 'waits to be started again' : `process ${pid}`}`)
+    const does = pid !== undefined && leader && isNameOf(leader.holder, pid) ? `, leads in term ${leader.term}` : ''
+    terminal.print(`  ${name.padEnd(26)}${pid === undefined ? 'waits to be started again' : `process ${pid}${does}`}`)
   }
   const isReached = await describeObjects(state, terminal)
   terminal.print(`  kubeconfig: ${state.kubeconfig}; logs: ${home.logs}`)
@@ -32,6 +39,18 @@ async function lookAt({ programs }: PlatformState): Promise<{ name: string; pid:
       pid: process && (await isAlive(process)) ? process.pid : undefined,
     })),
   )
+}
+
+/** Which process of the controllers leads; undefined when none does, or nobody can tell. */
+async function findLeader({ kubeconfig }: PlatformState): Promise<{ holder: string; term: number } | undefined> {
+  try {
+    await using kube = await Kube.connect(kubeconfig)
+    const { holder, term = 0 } = (await leaseStore(kube, leaderLease, ANSWER_MS).read()) ?? {}
+    return holder === undefined ? undefined : { holder, term }
+  } catch (error) {
+    if (error instanceof KubeError) return undefined
+    throw error
+  }
 }
 
 async function describeObjects({ kubeconfig }: PlatformState, terminal: Terminal): Promise<boolean> {

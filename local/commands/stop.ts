@@ -6,7 +6,7 @@ import { followLog, show } from '../platform/follow-log.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
 import { findRunning, readState } from '../platform/state.ts'
 import { sendSignal } from '../processes/end-process.ts'
-import { isAlive } from '../processes/process-identity.ts'
+import { isAlive } from '../../lib/process-identity.ts'
 import type { Terminal } from '../terminal.ts'
 
 const POLL_MS = 100

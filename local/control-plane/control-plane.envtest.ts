@@ -12,7 +12,7 @@ import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { runReflector } from '../../lib/kube/reflector.ts'
 import { silentLog } from '../../lib/log.ts'
 import { loadOrCreateAuthority } from '../../lib/tls/authority.ts'
-import { isAlive } from '../processes/process-identity.ts'
+import { isAlive } from '../../lib/process-identity.ts'
 import { startControlPlane, type ControlPlane } from './control-plane.ts'
 import { findPrograms, type Programs } from './programs.ts'
 

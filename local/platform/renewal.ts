@@ -1,11 +1,11 @@
 import type { AgentHome } from '../home.ts'
-import type { Supervised } from '../processes/supervise.ts'
 import { prepareIdentities } from './agent.ts'
 import type { Cluster } from './cluster.ts'
+import type { LocalControllers } from './controllers.ts'
 
 export interface Renewed {
   readonly cluster: Pick<Cluster, 'renew'>
-  readonly controllers: Supervised
+  readonly controllers: Pick<LocalControllers, 'restart'>
   readonly agents: AgentHome
   readonly say: (line: string) => void
 }

@@ -5,7 +5,7 @@ import type { HostAgent } from '../../agent/contract.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { LocalError } from '../errors.ts'
 import { lockHome, type Home } from '../home.ts'
-import { identify, type ProcessIdentity } from '../processes/process-identity.ts'
+import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { controllersTls, startAgent, type LocalAgent } from './agent.ts'
 import { markBoots, watchBoot } from './boot.ts'
@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly port: number | undefined
   readonly agentPort: number | undefined
   readonly kubeconfig: string | undefined
+  /** Processes of the controllers. */
+  readonly controllers: number
 }
 
 export interface Audience {
@@ -52,7 +54,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
   await makeObjects(cluster.kubectl, kube, { agentPort: agent.port, storage: home.storage })
-  const controllers = await startControllers({
+  const controllers = await startControllers(options.controllers, {
     kubeconfig: cluster.controllersKubeconfig,
     agentTls: controllersTls(home.agent),
     logs: home.logs,

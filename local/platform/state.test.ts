@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { identify } from '../processes/process-identity.ts'
+import { identify } from '../../lib/process-identity.ts'
 import { newStateFile, readState, type PlatformState } from './state.ts'
 
 async function newFolder(): Promise<AsyncDisposable & { path: string }> {

@@ -3,7 +3,7 @@ import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
 import * as z from 'zod'
 import { LocalError } from '../errors.ts'
 import { lockHome, type Home } from '../home.ts'
-import { isAlive, processIdentity } from '../processes/process-identity.ts'
+import { isAlive, processIdentity } from '../../lib/process-identity.ts'
 
 /** What runs, for whoever asks with `npm run status`. */
 const platformState = z.object({

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { endProcess } from './end-process.ts'
-import { isAlive } from './process-identity.ts'
+import { isAlive } from '../../lib/process-identity.ts'
 import { deadProcess, startScript } from './testing.ts'
 
 test.each([

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { tryLock, type Lock } from './lock-file.ts'
-import { identify } from './process-identity.ts'
+import { identify } from '../../lib/process-identity.ts'
 import { deadProcess, startScript } from './testing.ts'
 
 let folder: string

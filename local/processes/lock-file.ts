@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { link, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
-import { identify, isAlive, processIdentity, type ProcessIdentity } from './process-identity.ts'
+import { identify, isAlive, processIdentity, type ProcessIdentity } from '../../lib/process-identity.ts'
 
 const GUARD_POLL_MS = 5
 

@@ -2,7 +2,7 @@ import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { identify, isAlive } from './process-identity.ts'
+import { identify, isAlive } from '../../lib/process-identity.ts'
 import { deadProcess, startScript } from './testing.ts'
 
 test('a process is the same as long as it lives, and not another one of its number', async () => {

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { identify, isAlive } from './process-identity.ts'
+import { identify, isAlive } from '../../lib/process-identity.ts'
 import { supervise, withLifeline, type ProgramSpec, type Supervised } from './supervise.ts'
 
 let folder: string

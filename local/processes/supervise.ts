@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LocalError } from '../errors.ts'
-import { identify, type ProcessIdentity } from './process-identity.ts'
+import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import { rotateLog } from './rotate-log.ts'
 
 const MAX_LOG_BYTES = 16 * 1024 * 1024

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import * as z from 'zod'
-import { readTextFile } from '../../lib/tls/private-file.ts'
+import { readTextFile } from './tls/private-file.ts'
 
 /** One process for ever: a pid alone is used again, and means nothing after a reboot. */
 export const processIdentity = z.object({ pid: z.int().min(1), startTime: z.string(), bootId: z.string() })
