@@ -1,7 +1,7 @@
 import type { DataStorage } from '../../crds/data-storage.ts'
 import type { Disk } from '../../crds/disk.ts'
 import type { Host } from '../../crds/host.ts'
-import type { Image } from '../../crds/image.ts'
+import { downloadOf, type Image } from '../../crds/image.ts'
 import type { PlatformSettings } from '../../crds/platform-settings.ts'
 import { MACHINE_ID_LABEL, rootDiskName, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
@@ -18,8 +18,8 @@ export interface Caches {
    * was made for. `user`: machine that it is attached to. `waiting`: `placement` until it has a data storage.
    */
   readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'waiting'>
-  /** `path`: of its file below the import folder. */
-  readonly images: ObjectCache<Image, 'path'>
+  /** `path`: of its file below the import folder. `download`: digest of the file that hosts download for it. */
+  readonly images: ObjectCache<Image, 'path' | 'download'>
   readonly dataStorages: ObjectCache<DataStorage, 'host'>
   readonly hosts: ObjectCache<Host, never>
   readonly platformSettings: ObjectCache<PlatformSettings, never>
@@ -43,7 +43,10 @@ export function newCaches(): Caches {
       user: ({ status }) => listed(status?.attachedTo?.machineId),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),
     }),
-    images: new ObjectCache({ path: ({ spec }) => [spec.source.file.path] }),
+    images: new ObjectCache({
+      path: ({ spec }) => listed(spec.source.file?.path),
+      download: (image) => listed(downloadOf(image)?.sha256),
+    }),
     dataStorages: new ObjectCache({ host: ({ spec }) => [spec.local.host] }),
     hosts: new ObjectCache({}),
     platformSettings: new ObjectCache({}),
