@@ -243,6 +243,11 @@ describe('Image by http', () => {
     world.bundle = 'PEM'
     await world.reconcile()
     expect(world.a.downloads.get(sha256)).toMatchObject({ caBundle: 'PEM' })
+    // What is there needs it no more.
+    world.bundle = undefined
+    world.withoutStorage = ['host-a', 'host-b']
+    await world.reconcile()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
   test('that is refused says why', async () => {

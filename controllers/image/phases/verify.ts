@@ -19,27 +19,28 @@ export const verifyImage: Phase<Scope> = {
   condition: ImageCondition.Verified,
 
   async run(scope) {
-    const order = await downloadOrder(scope)
-    if (order && 'type' in order) return order
     const hosts = candidatesOf(scope)
     if ('type' in hosts) return hosts
-    const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !scope.status.hosts?.includes(name))
-    const inOrder = unchecked.toSorted((a, b) => a.name.localeCompare(b.name))
+    const unchecked = uncheckedOf(hosts, scope)
+    if (unchecked.length === 0) return judge(scope)
+    const order = await downloadOrder(scope)
+    // What keeps it from further hosts takes nothing from those that have it.
+    if (order && 'type' in order) return isSomewhere(scope) ? done : order
     // Stored before it is asked for, so that whoever deletes the image knows where to.
-    if (order && addDownloadHosts(scope, inOrder)) return decided
-    scope.answers = await Promise.all(inOrder.map((host) => ask(host, order ?? toQuery(scope))))
-    for (const { name, answer } of scope.answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+    if (order && addDownloadHosts(scope, unchecked)) return decided
+    scope.answers = await Promise.all(unchecked.map((host) => ask(host, order ?? toQuery(scope))))
     return judge(scope)
   },
 }
 
 /** The hosts that should have it: of files those that may, of downloads those that could make a disk of it. */
-function candidatesOf({ image, deps }: Scope): FleetHost[] | Outcome {
+function candidatesOf(scope: Scope): FleetHost[] | Outcome {
+  const { image, deps } = scope
   const { file } = image.spec.source
   if (file?.host === undefined) {
     const all = deps.fleet.all()
     const needing = file ? all : all.filter(({ name }) => deps.hasStorage(name))
-    if (needing.length > 0 || all.length === 0) return needing
+    if (needing.length > 0 || all.length === 0 || isSomewhere(scope)) return needing
     return waiting(ImageReason.NoDataStorage, 'No host has a DataStorage, so none needs the image yet: create one')
   }
   const { host } = file
@@ -49,6 +50,11 @@ function candidatesOf({ image, deps }: Scope): FleetHost[] | Outcome {
     ImageReason.HostNotFound,
     `There is no Host ${host}: create it, or make the image without source.file.host`,
   )
+}
+
+function uncheckedOf(hosts: readonly FleetHost[], { status }: Scope): FleetHost[] {
+  const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !status.hosts?.includes(name))
+  return unchecked.toSorted((a, b) => a.name.localeCompare(b.name))
 }
 
 function addDownloadHosts({ status }: Scope, hosts: readonly FleetHost[]): boolean {
@@ -86,9 +92,14 @@ function accept({ status }: Scope, host: string, answer: Extract<InspectedImage,
   if (status.progress !== undefined) status.progress = 100
 }
 
+function isSomewhere({ status }: Scope): boolean {
+  return (status.hosts ?? []).length > 0
+}
+
 function judge(scope: Scope): Outcome {
-  const { status, answers } = scope
-  if ((status.hosts ?? []).length > 0) return done
+  const { answers } = scope
+  for (const { name, answer } of answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+  if (isSomewhere(scope)) return done
   noteProgress(scope, answers)
   if (answers.some(({ answer }) => answer?.state === 'Checking'))
     return waiting(ImageReason.Checking, 'The file is being checked', RETRY_MS)
