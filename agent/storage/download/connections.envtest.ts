@@ -7,7 +7,7 @@ const file = noise(300 * 1024)
 
 describe('an address is not connected to', () => {
   test.each(['127.0.0.1', '2130706433', '0x7f.1', '017700000001', '[::ffff:127.0.0.1]', 'localhost'])(
-    'unless its network is allowed: %s',
+    '[IMG-12] unless its network is allowed: %s',
     async (name) => {
       await using world = await newDownloadWorld()
       await using server = await serve((request, response) => sendRange(file, request, response))
@@ -23,7 +23,7 @@ describe('an address is not connected to', () => {
     },
   )
 
-  test('when a name comes to stand for it between two looks, as in DNS rebinding', async () => {
+  test('[IMG-12] when a name comes to stand for it between two looks, as in DNS rebinding', async () => {
     await using server = await serve((request, response) => sendRange(file, request, response))
     const answers = ['127.0.0.1', '127.0.0.2', '127.0.0.2']
     let looks = 0

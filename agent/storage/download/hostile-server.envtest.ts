@@ -136,7 +136,7 @@ const hostile: Record<string, Hostile> = {
     message: /without saying where/,
     answer: (_request, response) => void response.writeHead(302).end(),
   },
-  'redirects to a private address': {
+  'redirects to a private address [IMG-12]': {
     code: 'AddressNotAllowed',
     message: /10\.0\.0\.1 is private: .*spec\.imports\.allowedNetworks/,
     answer: redirect('http://10.0.0.1/image'),
