@@ -2,7 +2,9 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { DesiredImage } from '../../contract.ts'
+import { run } from '../../run.ts'
 import { eventually } from '../../testing.ts'
+import { call } from '../testing.ts'
 import type { Downloads } from './downloads.ts'
 import { digestOf, newDownloadWorld, noise, orderOf, sendRange, serve } from './testing.ts'
 
@@ -205,3 +207,25 @@ describe('a download', () => {
     expect(await world.downloads.put(order, undefined)).toMatchObject({ state: 'Verified' })
   })
 })
+
+const tried = await run('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt'])
+
+test.skipIf(tried.code !== 0)(
+  'a file that does not fit is refused before it fills the disk, known size or not',
+  async () => {
+    await using world = await newDownloadWorld()
+    await call('mount', '-t', 'tmpfs', '-o', 'size=200k', 'holdfast-test', world.downloadDir)
+    await using undo = new AsyncDisposableStack()
+    undo.defer(async () => void (await call('umount', world.downloadDir)))
+    let isTold = true
+    await using server = await serve((request, response) => {
+      if (isTold) sendRange(file, request, response)
+      else response.writeHead(200).end(file)
+    })
+    for (isTold of [true, false]) {
+      const order = orderOf(file, `${server.url}/${String(isTold)}`)
+      expect(await world.downloads.put(order, undefined)).toMatchObject({ state: 'Refused', code: 'NoSpace' })
+      expect(await world.files()).toEqual([])
+    }
+  },
+)
