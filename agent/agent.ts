@@ -11,7 +11,7 @@ export interface AgentDeps {
   readonly imageSandbox: ObservedHost['imageSandbox']
   readonly hypervisor: Pick<Hypervisor, 'observe'>
   readonly machines: Pick<Machines, 'list' | 'put' | 'stopGuests'>
-  readonly storage: Pick<Storage, 'putStorage' | 'putDisk' | 'deleteDisk' | 'inspectImage'>
+  readonly storage: Pick<Storage, 'putStorage' | 'putDisk' | 'deleteDisk' | 'inspectImage' | 'putImage' | 'deleteImage'>
   readonly events: EventHub
 }
 
@@ -31,6 +31,8 @@ export function newAgent({ name, version, imageSandbox, hypervisor, machines, st
     putDisk: (disk, waitMs) => storage.putDisk(disk, waitMs),
     deleteDisk: (storageName, id) => storage.deleteDisk(storageName, id),
     inspectImage: (query, waitMs) => storage.inspectImage(query, waitMs),
+    putImage: (image, waitMs) => storage.putImage(image, waitMs),
+    deleteImage: (sha256) => storage.deleteImage(sha256),
     stopGuests: () => machines.stopGuests(),
     events: (signal) => {
       const known = machines.list().map((machine): AgentEvent => ({ type: 'Machine', machine }))

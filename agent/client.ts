@@ -90,6 +90,11 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
     },
     inspectImage: (body, waitMs) =>
       call({ method: 'POST', path: '/v1/images/inspect', body, waitMs, reply: inspectedImage }),
+    putImage: (body, waitMs) =>
+      call({ method: 'PUT', path: `/v1/images/${path(body.sha256)}`, body, waitMs, reply: inspectedImage }),
+    deleteImage: async (sha256) => {
+      await call({ method: 'DELETE', path: `/v1/images/${path(sha256)}`, reply: nothing })
+    },
     stopGuests: async () => {
       await call({ method: 'POST', path: '/v1/host/stop-guests', timeoutMs: STOP_GUESTS_MS, reply: nothing })
     },

@@ -17,6 +17,7 @@ test('Configuration has defaults for all but names and folders', () => {
     stateDir: '/var/lib/holdfast',
     runDir: '/run/holdfast',
     importDir: '/srv/import',
+    downloadDir: '/var/lib/holdfast/images',
     listen: '127.0.0.1',
     port: 8444,
     certificate: '/etc/holdfast/tls.crt',

@@ -1,4 +1,4 @@
-import { isAbsolute } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import * as z from 'zod'
 import { objectionToRunDir } from './paths.ts'
 
@@ -18,6 +18,8 @@ const environment = z.object({
     if (message !== undefined) context.addIssue({ code: 'custom', message })
   }),
   HOLDFAST_AGENT_IMPORT_DIR: folder,
+  /** For images that are downloaded. Not the import folder: nobody else may write into it. */
+  HOLDFAST_AGENT_DOWNLOAD_DIR: folder.optional(),
   HOLDFAST_AGENT_LISTEN: z.string().min(1).default('127.0.0.1'),
   HOLDFAST_AGENT_PORT: wholeNumber.pipe(z.int().max(65535)).default(8444),
   HOLDFAST_AGENT_TLS_CERT: file,
@@ -49,6 +51,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>) {
     stateDir: data.HOLDFAST_AGENT_STATE_DIR,
     runDir: data.HOLDFAST_AGENT_RUN_DIR,
     importDir: data.HOLDFAST_AGENT_IMPORT_DIR,
+    downloadDir: data.HOLDFAST_AGENT_DOWNLOAD_DIR ?? join(data.HOLDFAST_AGENT_STATE_DIR, 'images'),
     listen: data.HOLDFAST_AGENT_LISTEN,
     port: data.HOLDFAST_AGENT_PORT,
     certificate: data.HOLDFAST_AGENT_TLS_CERT,

@@ -83,8 +83,12 @@ export type ObservedStorage = z.infer<typeof observedStorage>
 
 export const imageFormat = z.enum(['qcow2', 'raw'])
 
-/** An image file below the import folder, by what was checked. */
-const imageFile = z.object({ path: z.string().min(1).max(512), format: imageFormat, sha256: z.string().length(64) })
+/** An image file by what was checked: below the import folder, or without `path` the one that was downloaded. */
+const imageFile = z.object({
+  path: z.string().min(1).max(512).optional(),
+  format: imageFormat,
+  sha256: z.string().length(64),
+})
 
 /** `PUT /v1/disks/{id}`: a disk as it should be: a qcow2 file of that size, made from an image or blank. It never shrinks. */
 export const desiredDisk = z.object({
@@ -112,6 +116,23 @@ export const imageQuery = z.object({
 })
 export type ImageQuery = z.infer<typeof imageQuery>
 
+/**
+ * `PUT /v1/images/{sha256}`: download a file and check it. The settings are those of the platform at the time of the
+ * order. A download goes on only while somebody asks: a new agent process waits for the order to come again, and then
+ * goes on where the last one ended.
+ */
+export const desiredImage = z.object({
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  format: imageFormat,
+  url: z.string().min(1).max(2048),
+  /** PEM: whom to trust in place of the well-known authorities. */
+  caBundle: z.string().max(65_536).optional(),
+  maxBytes: bytes,
+  /** CIDRs that may be connected to although they are not public. */
+  allowedNetworks: z.array(z.string().max(64)).max(64),
+})
+export type DesiredImage = z.infer<typeof desiredImage>
+
 export const imageProblem = z.enum([
   'FileNotFound',
   'OutsideImportFolder',
@@ -121,9 +142,21 @@ export const imageProblem = z.enum([
   'ImageRefused',
   'WrongFormat',
   'CheckFailed',
+  'AddressNotAllowed',
+  'RedirectRefused',
+  'CertificateNotTrusted',
+  'CABundleUnusable',
+  'ServerRefused',
+  'AnswerUnusable',
+  'ImageTooLarge',
+  'NoSpace',
+  'DownloadFailed',
 ])
+export type ImageProblem = z.infer<typeof imageProblem>
 
 export const inspectedImage = z.discriminatedUnion('state', [
+  /** `totalBytes` once the server has told. Ask again. */
+  z.object({ state: z.literal('Downloading'), receivedBytes: bytes, totalBytes: bytes.optional() }),
   z.object({ state: z.literal('Checking') }),
   z.object({
     state: z.literal('Verified'),
@@ -158,6 +191,7 @@ export const agentEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('Synced') }),
   z.object({ type: z.literal('Disk'), disk: observedDisk }),
   z.object({ type: z.literal('Image'), path: z.string() }),
+  z.object({ type: z.literal('Download'), sha256: z.string() }),
   z.object({ type: z.literal('Beat') }),
 ])
 export type AgentEvent = z.infer<typeof agentEvent>
@@ -208,6 +242,10 @@ export interface HostAgent {
   /** Succeeds too when there is no such disk; `STORAGE_UNAVAILABLE` when the host cannot look. */
   deleteDisk(storage: string, id: string): Promise<void>
   inspectImage(query: ImageQuery, waitMs?: number): Promise<InspectedImage>
+  /** Answers when the image is there and checked, or refused, or after `waitMs`. */
+  putImage(image: DesiredImage, waitMs?: number): Promise<InspectedImage>
+  /** Ends the download, and removes what it made. Disks that were made from it keep their copy. */
+  deleteImage(sha256: string): Promise<void>
   /** Shuts every guest down as a host does before it is switched off. They start again with the agent. */
   stopGuests(): Promise<void>
   /** Ends when the connection does, or with `signal`. Throws when nothing came for 15 s. */

@@ -81,6 +81,8 @@ function keyOf(event: AgentEvent): string {
       return `Disk ${event.disk.id}`
     case 'Image':
       return `Image ${event.path}`
+    case 'Download':
+      return `Download ${event.sha256}`
     case 'Synced':
     case 'Beat':
       return event.type

@@ -239,3 +239,24 @@ test('Disk is deleted by its storage and id, and an order without a body is one'
   expect(deleted).toEqual([['fast', machine.id]])
   expect(await ask({ method: 'POST', url: '/v1/host/stop-guests' })).toEqual({ status: 200, body: {} })
 })
+
+test('Image that is put comes to the agent with its settings, and one that is named wrongly does not', async () => {
+  const sha256 = 'a'.repeat(64)
+  const image = { sha256, format: 'raw', url: 'https://a/b', maxBytes: 5, allowedNetworks: ['10.0.0.0/8'] }
+  const got: unknown[] = []
+  const agent: Partial<HostAgent> = {
+    putImage: async (...order) => {
+      got.push(order)
+      return { state: 'Downloading', receivedBytes: 1, totalBytes: 2 }
+    },
+    deleteImage: async (name) => void got.push(name),
+  }
+  const answer = await ask(put(image, `/v1/images/${sha256}?waitMs=7`), { agent })
+  expect(answer).toEqual({ status: 200, body: { state: 'Downloading', receivedBytes: 1, totalBytes: 2 } })
+  expect(await ask({ method: 'DELETE', url: `/v1/images/${sha256}` }, { agent })).toEqual({ status: 200, body: {} })
+  for (const name of ['..%2F..%2Fetc', 'A'.repeat(64), 'b'.repeat(64), sha256.slice(1)]) {
+    expect(await ask(put(image, `/v1/images/${name}`), { agent })).toMatchObject({ status: 400 })
+  }
+  expect(await ask({ method: 'DELETE', url: '/v1/images/..%2Fmachines' }, { agent })).toMatchObject({ status: 400 })
+  expect(got).toEqual([[image, 7], sha256])
+})

@@ -8,6 +8,7 @@ import {
   agentErrorBody,
   agentEvent,
   desiredDisk,
+  desiredImage,
   desiredMachine,
   desiredStorage,
   imageQuery,
@@ -64,6 +65,7 @@ const STOP_GUESTS = '/v1/host/stop-guests'
 
 const byId = z.object({ id: z.uuid() })
 const byName = z.object({ name: desiredStorage.shape.name })
+const bySha256 = z.object({ sha256: desiredImage.shape.sha256 })
 const ofStorage = z.object({ storage: desiredStorage.shape.name, id: z.uuid() })
 const waiting = z.object({ waitMs: z.coerce.number().int().min(0).max(MAX_WAIT_MS).default(0) })
 const done = z.object({})
@@ -98,6 +100,14 @@ export function buildApp(deps: ServerDeps): FastifyInstance {
   app.post('/v1/images/inspect', async ({ query, body }) =>
     inspectedImage.parse(await agent.inspectImage(read(imageQuery, body), read(waiting, query).waitMs)),
   )
+  app.put('/v1/images/:sha256', async ({ params, query, body }) => {
+    const image = same(read(bySha256, params), read(desiredImage, body), 'sha256')
+    return inspectedImage.parse(await agent.putImage(image, read(waiting, query).waitMs))
+  })
+  app.delete('/v1/images/:sha256', async ({ params }) => {
+    await agent.deleteImage(read(bySha256, params).sha256)
+    return done.parse({})
+  })
   app.post(STOP_GUESTS, async () => {
     await agent.stopGuests()
     return done.parse({})
@@ -195,7 +205,11 @@ function read<T>(schema: z.ZodType<T>, sent: unknown): T {
   throw new AgentError('BAD_REQUEST', z.prettifyError(error))
 }
 
-function same<K extends 'id' | 'name', T extends Record<K, string>>(path: Record<K, string>, body: T, key: K): T {
+function same<K extends 'id' | 'name' | 'sha256', T extends Record<K, string>>(
+  path: Record<K, string>,
+  body: T,
+  key: K,
+): T {
   if (path[key] === body[key]) return body
   throw new AgentError('BAD_REQUEST', `the ${key} in the path is ${path[key]}, the one in the body is ${body[key]}`)
 }

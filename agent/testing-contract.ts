@@ -33,6 +33,8 @@ export function fakeAgent(change: Partial<HostAgent> = {}): HostAgent {
     putDisk: async ({ id, storage, sizeBytes }) => ({ id, storage, state: 'Ready', sizeBytes }),
     deleteDisk: async () => undefined,
     inspectImage: async () => ({ state: 'Checking' }),
+    putImage: async () => ({ state: 'Downloading', receivedBytes: 0 }),
+    deleteImage: async () => undefined,
     stopGuests: async () => undefined,
     events: async function* events() {
       yield { type: 'Synced' }

@@ -12,9 +12,10 @@ import { isKubeError } from '../lib/kube/errors.ts'
 import { eventRecorder } from '../lib/kube/events.ts'
 import type { Leadership } from '../lib/kube/leadership.ts'
 import { runElector, type ElectorOptions } from '../lib/kube/lease.ts'
-import { objectPath } from '../lib/kube/paths.ts'
+import { objectPath, type Endpoint } from '../lib/kube/paths.ts'
 import { NotLeading, whileLeading } from '../lib/kube/while-leading.ts'
 import { objectWriter } from '../lib/kube/writer.ts'
+import { defaultImports } from '../policy/imports.ts'
 import { endSubscriptions, followCluster, newCaches, untilSynced, type Caches } from './cluster/caches.ts'
 import { FIELD_MANAGER, newController, type Controller, type ControllerDeps } from './cluster/controller.ts'
 import { dataStorageReconciler } from './data-storage/reconciler.ts'
@@ -28,6 +29,7 @@ import { newLedger, type Ledger } from './fleet/ledger.ts'
 import { hostReconciler } from './host/reconciler.ts'
 import { watchHosts } from './host/watches.ts'
 import { imageReconciler } from './image/reconciler.ts'
+import type { Deps as ImageDeps } from './image/scope.ts'
 import { watchImages } from './image/watches.ts'
 import { platformSettingsReconciler } from './platform-settings/reconciler.ts'
 import { toMac } from './virtual-machine/machine.ts'
@@ -120,7 +122,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const settings = newController(PlatformSettings, platformSettings, platformSettingsReconciler(), parts)
   const host = newController(Host, hosts, hostReconciler({ fleet }), parts)
   const dataStorage = newController(DataStorage, dataStorages, dataStorageReconciler({ fleet }), parts)
-  const ofImages = newController(Image, images, imageReconciler({ fleet }), parts)
+  const ofImages = newController(Image, images, imageReconciler(readForImages(parts)), parts)
   const ofDisks = newController(Disk, disks, diskReconciler({ fleet, candidates, image, virtualMachine }), parts)
   const reconciler = virtualMachineReconciler({
     fleet,
@@ -158,6 +160,29 @@ function findCandidates({ hosts, dataStorages, platformSettings }: Caches, fleet
     storage: (name) => dataStorages.get(name),
     settings: () => platformSettings.get('default'),
   })
+}
+
+const CONFIG_MAPS: Endpoint = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' }
+
+/** What the controller of images looks up. */
+function readForImages({ kube, clock, fleet, caches: { images, dataStorages, platformSettings } }: Parts): ImageDeps {
+  return {
+    fleet,
+    clock,
+    settings: () => platformSettings.get('default')?.spec.imports ?? defaultImports,
+    hasStorage: (host) => dataStorages.by('host', host).length > 0,
+    downloadedAs: (sha256) => images.by('download', sha256),
+    async configMapValue(namespace, name, key) {
+      try {
+        const path = objectPath(CONFIG_MAPS, { namespace, name })
+        const { body } = await kube.send<{ data?: Record<string, string> }>({ method: 'GET', path })
+        return body.data?.[key]
+      } catch (error) {
+        if (isKubeError(error, 'NotFound')) return undefined
+        throw error
+      }
+    },
+  }
 }
 
 type DiskAccess = Pick<

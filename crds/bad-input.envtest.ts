@@ -13,6 +13,9 @@ const rootDisk = { imageRef: { name: 'debian' } }
 const vm = (spec: object, name?: string) => manifest('VirtualMachine', { memory: '1Gi', rootDisk, ...spec }, name)
 const disk = (spec: object, name?: string) => manifest('Disk', { size: '1Gi', ...spec }, name)
 const image = (file: object, more: object = {}) => manifest('Image', { source: { file }, ...more })
+const http = (url: string, more: object = {}, spec: object = { checksum: `sha256:${'a'.repeat(64)}` }) =>
+  manifest('Image', { source: { http: { url, ...more } }, ...spec })
+const imports = (settings: object) => manifest('PlatformSettings', { imports: settings }, 'default')
 const storage = (local: object, more: object = {}) => manifest('DataStorage', { local, ...more })
 const host = (spec: object) => manifest('Host', { address: '10.0.0.5', ...spec })
 const placement = (settings: object) => manifest('PlatformSettings', { placement: settings }, 'default')
@@ -23,6 +26,8 @@ const EITHER = 'name either imageRef, to make a new root disk, or diskRef, to bo
 const IMAGE_PATH =
   "write a path below the host's import folder, such as debian-12.qcow2, without a leading / and without .."
 const CHECKSUM = 'write sha256: and the 64 lowercase hexadecimal digits that sha256sum prints'
+const ONE_SOURCE = 'name one source: file, for a file in the import folder of a host, or http, for one on a server'
+const SCHEME = 'write a URL that begins with http:// or https://'
 const FOLDER = 'write the absolute path of a folder, without . and .., such as /var/lib/holdfast/storage'
 const ADDRESS = 'write an IP address or a DNS name, such as 10.0.0.5; the port is in spec.port'
 const ATTACHED = 'the root disk is attached already; leave it out of spec.disks'
@@ -117,12 +122,22 @@ describe('A manifest is refused with what to do', () => {
     ['a path that leads out later', image({ path: 'a/../../b' }), IMAGE_PATH],
     ['an empty path', image({ path: '' }), IMAGE_PATH],
     ['no path', image({}), 'spec.source.file.path: Required value'],
-    ['no source', manifest('Image', { source: {} }), 'spec.source.file: Required value'],
-    [
-      'a source that is not there yet',
-      manifest('Image', { source: { http: { url: 'x' } } }),
-      '.spec.source.http: field not declared in schema',
-    ],
+    ['no source', manifest('Image', { source: {} }), ONE_SOURCE],
+    ['two sources', image({ path: 'a' }, { source: { file: { path: 'a' }, http: { url: 'http://a/b' } } }), ONE_SOURCE],
+    ['an image by http without checksum', http('https://a/b', {}, {}), 'an image by http needs a checksum'],
+    ['a URL of a file', http('file:///etc/passwd'), SCHEME],
+    ['a URL of FTP', http('ftp://a/b'), SCHEME],
+    ['a URL without a server', http('http:///b'), SCHEME],
+    ['no URL', http('x'), SCHEME],
+    ['a URL with a password', http('https://me:secret@a/b'), 'leave the user name and the password out'],
+    ['a URL with a user', http('https://me@a/b'), 'leave the user name and the password out'],
+    ['a URL with a space', http('https://a/b c'), 'write the URL in ASCII'],
+    ['a URL with a backslash', http(String.raw`https://a\b`), 'write the URL in ASCII'],
+    ['a URL with a fragment', http('https://a/b#c'), 'write the URL in ASCII'],
+    ['a URL without end', http(`https://a/${'b'.repeat(2048)}`), 'may not be more than 2048'],
+    ['a bundle that is nowhere', http('https://a/b', { caBundle: {} }), 'name one place of the certificates'],
+    ['a bundle that is no PEM', http('https://a/b', { caBundle: { inline: 'x' } }), 'write PEM certificates'],
+    ['a bundle without end', http('https://a/b', { caBundle: { inline: 'x'.repeat(65_537) } }), 'may not be more than'],
     [
       'an unknown format',
       image({ path: 'a' }, { format: 'vmdk' }),
@@ -156,6 +171,9 @@ describe('A manifest is refused with what to do', () => {
     ],
     ['too little overcommit', placement({ cpuOvercommitPercent: 99 }), 'should be greater than or equal to 100'],
     ['too much overcommit', placement({ memoryOvercommitPercent: 401 }), 'should be less than or equal to 400'],
+    ['an allowed address that is no network', imports({ allowedNetworks: ['10.0.0.1'] }), 'write a network in CIDR'],
+    ['an allowed network that is none', imports({ allowedNetworks: ['10.0.0.0/33'] }), 'write a network in CIDR'],
+    ['a largest image of 64 GB', imports({ maxImageSize: '64 GB' }), SIZE],
     ['a negative reserve', placement({ reservedMemoryMi: -1 }), 'should be greater than or equal to 0'],
   ])('%s', async (_name, bad, sentence) => {
     expect(await cluster.objection(bad)).toContain(sentence)
@@ -171,6 +189,10 @@ describe('A manifest is accepted', () => {
     ['the largest size', vm({ memory: '64Ti' })],
     ['a disk name of 253 letters', disk({}, `${'a'.repeat(63)}.${'b'.repeat(189)}`)],
     ['a path in a folder, with dots in its names', image({ path: 'debian/..12/disk.v1..qcow2' })],
+    ['an image by http', http('https://files.example.com:8443/a/b.qcow2?c=d@e')],
+    ['an image from an IPv6 address', http('http://[2001:db8::1]/b')],
+    ['a bundle in a ConfigMap', http('https://a/b', { caBundle: { configMapKeyRef: { name: 'a' } } })],
+    ['allowed networks', imports({ allowedNetworks: ['10.0.0.0/8', 'fd00::/8'] })],
     ['an IPv6 address', host({ address: 'fd00::5' })],
     ['a DNS name', host({ address: 'host-1.example.com' })],
   ])('%s', async (_name, good) => {

@@ -74,6 +74,7 @@ describe('Defaults', () => {
           reservedMemoryMi: 1024,
           storageOvercommitPercent: 200,
         },
+        imports: { allowedNetworks: [], maxImageSize: '64Gi' },
       },
     ],
   ])('of a %s are filled in', async (kind, spec, filled) => {

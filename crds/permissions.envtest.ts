@@ -69,7 +69,7 @@ describe('The controllers', () => {
     ['update', 'compute.holdfast.dev', 'virtualmachines'],
     ['patch', 'compute.holdfast.dev', 'hosts'],
     ['delete', 'compute.holdfast.dev', 'hosts'],
-    ['patch', 'storage.holdfast.dev', 'images'],
+    ['create', 'storage.holdfast.dev', 'images'],
     ['delete', 'storage.holdfast.dev', 'datastorages'],
     ['patch', 'platform.holdfast.dev', 'platformsettings'],
     ['delete', 'events.k8s.io', 'events'],

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, readyColumns } from './common.ts'
+import { ageColumn, baseStatus, cel, readyColumns, size } from './common.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 export const PlatformSettings = defineKind({
@@ -42,6 +42,24 @@ export const PlatformSettings = defineKind({
       })
       .prefault({})
       .describe('How much is placed on hosts and data storages.'),
+    imports: z
+      .object({
+        allowedNetworks: z
+          .array(
+            cel(z.string().max(64), {
+              rule: 'isCIDR(self)',
+              message: 'write a network in CIDR notation, such as 10.20.0.0/16 or fd00::/8',
+            }),
+          )
+          .max(64)
+          .default([])
+          .describe(
+            'Networks that images may be downloaded from although they are not public, such as 10.20.0.0/16. Hosts reach more than users do: allow only servers of images.',
+          ),
+        maxImageSize: size.default('64Gi').describe('Largest file that is downloaded.'),
+      })
+      .prefault({})
+      .describe('What images may be downloaded.'),
   }),
   status: z.object({ ...baseStatus }),
   rules: [{ rule: "self.metadata.name == 'default'", message: 'there is one PlatformSettings: name it default' }],

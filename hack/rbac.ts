@@ -60,6 +60,8 @@ function rules(kinds: readonly Kind[]): object[] {
     ...finalized,
     // The root disk of a machine.
     { apiGroups: ['storage.holdfast.dev'], resources: ['disks'], verbs: ['create', 'delete'] },
+    // Certificates of the servers that images come from.
+    { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] },
     { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   ]
 }

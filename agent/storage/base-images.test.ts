@@ -22,7 +22,7 @@ async function newWorld(): Promise<World> {
   await writeFile(source, 'content'.repeat(500_000))
   // A raw image is judged by nobody else.
   const qemuImg = { judge: () => Promise.reject(new Error('unexpected')) }
-  const baseImages = newBaseImages({ importDir: dir.path, qemuImg, log: silentLog })
+  const baseImages = newBaseImages({ importDir: dir.path, downloadDir: dir.path, qemuImg, log: silentLog })
   const image = { path: 'disk.raw', format: 'raw', sha256: await sha256Of(source) } as const
   return { folder, baseImages, image, [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() }
 }

@@ -6,7 +6,7 @@ import type { DesiredDisk } from '../contract.ts'
 import { syncFolder } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import { examine, type ExamineDeps } from './examine.ts'
-import { DISKS, IMAGES, listIfThere, type Folder } from './files.ts'
+import { DISKS, IMAGES, listIfThere, writeAt, type Folder } from './files.ts'
 import { openImportFile } from './import-file.ts'
 import { basePath, readBase, readDiskFile, toBase, type Base } from './own-image.ts'
 
@@ -25,6 +25,8 @@ export interface BaseImages {
 
 export interface BaseImagesDeps extends ExamineDeps {
   readonly importDir: string
+  /** Of files that were downloaded, each named by its SHA-256. */
+  readonly downloadDir: string
   readonly log: Log
 }
 
@@ -84,7 +86,7 @@ function baseOf({ sha256, format }: ImageFile): Base {
 }
 
 async function copyImage(folder: Folder, base: Base, image: ImageFile, deps: BaseImagesDeps): Promise<number> {
-  const opened = await openImportFile(deps.importDir, image)
+  const opened = await openSource(image, deps)
   if ('refusal' in opened) throw new AgentError('IMAGE_REJECTED', opened.refusal.message)
   await using source = opened.file
   const imagesPath = join(folder.path, IMAGES)
@@ -99,12 +101,19 @@ async function copyImage(folder: Folder, base: Base, image: ImageFile, deps: Bas
   }
 }
 
+/** By then the SHA-256 is known to be one, so that it leads nowhere else. */
+function openSource({ path, format, sha256 }: ImageFile, { importDir, downloadDir }: BaseImagesDeps) {
+  if (path !== undefined) return openImportFile(importDir, { path, format })
+  return openImportFile(downloadDir, { path: sha256.toLowerCase(), format })
+}
+
 /** Copies, and only then looks: what is checked is what the disks will use. Returns the size of the disk in it. */
 async function fill(temporary: string, source: FileHandle, image: ImageFile, deps: BaseImagesDeps): Promise<number> {
   await using target = await open(temporary, 'wx+', READ_ONLY)
   const sha256 = await copyBytes(source, target)
   if (sha256 !== image.sha256.toLowerCase()) {
-    const message = `The file ${image.path} is not the one that was checked: its SHA-256 is ${sha256}; put the right one back`
+    const name = image.path ?? `downloaded as ${image.sha256}`
+    const message = `The file ${name} is not the one that was checked: its SHA-256 is ${sha256}; put the right one back`
     throw new AgentError('IMAGE_REJECTED', message)
   }
   const examined = await examine(target, image.format, deps)
@@ -125,19 +134,11 @@ async function copyBytes(source: FileHandle, target: FileHandle): Promise<string
     if (bytesRead === 0) break
     const chunk = buffer.subarray(0, bytesRead)
     hash.update(chunk)
-    if (!chunk.equals(zeros.subarray(0, bytesRead))) await writeAll(target, chunk, position)
+    if (!chunk.equals(zeros.subarray(0, bytesRead))) await writeAt(target, chunk, position)
     position += bytesRead
   }
   await target.truncate(position)
   return hash.digest('hex')
-}
-
-async function writeAll(target: FileHandle, chunk: Buffer, position: number): Promise<void> {
-  let written = 0
-  while (written < chunk.length) {
-    const { bytesWritten } = await target.write(chunk, written, chunk.length - written, position + written)
-    written += bytesWritten
-  }
 }
 
 async function prune(folder: Folder, { log }: BaseImagesDeps): Promise<void> {

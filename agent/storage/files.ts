@@ -99,3 +99,12 @@ export async function readAt(file: FileHandle, position: number, length: number)
   }
   return buffer.subarray(0, filled)
 }
+
+/** Writes all of a chunk at a position. */
+export async function writeAt(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  let written = 0
+  while (written < chunk.length) {
+    const { bytesWritten } = await file.write(chunk, written, chunk.length - written, position + written)
+    written += bytesWritten
+  }
+}

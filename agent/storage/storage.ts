@@ -1,9 +1,13 @@
 import { join } from 'node:path'
+import { systemClock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
-import type { AgentEvent, Decision, DesiredDisk, DesiredStorage, ImageQuery } from '../contract.ts'
+import type { AgentEvent, Decision, DesiredDisk, DesiredImage, DesiredStorage, ImageQuery } from '../contract.ts'
 import type { InspectedImage, ObservedDisk, ObservedStorage } from '../contract.ts'
 import { newBaseImages } from './base-images.ts'
 import { newDisks } from './disks.ts'
+import { systemResolve } from './download/connector.ts'
+import { usualLimits } from './download/download.ts'
+import { newDownloads, prepareDownloads } from './download/downloads.ts'
 import { explainFailures } from './failures.ts'
 import { DISKS, IMAGES, type Folder } from './files.ts'
 import { newGrowth } from './growth.ts'
@@ -26,6 +30,10 @@ export interface Storage {
   deleteDisk(storage: string, id: string): Promise<void>
   /** As `HostAgent.inspectImage`. Without `waitMs` it waits for the end. */
   inspectImage(query: ImageQuery, waitMs?: number): Promise<InspectedImage>
+  /** As `HostAgent.putImage`. Without `waitMs` it waits for the end. */
+  putImage(image: DesiredImage, waitMs?: number): Promise<InspectedImage>
+  /** As `HostAgent.deleteImage`. */
+  deleteImage(sha256: string): Promise<void>
   /**
    * Claims every disk for this decision, all or none; throws DISK_CLAIMED, DISK_NOT_FOUND, STORAGE_UNAVAILABLE, and
    * IMAGE_REJECTED for a damaged disk. Durable when it returns. Also hands the files to uid and gid when given, repairs
@@ -45,24 +53,27 @@ export interface Storage {
   onChange(listener: (event: StorageEvent) => void): void
 }
 
-type StorageEvent = Extract<AgentEvent, { type: 'Disk' | 'Image' }>
+type StorageEvent = Extract<AgentEvent, { type: 'Disk' | 'Image' | 'Download' }>
 
 export interface StorageConfig {
   readonly stateDir: string
   readonly importDir: string
+  /** Made where it is not there. */
+  readonly downloadDir: string
   /** Name or path of the program. */
   readonly qemuImg: string
   readonly log: Log
 }
 
 /** Takes up the storages that an earlier agent knew, and removes what it left half made. */
-export async function openStorage({ stateDir, importDir, qemuImg: program, log }: StorageConfig): Promise<Storage> {
+export async function openStorage(config: StorageConfig): Promise<Storage> {
+  const { stateDir, importDir, downloadDir, qemuImg: program, log } = config
   const listeners: ((event: StorageEvent) => void)[] = []
   const tell = (event: StorageEvent) => {
     for (const listener of listeners) listener(event)
   }
   const qemuImg = newQemuImg(program, await probeSandbox())
-  const baseImages = newBaseImages({ importDir, qemuImg, log })
+  const baseImages = newBaseImages({ importDir, downloadDir, qemuImg, log })
   const onFirstUse = async (folder: Folder) => {
     const places = [folder.path, join(folder.path, DISKS), join(folder.path, IMAGES)]
     const removed = await Promise.all(places.map((place) => folder.names.sweep(place)))
@@ -74,6 +85,16 @@ export async function openStorage({ stateDir, importDir, qemuImg: program, log }
   const shared = { storages, qemuImg, growth, locks }
   const disks = newDisks({ ...shared, baseImages, onEnd: (disk) => tell({ type: 'Disk', disk }) })
   const ownership = newOwnership(shared)
+  await prepareDownloads(downloadDir)
+  const downloads = newDownloads({
+    downloadDir,
+    qemuImg,
+    resolve: systemResolve,
+    limits: usualLimits,
+    clock: systemClock,
+    log,
+    onEnd: (sha256) => tell({ type: 'Download', sha256 }),
+  })
   const inspect = newInspect({ importDir, qemuImg, log, onEnd: (path) => tell({ type: 'Image', path }) })
   // Nobody waits for it: one storage that does not answer must not keep the agent from starting.
   void storages.survey()
@@ -83,6 +104,8 @@ export async function openStorage({ stateDir, importDir, qemuImg: program, log }
     putDisk: (desired, waitMs) => explainFailures(desired.storage, () => disks.put(desired, waitMs)),
     deleteDisk: (storage, id) => explainFailures(storage, () => disks.delete(storage, id)),
     inspectImage: inspect,
+    putImage: (image, waitMs) => downloads.put(image, waitMs),
+    deleteImage: (sha256) => downloads.remove(sha256),
     claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
     releaseDisks: (machineId, keep) => explainFailures('of the machine', () => ownership.release(machineId, keep)),
     onChange: (listener) => {

@@ -69,7 +69,7 @@ export async function tablesOf(path: string): Promise<{ l1: number; l2: number }
   return { l1, l2: Number(bytes.readBigUInt64BE(l1) & 0x00fffffffffffe00n) }
 }
 
-export type Image = NonNullable<DesiredDisk['image']>
+export type Image = NonNullable<DesiredDisk['image']> & { readonly path: string }
 
 /** Puts an image into the import folder. */
 export async function putImage({ importDir }: StorageWorld, name = 'base.qcow2'): Promise<Image> {

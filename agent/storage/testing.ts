@@ -39,7 +39,8 @@ export async function newStorageWorld({ qemuImg = 'qemu-img' } = {}): Promise<St
   const [stateDir, importDir, storagePath] = ['state', 'import', 'storage'].map((name) => join(folder.path, name))
   if (stateDir === undefined || importDir === undefined || storagePath === undefined) throw new Error('unreachable')
   await Promise.all([stateDir, importDir, storagePath].map((path) => mkdir(path)))
-  const reopen = () => openStorage({ stateDir, importDir, qemuImg, log: silentLog })
+  const reopen = () =>
+    openStorage({ stateDir, importDir, downloadDir: join(stateDir, 'images'), qemuImg, log: silentLog })
   const storage = await reopen()
   await storage.putStorage({ name: 'fast', path: storagePath })
   const end = () => folder[Symbol.asyncDispose]()

@@ -1,7 +1,7 @@
 import { DataStorage } from '../../crds/data-storage.ts'
 import { Disk } from '../../crds/disk.ts'
 import { Host } from '../../crds/host.ts'
-import { Image } from '../../crds/image.ts'
+import { downloadOf, Image } from '../../crds/image.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { MACHINE_ID_LABEL, rootDiskName, VirtualMachine } from '../../crds/virtual-machine.ts'
@@ -20,8 +20,8 @@ export interface Caches {
    * was made for. `user`: machine that it is attached to. `waiting`: `placement` until it has a data storage.
    */
   readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'waiting'>
-  /** `path`: of its file below the import folder. */
-  readonly images: ObjectCache<Image, 'path'>
+  /** `path`: of its file below the import folder. `download`: digest of the file that hosts download for it. */
+  readonly images: ObjectCache<Image, 'path' | 'download'>
   readonly dataStorages: ObjectCache<DataStorage, 'host'>
   readonly hosts: ObjectCache<Host, never>
   readonly platformSettings: ObjectCache<PlatformSettings, never>
@@ -45,7 +45,10 @@ export function newCaches(): Caches {
       user: ({ status }) => listed(status?.attachedTo?.machineId),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),
     }),
-    images: new ObjectCache({ path: ({ spec }) => [spec.source.file.path] }),
+    images: new ObjectCache({
+      path: ({ spec }) => listed(spec.source.file?.path),
+      download: (image) => listed(downloadOf(image)?.sha256),
+    }),
     dataStorages: new ObjectCache({ host: ({ spec }) => [spec.local.host] }),
     hosts: new ObjectCache({}),
     platformSettings: new ObjectCache({}),

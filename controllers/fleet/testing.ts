@@ -1,5 +1,6 @@
 import type {
   DesiredDisk,
+  DesiredImage,
   DesiredMachine,
   HostAgent,
   InspectedImage,
@@ -31,6 +32,8 @@ export interface FakeHost extends FleetHost {
   /** Thrown by the next calls, until it is taken away. */
   fault: AgentError | undefined
   image: InspectedImage
+  /** Orders to download, by digest, the latest. */
+  readonly downloads: Map<string, DesiredImage>
   storage: Omit<ObservedStorage, 'name'>
 }
 
@@ -52,6 +55,7 @@ export function fakeHost(name: string): FakeHost {
     asked: 0,
     pendingRestart: [],
     fault: undefined,
+    downloads: new Map(),
     image: { state: 'Verified', sha256: 'a'.repeat(64), sizeBytes: 10 * 2 ** 20, virtualSizeBytes: 64 * 2 ** 20 },
     storage: { capacityBytes: 100 * GI, availableBytes: 90 * GI },
   }
@@ -73,11 +77,18 @@ function fakeAgent(host: () => FakeHost): HostAgent {
     putDisk: (order) => answer((to) => makeDisk(to, order)),
     deleteDisk: (_storage, id) => answer(({ disks }) => void disks.delete(id)),
     inspectImage: () => answer(({ image }) => image),
+    putImage: (order) => answer((to) => download(to, order)),
+    deleteImage: (sha256) => answer(({ downloads }) => void downloads.delete(sha256)),
     stopGuests: () => answer(() => undefined),
     events: () => {
       throw new Error('a fake host has no events: change it and reconcile')
     },
   }
+}
+
+function download({ image, downloads }: FakeHost, order: DesiredImage): InspectedImage {
+  downloads.set(order.sha256, order)
+  return image
 }
 
 function makeDisk({ disks, open, slow }: FakeHost, { id, storage, sizeBytes }: DesiredDisk): ObservedDisk {

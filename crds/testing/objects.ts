@@ -2,7 +2,7 @@ import type { Condition, ObjectMeta } from '../common.ts'
 import type { DataStorage } from '../data-storage.ts'
 import { Disk } from '../disk.ts'
 import type { Host } from '../host.ts'
-import type { Image } from '../image.ts'
+import { Image } from '../image.ts'
 import type { PlatformSettings } from '../platform-settings.ts'
 import { VirtualMachine } from '../virtual-machine.ts'
 
@@ -58,7 +58,7 @@ export function image(status: Image['status'] = {}, spec: Partial<Image['spec']>
   return {
     apiVersion: STORAGE,
     kind: 'Image',
-    metadata: meta('debian', { namespace: 'shop' }),
+    metadata: meta('debian', { namespace: 'shop', finalizers: [Image.finalizer ?? ''] }),
     spec: { source: { file: { path: 'debian.qcow2' } }, format: 'qcow2', ...spec },
     status: { conditions: [condition()], sha256: 'a'.repeat(64), virtualSize: '2Gi', hosts: ['host-a'], ...status },
   }
@@ -120,6 +120,7 @@ export function platformSettings(placement: Partial<PlatformSettings['spec']['pl
         storageOvercommitPercent: 200,
         ...placement,
       },
+      imports: { allowedNetworks: [], maxImageSize: '64Gi' },
     },
   }
 }

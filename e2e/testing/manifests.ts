@@ -34,3 +34,15 @@ export function host(name: string, port: number): object {
   const spec = { address: '127.0.0.1', port }
   return { apiVersion: 'compute.holdfast.dev/v1alpha1', kind: 'Host', metadata: { name }, spec }
 }
+
+/** An image from a server. */
+export function imageByHttp(name: string, url: string, checksum: string): object {
+  const metadata = { name, namespace: 'default' }
+  const spec = { source: { http: { url } }, checksum }
+  return { apiVersion: 'storage.holdfast.dev/v1alpha1', kind: 'Image', metadata, spec }
+}
+
+export function platformSettings(spec: object): object {
+  const metadata = { name: 'default' }
+  return { apiVersion: 'platform.holdfast.dev/v1alpha1', kind: 'PlatformSettings', metadata, spec }
+}

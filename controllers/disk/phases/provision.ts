@@ -1,5 +1,6 @@
 import type { DesiredDisk } from '../../../agent/contract.ts'
 import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
+import type { Image } from '../../../crds/image.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
@@ -36,9 +37,18 @@ function withImage({ disk, status, namespace, deps }: Scope, order: DesiredDisk)
   const image = deps.image(namespace, name)
   if (image?.status?.sha256 === undefined) return waiting(DiskReason.ImageNotReady, `Image ${name} is not ready`)
   const { sha256, hosts = [] } = image.status
-  if (hosts.includes(status.host ?? '')) {
-    return { ...order, image: { path: image.spec.source.file.path, format: image.spec.format, sha256 } }
+  const { host = '' } = status
+  return hosts.includes(host) ? { ...order, image: toFile(image, sha256) } : missing(image, host)
+}
+
+function toFile({ spec: { source, format } }: Image, sha256: string): DesiredDisk['image'] {
+  return { ...(source.file && { path: source.file.path }), format, sha256 }
+}
+
+function missing({ metadata: { name }, spec }: Image, host: string): Outcome {
+  if (!spec.source.file) {
+    return waiting(DiskReason.ImageNotReady, `Host ${host} does not have Image ${name} yet: it downloads it by itself`)
   }
-  const message = `Host ${status.host} does not have the file of Image ${name}: put it into its import folder`
+  const message = `Host ${host} does not have the file of Image ${name}: put it into its import folder`
   return blocked(DiskReason.ImageNotReady, message)
 }

@@ -10,7 +10,8 @@ export const compareFiles: Phase<Scope> = {
   condition: ImageCondition.SameOnAllHosts,
   informs: true,
 
-  run({ answers, status: { sha256 = '' } }) {
+  run({ image, answers, status: { sha256 = '' } }) {
+    if (image.spec.source.http) return done // It is named by its digest.
     const others = answers.filter((answer) => isAnother(answer, sha256)).map(({ name }) => name)
     if (others.length === 0) return done
     const message = `The file differs on ${others.slice(0, 5).join(', ')}: put the one with SHA-256 ${sha256} there`

@@ -1,10 +1,12 @@
-import type { ImageQuery, InspectedImage } from '../../../agent/contract.ts'
+import type { DesiredImage, ImageQuery, InspectedImage } from '../../../agent/contract.ts'
 import { AgentError } from '../../../agent/errors.ts'
 import { ImageCondition, ImageReason } from '../../../crds/image.ts'
-import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import { blocked, decided, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { toQuantity } from '../../../policy/quantity.ts'
 import type { FleetHost } from '../../fleet/fleet-host.ts'
+import { downloadOrder } from '../download.ts'
+import { noteProgress } from '../progress.ts'
 import type { Answer, Scope } from '../scope.ts'
 
 const ANSWER_MS = 2_000
@@ -12,34 +14,67 @@ const RETRY_MS = 5_000
 /** Hosts do not tell of a file that is put into the import folder or mended there. Asking again costs them little. */
 const LOOK_AGAIN_MS = 10_000
 
-/** Has every host that should have the file check it. The first digest that is found holds for all. */
+/** Has every host that should have the file get and check it. The first digest that is found holds for all. */
 export const verifyImage: Phase<Scope> = {
   condition: ImageCondition.Verified,
 
   async run(scope) {
-    const { image, status, deps } = scope
-    const { host } = image.spec.source.file
-    const hosts = host === undefined ? deps.fleet.all() : deps.fleet.all().filter(({ name }) => name === host)
-    if (host !== undefined && hosts.length === 0) {
-      return blocked(
-        ImageReason.HostNotFound,
-        `There is no Host ${host}: create it, or make the image without source.file.host`,
-      )
-    }
-    const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !status.hosts?.includes(name))
-    const inOrder = unchecked.toSorted((a, b) => a.name.localeCompare(b.name))
-    scope.answers = await Promise.all(inOrder.map((candidate) => inspect(scope, candidate)))
-    for (const { name, answer } of scope.answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+    const hosts = candidatesOf(scope)
+    if ('type' in hosts) return hosts
+    const unchecked = uncheckedOf(hosts, scope)
+    if (unchecked.length === 0) return judge(scope)
+    const order = await downloadOrder(scope)
+    // What keeps it from further hosts takes nothing from those that have it.
+    if (order && 'type' in order) return isSomewhere(scope) ? done : order
+    // Stored before it is asked for, so that whoever deletes the image knows where to.
+    if (order && addDownloadHosts(scope, unchecked)) return decided
+    scope.answers = await Promise.all(unchecked.map((host) => ask(host, order ?? toQuery(scope))))
     return judge(scope)
   },
 }
 
-async function inspect({ image, status }: Scope, { name, agent }: FleetHost): Promise<Answer> {
+/** The hosts that should have it: of files those that may, of downloads those that could make a disk of it. */
+function candidatesOf(scope: Scope): FleetHost[] | Outcome {
+  const { image, deps } = scope
+  const { file } = image.spec.source
+  if (file?.host === undefined) {
+    const all = deps.fleet.all()
+    const needing = file ? all : all.filter(({ name }) => deps.hasStorage(name))
+    if (needing.length > 0 || all.length === 0 || isSomewhere(scope)) return needing
+    return waiting(ImageReason.NoDataStorage, 'No host has a DataStorage, so none needs the image yet: create one')
+  }
+  const { host } = file
+  const named = deps.fleet.get(host)
+  if (named) return [named]
+  return blocked(
+    ImageReason.HostNotFound,
+    `There is no Host ${host}: create it, or make the image without source.file.host`,
+  )
+}
+
+function uncheckedOf(hosts: readonly FleetHost[], { status }: Scope): FleetHost[] {
+  const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !status.hosts?.includes(name))
+  return unchecked.toSorted((a, b) => a.name.localeCompare(b.name))
+}
+
+function addDownloadHosts({ status }: Scope, hosts: readonly FleetHost[]): boolean {
+  const told = new Set(status.downloadHosts)
+  const before = told.size
+  for (const { name } of hosts) told.add(name)
+  status.downloadHosts = [...told].toSorted()
+  return told.size > before
+}
+
+function toQuery({ image, status }: Scope): ImageQuery {
   const { source, format, checksum } = image.spec
   const sha256 = checksum?.replace(/^sha256:/, '') ?? status.sha256
-  const query: ImageQuery = { path: source.file.path, format, ...(sha256 !== undefined && { sha256 }) }
+  return { path: source.file?.path ?? '', format, ...(sha256 !== undefined && { sha256 }) }
+}
+
+async function ask({ name, agent }: FleetHost, order: ImageQuery | DesiredImage): Promise<Answer> {
   try {
-    return { name, answer: await agent.inspectImage(query, ANSWER_MS) }
+    const answer = 'url' in order ? await agent.putImage(order, ANSWER_MS) : await agent.inspectImage(order, ANSWER_MS)
+    return { name, answer }
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     if (error.code === 'UNREACHABLE') return { name }
@@ -54,12 +89,22 @@ function accept({ status }: Scope, host: string, answer: Extract<InspectedImage,
   status.size = toQuantity(answer.sizeBytes)
   status.virtualSize = toQuantity(answer.virtualSizeBytes)
   status.hosts = [...(status.hosts ?? []), host].toSorted()
+  if (status.progress !== undefined) status.progress = 100
 }
 
-function judge({ status, answers }: Scope): Outcome {
-  if ((status.hosts ?? []).length > 0) return done
+function isSomewhere({ status }: Scope): boolean {
+  return (status.hosts ?? []).length > 0
+}
+
+function judge(scope: Scope): Outcome {
+  const { answers } = scope
+  for (const { name, answer } of answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+  if (isSomewhere(scope)) return done
+  noteProgress(scope, answers)
   if (answers.some(({ answer }) => answer?.state === 'Checking'))
     return waiting(ImageReason.Checking, 'The file is being checked', RETRY_MS)
+  if (answers.some(({ answer }) => answer?.state === 'Downloading'))
+    return waiting(ImageReason.Downloading, 'The file is being downloaded', RETRY_MS)
   const refusals = answers.flatMap(({ name, answer }) => (answer?.state === 'Refused' ? [{ name, ...answer }] : []))
   const worst = refusals.find(({ code }) => code !== ImageReason.FileNotFound) ?? refusals[0]
   if (worst) return blocked(worst.code, `${worst.message} (host ${worst.name})`, LOOK_AGAIN_MS)

@@ -1,0 +1,150 @@
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import type { DesiredImage } from '../../contract.ts'
+import { measure } from '../folder-problem.ts'
+import type { Refusal } from '../import-file.ts'
+import { Job } from '../job.ts'
+import { download, type DownloadDeps } from './download.ts'
+import { DownloadError } from './failure.ts'
+import type { Places } from './part-file.ts'
+import { newSlots } from './slots.ts'
+
+/** A download that is under way, or waits for its turn. */
+export interface Transfer {
+  /** Ends with what a user has to be told; with nothing when the file is there. */
+  readonly job: Job<Refusal | undefined>
+  readonly receivedBytes: number
+  readonly totalBytes: number | undefined
+}
+
+/** Downloads by digest, one at a time of each. */
+export interface Transfers {
+  running(sha256: string): Transfer | undefined
+  start(order: DesiredImage): Transfer
+  /** Why an order like this one failed a moment ago; nothing once it is worth another try. */
+  refusal(order: DesiredImage): Refusal | undefined
+  /** Ends a download and forgets how it ended. */
+  cancel(sha256: string): Promise<void>
+}
+
+export interface TransfersDeps extends Omit<DownloadDeps, 'room'> {
+  readonly downloadDir: string
+  /** A download has ended of which somebody was told that it takes longer. */
+  readonly onEnd: (sha256: string) => void
+}
+
+interface Running extends Transfer {
+  readonly abort: AbortController
+  receivedBytes: number
+  totalBytes: number | undefined
+}
+
+type Terms = Pick<DesiredImage, 'url' | 'caBundle' | 'maxBytes' | 'allowedNetworks'>
+
+interface Refused {
+  readonly terms: Terms
+  readonly refusal: Refusal
+  readonly untilMs: number
+}
+
+const AT_ONCE = 4
+const TOTAL_MS = 24 * 3_600_000
+/** A server is not asked again sooner, however often somebody asks here. */
+const LOOK_AGAIN_MS = 30_000
+/** Nor when that cost a whole download. */
+const DOWNLOAD_AGAIN_MS = 900_000
+const costly = new Set<Refusal['code']>(['ChecksumMismatch', 'ImageTooLarge'])
+/** What is left for the host itself, and for what may lie beside: 1 GiB, or a twentieth of a small file system. */
+const RESERVE_BYTES = 2 ** 30
+const RESERVE_SHARE = 0.05
+const MAX_REMEMBERED = 1000
+
+export function newTransfers(deps: TransfersDeps): Transfers {
+  const { downloadDir, clock, log, onEnd } = deps
+  const running = new Map<string, Running>()
+  const refused = new Map<string, Refused>()
+  const slots = newSlots(AT_ONCE)
+  const room = () => roomIn(downloadDir)
+
+  const run = async (order: DesiredImage, { signal }: AbortController): Promise<Refusal | undefined> => {
+    const { sha256, url } = order
+    const onProgress = (receivedBytes: number, totalBytes: number | undefined) => {
+      Object.assign(running.get(sha256) ?? {}, { receivedBytes, totalBytes })
+    }
+    try {
+      await slots.with(signal, async () => {
+        log.info({ sha256, server: URL.parse(url)?.host }, 'a download begins')
+        await download({ order, places: placesOf(downloadDir, sha256), signal, onProgress }, { ...deps, room })
+      })
+      log.info({ sha256 }, 'a download is complete')
+      return undefined
+    } catch (error) {
+      log.warn({ err: error, sha256 }, 'a download has failed')
+      return toRefusal(error)
+    }
+  }
+
+  return {
+    running: (sha256) => running.get(sha256),
+    start: (order) => {
+      const abort = new AbortController()
+      const timer = setTimeout(() => abort.abort(tooLong), TOTAL_MS)
+      const job = new Job(run(order, abort), (result, isAwaitedLater) => {
+        clearTimeout(timer)
+        running.delete(order.sha256)
+        if (result.status === 'fulfilled' && result.value) remember(refused, order, result.value, clock.monotonicMs())
+        if (isAwaitedLater) onEnd(order.sha256)
+      })
+      const made: Running = { abort, job, receivedBytes: 0, totalBytes: undefined }
+      running.set(order.sha256, made)
+      return made
+    },
+    refusal: (order) => {
+      const known = refused.get(order.sha256)
+      // Another URL, or other settings, are another chance.
+      const isSame = known !== undefined && isDeepStrictEqual(known.terms, termsOf(order))
+      return isSame && clock.monotonicMs() < known.untilMs ? known.refusal : undefined
+    },
+    cancel: async (sha256) => {
+      const known = running.get(sha256)
+      known?.abort.abort(cancelled)
+      await known?.job.result(undefined)
+      refused.delete(sha256)
+    },
+  }
+}
+
+const cancelled = new DownloadError('DownloadFailed', 'The download was cancelled: nothing asks for it any more')
+const tooLong = new DownloadError(
+  'DownloadFailed',
+  'The download takes longer than a day: use a server that is nearer; it goes on from here',
+  { isPassing: true },
+)
+
+export function placesOf(folder: string, sha256: string): Places {
+  const whole = join(folder, sha256)
+  return { whole, part: `${whole}.part`, facts: `${whole}.json` }
+}
+
+async function roomIn(folder: string): Promise<number> {
+  const { capacityBytes, availableBytes } = await measure(folder)
+  return availableBytes - Math.min(RESERVE_BYTES, capacityBytes * RESERVE_SHARE)
+}
+
+/** What a download depends on. */
+function termsOf({ url, caBundle, maxBytes, allowedNetworks }: DesiredImage): Terms {
+  return { url, caBundle, maxBytes, allowedNetworks }
+}
+
+function toRefusal(error: unknown): Refusal {
+  if (error instanceof DownloadError) return { code: error.code, message: error.message }
+  return { code: 'DownloadFailed', message: 'The host cannot download the file: look into the log of its agent' }
+}
+
+function remember(refused: Map<string, Refused>, order: DesiredImage, refusal: Refusal, nowMs: number): void {
+  const untilMs = nowMs + (costly.has(refusal.code) ? DOWNLOAD_AGAIN_MS : LOOK_AGAIN_MS)
+  refused.delete(order.sha256)
+  refused.set(order.sha256, { terms: termsOf(order), refusal, untilMs })
+  const [oldest] = refused.keys()
+  if (refused.size > MAX_REMEMBERED && oldest !== undefined) refused.delete(oldest)
+}

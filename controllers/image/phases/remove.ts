@@ -1,0 +1,44 @@
+import { AgentError } from '../../../agent/errors.ts'
+import { downloadOf, ImageCondition, ImageReason } from '../../../crds/image.ts'
+import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import type { Scope } from '../scope.ts'
+
+const RETRY_MS = 5_000
+
+/** Has every host that was told to download the file end that and remove it, unless it is downloaded for another image too. */
+export const removeDownloads: Phase<Scope> = {
+  condition: ImageCondition.CleanedUp,
+
+  async run(scope) {
+    const { image, status, deps } = scope
+    scope.toldAtMs.delete(image.metadata.uid)
+    const sha256 = downloadOf(image)?.sha256
+    if (sha256 === undefined) return done
+    const others = deps.downloadedAs(sha256).filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    // What is shared is removed with the last of them.
+    const shared = new Set(others.flatMap((other) => other.status?.downloadHosts ?? []))
+    const own = (status.downloadHosts ?? []).filter((host) => !shared.has(host))
+    const outcomes = await Promise.all(own.map((host) => removeFrom(host, sha256, scope)))
+    return outcomes.find(({ type }) => type !== 'done') ?? done
+  },
+}
+
+async function removeFrom(name: string, sha256: string, { deps }: Scope): Promise<Outcome> {
+  const host = deps.fleet.get(name)
+  if (!host) return done // Who deleted the Host has given up what is on it.
+  if (host.state !== 'Connected') return unreachable(name)
+  try {
+    await host.agent.deleteImage(sha256)
+    return done
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    if (error.code === 'UNREACHABLE') return unreachable(name, RETRY_MS)
+    return waiting(ImageReason.HostRefused, `Host ${name} cannot remove the file: ${error.message}`, RETRY_MS)
+  }
+}
+
+function unreachable(name: string, retryAfterMs?: number): Outcome {
+  const message = `Host ${name} does not answer; the file is removed there when it does, or when the Host is deleted`
+  return waiting(ImageReason.HostUnreachable, message, retryAfterMs)
+}
