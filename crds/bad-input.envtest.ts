@@ -23,7 +23,8 @@ const EITHER = 'name either imageRef, to make a new root disk, or diskRef, to bo
 const IMAGE_PATH =
   "write a path below the host's import folder, such as debian-12.qcow2, without a leading / and without .."
 const CHECKSUM = 'write sha256: and the 64 lowercase hexadecimal digits that sha256sum prints'
-const FOLDER = 'write the absolute path of a folder, without . and .., such as /var/lib/holdfast/storage'
+const FOLDER =
+  'write the absolute path of a folder of its own, such as /var/lib/holdfast/storage, without . or .. and without // or a / at its end'
 const ADDRESS = 'write an IP address or a DNS name, such as 10.0.0.5; the port is in spec.port'
 const ATTACHED = 'the root disk is attached already; leave it out of spec.disks'
 
@@ -135,6 +136,12 @@ describe('A manifest is refused with what to do', () => {
     ['a relative folder', storage({ host: 'a', path: 'srv' }), FOLDER],
     ['a folder that leads out', storage({ host: 'a', path: '/srv/../etc' }), FOLDER],
     ['the root folder', storage({ host: 'a', path: '/' }), FOLDER],
+    ['the root folder as //', storage({ host: 'a', path: '//' }), FOLDER],
+    ['the root folder as /./', storage({ host: 'a', path: '/./' }), FOLDER],
+    ['a folder with empty parts', storage({ host: 'a', path: '///tmp' }), FOLDER],
+    ['a folder with an empty part within', storage({ host: 'a', path: '/srv//disks' }), FOLDER],
+    ['a folder with a slash at its end', storage({ host: 'a', path: '/srv/disks/' }), FOLDER],
+    ['no folder', storage({ host: 'a', path: '' }), FOLDER],
     ['a storage without host', storage({ path: '/srv' }), 'spec.local.host: Required value'],
     [
       'a storage of an unknown type',
@@ -171,6 +178,8 @@ describe('A manifest is accepted', () => {
     ['the largest size', vm({ memory: '64Ti' })],
     ['a disk name of 253 letters', disk({}, `${'a'.repeat(63)}.${'b'.repeat(189)}`)],
     ['a path in a folder, with dots in its names', image({ path: 'debian/..12/disk.v1..qcow2' })],
+    ['a folder, with dots in its names', storage({ host: 'a', path: '/srv/..a/b.' })],
+    ['a folder below the root', storage({ host: 'a', path: '/srv' })],
     ['an IPv6 address', host({ address: 'fd00::5' })],
     ['a DNS name', host({ address: 'host-1.example.com' })],
   ])('%s', async (_name, good) => {
