@@ -3,7 +3,7 @@ import { AgentError } from '../../../agent/errors.ts'
 import { DataStorageCondition, DataStorageReason } from '../../../crds/data-storage.ts'
 import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { toBytes, toQuantity } from '../../../policy/quantity.ts'
+import { knownBytes, toQuantity } from '../../../policy/quantity.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -46,6 +46,7 @@ function measure(status: Scope['status'], capacityBytes: number, availableBytes:
 }
 
 function settle(known: string | undefined, bytes: number, toleranceBytes: number): string {
-  if (known !== undefined && Math.abs(toBytes(known) - bytes) < toleranceBytes) return known
+  const before = knownBytes(known)
+  if (known !== undefined && before !== undefined && Math.abs(before - bytes) < toleranceBytes) return known
   return toQuantity(Math.floor(bytes / MI) * MI)
 }

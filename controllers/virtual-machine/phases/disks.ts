@@ -64,10 +64,8 @@ async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Dis
   const found = deps.image(namespace, image)
   const wanted = size ?? (found && sizeOf(found))
   if (wanted === undefined) {
-    return waiting(
-      VirtualMachineReason.ImageNotReady,
-      `Image ${image} is gone before its disk was made: create it again`,
-    )
+    const why = found ? 'is not ready: its size is not known yet' : 'is gone before its disk was made: create it again'
+    return waiting(VirtualMachineReason.ImageNotReady, `Image ${image} ${why}`)
   }
   return deps.createDisk({
     metadata: { namespace, name: rootDiskName(vm), labels: { [MACHINE_ID_LABEL]: status.machineId ?? '' } },

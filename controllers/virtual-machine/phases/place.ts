@@ -88,7 +88,7 @@ function reachOf({ vm: { spec }, namespace, deps }: Scope): (readonly string[])[
 
 function rootDiskOf({ spec: { rootDisk } }: VirtualMachine, image: Image): { sizeBytes: number; dataStorage?: string } {
   return {
-    sizeBytes: toBytes(rootDisk.size ?? sizeOf(image)),
+    sizeBytes: toBytes(rootDisk.size ?? sizeOf(image) ?? '0'),
     ...(rootDisk.dataStorage !== undefined && { dataStorage: rootDisk.dataStorage }),
   }
 }
