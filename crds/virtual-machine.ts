@@ -29,6 +29,9 @@ const rootDisk = cel(
   },
 )
 
+/** The last epoch that a decision can have. JavaScript counts up to there, and further. */
+export const MAX_EPOCH = 2 ** 52
+
 export const VirtualMachine = defineKind({
   group: 'compute.holdfast.dev',
   version: 'v1alpha1',
@@ -103,7 +106,7 @@ export const VirtualMachine = defineKind({
     decision: z
       .object({
         id: z.uuid().describe('Identity of the decision.'),
-        epoch: z.int().describe('Grows with every decision; a host refuses an older one.'),
+        epoch: z.int().min(1).max(MAX_EPOCH).describe('Grows with every decision; a host refuses an older one.'),
         power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
         host: z.string().max(253).describe('Host it is for.'),
         follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),

@@ -4,6 +4,7 @@ import { DataStorageCondition, DataStorageReason } from '../../../crds/data-stor
 import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { knownBytes, toQuantity } from '../../../policy/quantity.ts'
+import { refusalText } from '../../fleet/refusal.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -25,7 +26,7 @@ export const probeStorage: Phase<Scope> = {
       if (!(error instanceof AgentError)) throw error
       return error.code === 'UNREACHABLE'
         ? unknown(DataStorageReason.HostUnreachable, `Host ${name} does not answer`, RETRY_MS)
-        : waiting(DataStorageReason.HostRefused, error.message, RETRY_MS)
+        : waiting(DataStorageReason.HostRefused, refusalText(name, error), RETRY_MS)
     }
   },
 }

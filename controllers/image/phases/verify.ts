@@ -5,6 +5,7 @@ import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reco
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { toQuantity } from '../../../policy/quantity.ts'
 import type { FleetHost } from '../../fleet/fleet-host.ts'
+import { refusalText } from '../../fleet/refusal.ts'
 import type { Answer, Scope } from '../scope.ts'
 
 const ANSWER_MS = 2_000
@@ -44,7 +45,7 @@ async function inspect({ image, status }: Scope, { name, agent }: FleetHost): Pr
     if (!(error instanceof AgentError)) throw error
     if (error.code === 'UNREACHABLE') return { name }
     // A host in trouble must not keep the image from those that are well.
-    return { name, answer: { state: 'Refused', code: ImageReason.CheckFailed, message: error.message } }
+    return { name, answer: { state: 'Refused', code: ImageReason.CheckFailed, message: refusalText(name, error) } }
   }
 }
 
