@@ -29,6 +29,18 @@ const rootDisk = cel(
   },
 )
 
+/** What a machine is, and where: whoever changed it would have a host take one machine for another. */
+const keptInStatus = [
+  ...['machineId', 'host', 'networks'].map((field) => ({
+    rule: `!has(oldSelf.${field}) || (has(self.${field}) && self.${field} == oldSelf.${field})`,
+    message: `status.${field} stays what it is once it is set: leave it as it was`,
+  })),
+  {
+    rule: '!has(self.decision) || (has(self.host) && self.decision.host == self.host)',
+    message: 'status.decision is for the host in status.host: leave it as it was',
+  },
+]
+
 /** The last epoch that a decision can have. JavaScript counts up to there, and further. */
 export const MAX_EPOCH = 2 ** 52
 
@@ -88,33 +100,40 @@ export const VirtualMachine = defineKind({
       .default(60)
       .describe('Seconds that the guest has to shut down after the power button is pressed; then it is switched off.'),
   }),
-  status: z.object({
-    ...baseStatus,
-    printableStatus: z.string().max(64).optional().describe('State in one word, as kubectl get shows it.'),
-    machineId: z
-      .uuid()
-      .optional()
-      .describe('Identity of the machine on hosts and in the guest (its DMI UUID). Not the uid of this object.'),
-    host: z.string().max(253).optional().describe('Host that the machine is placed on.'),
-    rootDisk: z.string().max(253).optional().describe('Disk that it boots from.'),
-    dataStorage: z.string().max(253).optional().describe('DataStorage chosen for its new root disk.'),
-    networks: z
-      .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
-      .max(16)
-      .optional()
-      .describe('Network cards, in order.'),
-    decision: z
-      .object({
-        id: z.uuid().describe('Identity of the decision.'),
-        epoch: z.int().min(1).max(MAX_EPOCH).describe('Grows with every decision; a host refuses an older one.'),
-        power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
-        host: z.string().max(253).describe('Host it is for.'),
-        follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),
-      })
-      .optional()
-      .describe('The last decision to start, stop or remove it. Stored before any host acts on it.'),
-  }),
+  status: cel(
+    z.object({
+      ...baseStatus,
+      printableStatus: z.string().max(64).optional().describe('State in one word, as kubectl get shows it.'),
+      machineId: z
+        .uuid()
+        .optional()
+        .describe('Identity of the machine on hosts and in the guest (its DMI UUID). Not the uid of this object.'),
+      host: z.string().max(253).optional().describe('Host that the machine is placed on.'),
+      rootDisk: z.string().max(253).optional().describe('Disk that it boots from.'),
+      dataStorage: z.string().max(253).optional().describe('DataStorage chosen for its new root disk.'),
+      networks: z
+        .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
+        .max(16)
+        .optional()
+        .describe('Network cards, in order.'),
+      decision: z
+        .object({
+          id: z.uuid().describe('Identity of the decision.'),
+          epoch: z.int().min(1).max(MAX_EPOCH).describe('Grows with every decision; a host refuses an older one.'),
+          power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
+          host: z.string().max(253).describe('Host it is for.'),
+          follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),
+        })
+        .optional()
+        .describe('The last decision to start, stop or remove it. Stored before any host acts on it.'),
+    }),
+    ...keptInStatus,
+  ),
   rules: [
+    {
+      rule: '!has(oldSelf.status) || !has(oldSelf.status.machineId) || has(self.status)',
+      message: 'status holds the identity of the machine: leave it as it was',
+    },
     {
       rule: "self.spec.disks.all(d, d.diskRef.name != (has(self.spec.rootDisk.diskRef) ? self.spec.rootDisk.diskRef.name : self.metadata.name + '-root'))",
       message: 'the root disk is attached already; leave it out of spec.disks',
@@ -167,6 +186,7 @@ export const VirtualMachineReason = {
   StartFailed: 'StartFailed',
   RestartRequired: 'RestartRequired',
   PlacementFixed: 'PlacementFixed',
+  IdentityTaken: 'IdentityTaken',
 } as const
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */

@@ -8,6 +8,7 @@ import {
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
+import { identityObjection } from '../identity.ts'
 import { giveOrder } from '../order.ts'
 import type { Scope } from '../scope.ts'
 
@@ -19,6 +20,8 @@ export const removeMachine: Phase<Scope> = {
     const { status, deps } = scope
     const { machineId, decision, host } = status
     if (machineId === undefined || host === undefined) return done // It was never placed, so no host knows it.
+    const objection = identityObjection(scope)
+    if (objection) return objection
     if (decision?.power !== 'Absent') return decide(scope, 'Absent', host)
 
     const gone = await confirmAbsent(scope)
