@@ -10,6 +10,16 @@ import { imageReconciler } from './reconciler.ts'
 
 const MI = 2 ** 20
 const missing: InspectedImage = { state: 'Refused', code: 'FileNotFound', message: 'There is no file: put it there' }
+const outside: InspectedImage = {
+  state: 'Refused',
+  code: 'OutsideImportFolder',
+  message: 'The file is outside: put it there',
+}
+const exchanged: InspectedImage = {
+  state: 'Refused',
+  code: 'ChecksumMismatch',
+  message: 'It has another digest: copy it',
+}
 const broken: InspectedImage = { state: 'Refused', code: 'ImageTruncated', message: 'The file ends early: copy it' }
 
 function verified(letter: string): InspectedImage {
@@ -50,12 +60,65 @@ describe('Image', () => {
     expect([world.store.writes, world.store.events]).toEqual([1, ['Normal Ready']])
   })
 
-  test('writes nothing and asks no host while all is well', async () => {
+  test('writes nothing while all is well, though its hosts are asked again', async () => {
     const world = new World()
-    await world.reconcile()
+    const { retryAfterMs } = await world.reconcile()
+    expect(retryAfterMs).toBe(60_000)
     const { asked } = world.a
     await world.reconcile(3)
-    expect([world.store.writes, world.a.asked]).toEqual([1, asked])
+    expect([world.store.writes, world.a.asked]).toEqual([1, asked + 3])
+  })
+
+  test.each<[string, InspectedImage, RegExp]>([
+    ['another one', exchanged, /^It has another digest: copy it \(host host-a\)$/],
+    ['a link out of the folder', outside, /^The file is outside: put it there \(host host-a\)$/],
+    ['no file', missing, /^There is no file: put it there \(host host-a\)$/],
+    ['a broken one', broken, /^The file ends early: copy it \(host host-a\)$/],
+  ])('whose file became %s is used from where it is left, then not at all', async (_name, other, message) => {
+    const world = new World()
+    await world.reconcile()
+    world.a.image = other
+    await world.reconcile()
+    expect(world.store.stored?.status?.hosts).toEqual(['host-b'])
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
+
+    world.b.image = other
+    await world.settle()
+    expect(world.store.stored?.status?.hosts).toEqual([])
+    expect(world.store.condition('Verified')).toMatchObject({
+      status: 'False',
+      message: expect.stringMatching(message),
+    })
+    const { writes } = world.store
+    await world.reconcile(3)
+    expect(world.store.writes).toBe(writes)
+
+    Object.assign(world.a, { image: verified('a') })
+    await world.reconcile()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.store.stored?.status?.hosts).toEqual(['host-a'])
+  })
+
+  test.each<[string, (world: World) => unknown]>([
+    ['read it anew', (world) => (world.a.image = { state: 'Checking' })],
+    ['cannot look', (world) => (world.a.image = { state: 'Refused', code: 'CheckFailed', message: 'no qemu-img' })],
+    ['fail', (world) => (world.a.fault = new AgentError('INTERNAL', 'the agent failed; see its log'))],
+  ])('stays ready while hosts that have it %s', async (_name, spoil) => {
+    const world = new World()
+    world.hosts = [world.a]
+    await world.reconcile()
+    spoil(world)
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.store.writes).toBe(1)
+  })
+
+  test('mends a status whose sizes somebody else wrote', async () => {
+    const world = new World()
+    await world.reconcile()
+    world.store.change(({ status }) => void Object.assign(status ?? {}, { size: '1Gi', virtualSize: '1e400' }))
+    await world.reconcile()
+    expect(world.store.stored?.status).toMatchObject({ size: '10Mi', virtualSize: '64Mi' })
   })
 
   test.each<[string, InspectedImage, InspectedImage, string]>([

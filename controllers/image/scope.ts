@@ -21,6 +21,6 @@ export interface Scope {
   readonly image: Image
   readonly status: StatusOf<Image>
   readonly deps: Deps
-  /** Of the hosts that were asked now, by their names. Set by the verify phase. */
+  /** Of the connected hosts, by their names. Set by the verify phase. */
   answers: readonly Answer[]
 }

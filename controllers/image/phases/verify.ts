@@ -27,10 +27,14 @@ export const verifyImage: Phase<Scope> = {
         `There is no Host ${host}: create it, or make the image without source.file.host`,
       )
     }
-    const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !status.hosts?.includes(name))
-    const inOrder = unchecked.toSorted((a, b) => a.name.localeCompare(b.name))
+    // Those that have the file too: it may have been exchanged since. A host reads a file again only when it changed.
+    const connected = hosts.filter(({ state }) => state === 'Connected')
+    const inOrder = connected.toSorted((a, b) => a.name.localeCompare(b.name))
     scope.answers = await Promise.all(inOrder.map((candidate) => inspect(scope, candidate)))
-    for (const { name, answer } of scope.answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+    for (const { name, answer } of scope.answers) {
+      if (answer?.state === 'Verified') accept(scope, name, answer)
+      if (answer?.state === 'Refused' && !isPassing(answer)) drop(status, name)
+    }
     return judge(scope)
   },
 }
@@ -51,10 +55,24 @@ async function inspect({ image, status }: Scope, { name, agent }: FleetHost): Pr
 
 function accept({ status }: Scope, host: string, answer: Extract<InspectedImage, { state: 'Verified' }>): void {
   status.sha256 ??= answer.sha256
-  if (status.sha256 !== answer.sha256) return
+  if (status.sha256 !== answer.sha256) {
+    drop(status, host)
+    return
+  }
   status.size = toQuantity(answer.sizeBytes)
   status.virtualSize = toQuantity(answer.virtualSizeBytes)
-  status.hosts = [...(status.hosts ?? []), host].toSorted()
+  status.hosts = [...new Set(status.hosts).add(host)].toSorted()
+}
+
+/** A host that cannot look now says nothing of a file that it had. */
+function isPassing({ code }: Refused): boolean {
+  return code === ImageReason.CheckFailed
+}
+
+type Refused = Extract<InspectedImage, { state: 'Refused' }>
+
+function drop(status: Scope['status'], host: string): void {
+  if (status.hosts?.includes(host)) status.hosts = status.hosts.filter((name) => name !== host)
 }
 
 function judge({ status, answers }: Scope): Outcome {
