@@ -1,5 +1,15 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, cel, localRef, messageColumn, objectName, readyColumns, size } from './common.ts'
+import {
+  ageColumn,
+  baseStatus,
+  cel,
+  localRef,
+  messageColumn,
+  objectName,
+  readyColumns,
+  size,
+  type ObjectMeta,
+} from './common.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 const rootDisk = cel(
@@ -40,6 +50,8 @@ const keptInStatus = [
     message: 'status.decision is for the host in status.host: leave it as it was',
   },
 ]
+
+const machineIdentity = z.uuid()
 
 /** The last epoch that a decision can have. JavaScript counts up to there, and further. */
 export const MAX_EPOCH = 2 ** 52
@@ -191,6 +203,11 @@ export const VirtualMachineReason = {
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */
 export const MACHINE_ID_LABEL = 'compute.holdfast.dev/machine-id'
+
+/** Identity of the machine that a Disk was made for. A label that is no UUID says nothing. */
+export function makerOf({ labels }: ObjectMeta): string | undefined {
+  return machineIdentity.safeParse(labels?.[MACHINE_ID_LABEL]).data
+}
 
 /** Name of the Disk that a machine boots from: the one that the spec names, or the one that is made from its image. */
 export function rootDiskName({ metadata, spec }: VirtualMachine): string {

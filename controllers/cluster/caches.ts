@@ -3,7 +3,7 @@ import type { Disk } from '../../crds/disk.ts'
 import type { Host } from '../../crds/host.ts'
 import type { Image } from '../../crds/image.ts'
 import type { PlatformSettings } from '../../crds/platform-settings.ts'
-import { MACHINE_ID_LABEL, rootDiskName, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import { makerOf, rootDiskName, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
 
 /** What the API server holds of every kind, found by what refers to what. Nothing here is ever scanned for one object. */
@@ -39,7 +39,7 @@ export function newCaches(): Caches {
       image: ({ metadata, spec }) => within(metadata.namespace, spec.source?.image?.name),
       host: ({ status }) => listed(status?.host),
       id: ({ metadata, status }) => [status?.id ?? metadata.uid],
-      maker: ({ metadata }) => listed(metadata.labels?.[MACHINE_ID_LABEL]),
+      maker: ({ metadata }) => listed(makerOf(metadata)),
       user: ({ status }) => listed(status?.attachedTo?.machineId),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),
     }),

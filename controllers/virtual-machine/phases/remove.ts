@@ -1,10 +1,5 @@
 import type { Disk } from '../../../crds/disk.ts'
-import {
-  MACHINE_ID_LABEL,
-  rootDiskName,
-  VirtualMachineCondition,
-  VirtualMachineReason,
-} from '../../../crds/virtual-machine.ts'
+import { makerOf, rootDiskName, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
@@ -35,7 +30,7 @@ export const removeMachine: Phase<Scope> = {
 async function giveDisksBack(scope: Scope, machineId: string): Promise<void> {
   const { deps } = scope
   for (const disk of deps.attachedTo(machineId)) {
-    if (disk.metadata.labels?.[MACHINE_ID_LABEL] === undefined) await deps.setAttachment(disk, undefined)
+    if (makerOf(disk.metadata) === undefined) await deps.setAttachment(disk, undefined)
   }
   for (const disk of deps.disksOf(machineId)) if (isOwnRoot(scope, disk)) await deps.deleteDisk(disk)
 }
