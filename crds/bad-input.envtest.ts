@@ -35,6 +35,7 @@ describe('A manifest is refused with what to do', () => {
     ['memory 4.5Gi', vm({ memory: '4.5Gi' }), `spec.memory: Invalid value: "4.5Gi": ${SIZE}`],
     ['memory as a number', vm({ memory: 4 }), '.spec.memory: expected string, got'],
     ['memory beyond all', vm({ memory: '65Ti' }), 'spec.memory: Invalid value: "65Ti": ask for at most 64Ti'],
+    ['too little memory', vm({ memory: '15Mi' }), 'spec.memory: Invalid value: "15Mi": ask for at least 16Mi'],
     ['no memory', vm({ memory: undefined }), 'spec.memory: Required value'],
     ['no spec', manifest('VirtualMachine', null), 'spec in body must be of type object: "null"'],
 
@@ -175,6 +176,7 @@ describe('A manifest is accepted', () => {
     ['a machine name that YAML may read as a boolean', vm({}, 'no')],
     ['16 disks', vm(disks(...Array.from({ length: 16 }, (_, index) => `d${index}`)))],
     ['null where there is a default', vm({ runStrategy: null, disks: null, placement: null })],
+    ['the least memory', vm({ memory: '16Mi' })],
     ['the largest size', vm({ memory: '64Ti' })],
     ['a disk name of 253 letters', disk({}, `${'a'.repeat(63)}.${'b'.repeat(189)}`)],
     ['a path in a folder, with dots in its names', image({ path: 'debian/..12/disk.v1..qcow2' })],

@@ -72,7 +72,10 @@ export const VirtualMachine = defineKind({
       .max(256)
       .default(1)
       .describe('Number of virtual CPUs. A change takes effect at the next start.'),
-    memory: size.describe('Guest memory, for example 4Gi. A change takes effect at the next start.'),
+    memory: cel(size, {
+      rule: "!isQuantity(self) || quantity(self).compareTo(quantity('16Mi')) >= 0",
+      message: 'ask for at least 16Mi: no guest starts with less',
+    }).describe('Guest memory, for example 4Gi. A change takes effect at the next start.'),
     machineType: cel(z.string().max(16), {
       rule: "self.matches('^(q35|pc-q35-[0-9]{1,2}[.][0-9]{1,2})$')",
       message: 'write q35, or one version of it such as pc-q35-7.2',
