@@ -34,6 +34,7 @@ function newWorld() {
     orders: newOrders(),
     image: () => image(),
     virtualMachine: () => vm.stored,
+    machinesOf: () => (vm.stored ? [vm.stored] : []),
     disk: (_namespace, name) => disks().find(({ metadata }) => metadata.name === name),
     disksOf: disks,
     attachedTo: (id) => disks().filter(({ status }) => status?.attachedTo?.machineId === id),

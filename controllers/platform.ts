@@ -130,6 +130,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
     ledger,
     image,
     virtualMachine,
+    machinesOf: (machineId) => virtualMachines.by('machineId', machineId),
     ...accessDisks(parts),
   })
   const vm = newController(VirtualMachine, virtualMachines, reconciler, parts)

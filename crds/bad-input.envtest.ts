@@ -28,7 +28,8 @@ const IMAGE_PATH =
 const CHECKSUM = 'write sha256: and the 64 lowercase hexadecimal digits that sha256sum prints'
 const ONE_SOURCE = 'name one source: file, for a file in the import folder of a host, or http, for one on a server'
 const SCHEME = 'write a URL that begins with http:// or https://'
-const FOLDER = 'write the absolute path of a folder, without . and .., such as /var/lib/holdfast/storage'
+const FOLDER =
+  'write the absolute path of a folder of its own, such as /var/lib/holdfast/storage, without . or .. and without // or a / at its end'
 const ADDRESS = 'write an IP address or a DNS name, such as 10.0.0.5; the port is in spec.port'
 const ATTACHED = 'the root disk is attached already; leave it out of spec.disks'
 
@@ -39,6 +40,7 @@ describe('A manifest is refused with what to do', () => {
     ['memory 4.5Gi', vm({ memory: '4.5Gi' }), `spec.memory: Invalid value: "4.5Gi": ${SIZE}`],
     ['memory as a number', vm({ memory: 4 }), '.spec.memory: expected string, got'],
     ['memory beyond all', vm({ memory: '65Ti' }), 'spec.memory: Invalid value: "65Ti": ask for at most 64Ti'],
+    ['too little memory', vm({ memory: '15Mi' }), 'spec.memory: Invalid value: "15Mi": ask for at least 16Mi'],
     ['no memory', vm({ memory: undefined }), 'spec.memory: Required value'],
     ['no spec', manifest('VirtualMachine', null), 'spec in body must be of type object: "null"'],
 
@@ -150,6 +152,12 @@ describe('A manifest is refused with what to do', () => {
     ['a relative folder', storage({ host: 'a', path: 'srv' }), FOLDER],
     ['a folder that leads out', storage({ host: 'a', path: '/srv/../etc' }), FOLDER],
     ['the root folder', storage({ host: 'a', path: '/' }), FOLDER],
+    ['the root folder as //', storage({ host: 'a', path: '//' }), FOLDER],
+    ['the root folder as /./', storage({ host: 'a', path: '/./' }), FOLDER],
+    ['a folder with empty parts', storage({ host: 'a', path: '///tmp' }), FOLDER],
+    ['a folder with an empty part within', storage({ host: 'a', path: '/srv//disks' }), FOLDER],
+    ['a folder with a slash at its end', storage({ host: 'a', path: '/srv/disks/' }), FOLDER],
+    ['no folder', storage({ host: 'a', path: '' }), FOLDER],
     ['a storage without host', storage({ path: '/srv' }), 'spec.local.host: Required value'],
     [
       'a storage of an unknown type',
@@ -186,6 +194,7 @@ describe('A manifest is accepted', () => {
     ['a machine name that YAML may read as a boolean', vm({}, 'no')],
     ['16 disks', vm(disks(...Array.from({ length: 16 }, (_, index) => `d${index}`)))],
     ['null where there is a default', vm({ runStrategy: null, disks: null, placement: null })],
+    ['the least memory', vm({ memory: '16Mi' })],
     ['the largest size', vm({ memory: '64Ti' })],
     ['a disk name of 253 letters', disk({}, `${'a'.repeat(63)}.${'b'.repeat(189)}`)],
     ['a path in a folder, with dots in its names', image({ path: 'debian/..12/disk.v1..qcow2' })],
@@ -193,6 +202,8 @@ describe('A manifest is accepted', () => {
     ['an image from an IPv6 address', http('http://[2001:db8::1]/b')],
     ['a bundle in a ConfigMap', http('https://a/b', { caBundle: { configMapKeyRef: { name: 'a' } } })],
     ['allowed networks', imports({ allowedNetworks: ['10.0.0.0/8', 'fd00::/8'] })],
+    ['a folder, with dots in its names', storage({ host: 'a', path: '/srv/..a/b.' })],
+    ['a folder below the root', storage({ host: 'a', path: '/srv' })],
     ['an IPv6 address', host({ address: 'fd00::5' })],
     ['a DNS name', host({ address: 'host-1.example.com' })],
   ])('%s', async (_name, good) => {

@@ -72,8 +72,11 @@ export const size = cel(
   { rule: "!isQuantity(self) || quantity(self).compareTo(quantity('64Ti')) <= 0", message: 'ask for at most 64Ti' },
 )
 
-/** A number of bytes as controllers report it: a Kubernetes quantity. */
-export const quantity = z.string().max(24)
+/** A number of bytes as controllers report it: a Kubernetes quantity of less than 10 PB, which JavaScript counts exactly. */
+export const quantity = z
+  .string()
+  .max(24)
+  .regex(/^(0|[1-9][0-9]{0,15}|[1-9][0-9]{0,12}Ki|[1-9][0-9]{0,9}Mi|[1-9][0-9]{0,6}Gi|[1-9][0-9]{0,3}Ti)$/)
 
 /** The columns that every kind shows first and last. */
 export const readyColumns = [

@@ -16,8 +16,9 @@ export const DataStorage = defineKind({
       z.object({
         host: objectName.describe('Host that the folder is on.'),
         path: cel(z.string().max(512), {
-          rule: "self.startsWith('/') && size(self) > 1 && !self.split('/').exists(part, part in ['.', '..'])",
-          message: 'write the absolute path of a folder, without . and .., such as /var/lib/holdfast/storage',
+          rule: "self.startsWith('/') && !self.substring(1).split('/').exists(part, part in ['', '.', '..'])",
+          message:
+            'write the absolute path of a folder of its own, such as /var/lib/holdfast/storage, without . or .. and without // or a / at its end',
         }).describe(
           'Absolute path of a folder that exists. Holdfast never creates it, so that a missing mount is noticed.',
         ),

@@ -1,5 +1,15 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, cel, localRef, messageColumn, objectName, readyColumns, size } from './common.ts'
+import {
+  ageColumn,
+  baseStatus,
+  cel,
+  localRef,
+  messageColumn,
+  objectName,
+  readyColumns,
+  size,
+  type ObjectMeta,
+} from './common.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 const rootDisk = cel(
@@ -29,6 +39,23 @@ const rootDisk = cel(
   },
 )
 
+/** What a machine is, and where: whoever changed it would have a host take one machine for another. */
+const keptInStatus = [
+  ...['machineId', 'host', 'networks'].map((field) => ({
+    rule: `!has(oldSelf.${field}) || (has(self.${field}) && self.${field} == oldSelf.${field})`,
+    message: `status.${field} stays what it is once it is set: leave it as it was`,
+  })),
+  {
+    rule: '!has(self.decision) || (has(self.host) && self.decision.host == self.host)',
+    message: 'status.decision is for the host in status.host: leave it as it was',
+  },
+]
+
+const machineIdentity = z.uuid()
+
+/** The last epoch that a decision can have. JavaScript counts up to there, and further. */
+export const MAX_EPOCH = 2 ** 52
+
 export const VirtualMachine = defineKind({
   group: 'compute.holdfast.dev',
   version: 'v1alpha1',
@@ -45,7 +72,10 @@ export const VirtualMachine = defineKind({
       .max(256)
       .default(1)
       .describe('Number of virtual CPUs. A change takes effect at the next start.'),
-    memory: size.describe('Guest memory, for example 4Gi. A change takes effect at the next start.'),
+    memory: cel(size, {
+      rule: "!isQuantity(self) || quantity(self).compareTo(quantity('16Mi')) >= 0",
+      message: 'ask for at least 16Mi: no guest starts with less',
+    }).describe('Guest memory, for example 4Gi. A change takes effect at the next start.'),
     machineType: cel(z.string().max(16), {
       rule: "self.matches('^(q35|pc-q35-[0-9]{1,2}[.][0-9]{1,2})$')",
       message: 'write q35, or one version of it such as pc-q35-7.2',
@@ -85,33 +115,40 @@ export const VirtualMachine = defineKind({
       .default(60)
       .describe('Seconds that the guest has to shut down after the power button is pressed; then it is switched off.'),
   }),
-  status: z.object({
-    ...baseStatus,
-    printableStatus: z.string().max(64).optional().describe('State in one word, as kubectl get shows it.'),
-    machineId: z
-      .uuid()
-      .optional()
-      .describe('Identity of the machine on hosts and in the guest (its DMI UUID). Not the uid of this object.'),
-    host: z.string().max(253).optional().describe('Host that the machine is placed on.'),
-    rootDisk: z.string().max(253).optional().describe('Disk that it boots from.'),
-    dataStorage: z.string().max(253).optional().describe('DataStorage chosen for its new root disk.'),
-    networks: z
-      .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
-      .max(16)
-      .optional()
-      .describe('Network cards, in order.'),
-    decision: z
-      .object({
-        id: z.uuid().describe('Identity of the decision.'),
-        epoch: z.int().describe('Grows with every decision; a host refuses an older one.'),
-        power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
-        host: z.string().max(253).describe('Host it is for.'),
-        follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),
-      })
-      .optional()
-      .describe('The last decision to start, stop or remove it. Stored before any host acts on it.'),
-  }),
+  status: cel(
+    z.object({
+      ...baseStatus,
+      printableStatus: z.string().max(64).optional().describe('State in one word, as kubectl get shows it.'),
+      machineId: z
+        .uuid()
+        .optional()
+        .describe('Identity of the machine on hosts and in the guest (its DMI UUID). Not the uid of this object.'),
+      host: z.string().max(253).optional().describe('Host that the machine is placed on.'),
+      rootDisk: z.string().max(253).optional().describe('Disk that it boots from.'),
+      dataStorage: z.string().max(253).optional().describe('DataStorage chosen for its new root disk.'),
+      networks: z
+        .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
+        .max(16)
+        .optional()
+        .describe('Network cards, in order.'),
+      decision: z
+        .object({
+          id: z.uuid().describe('Identity of the decision.'),
+          epoch: z.int().min(1).max(MAX_EPOCH).describe('Grows with every decision; a host refuses an older one.'),
+          power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
+          host: z.string().max(253).describe('Host it is for.'),
+          follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),
+        })
+        .optional()
+        .describe('The last decision to start, stop or remove it. Stored before any host acts on it.'),
+    }),
+    ...keptInStatus,
+  ),
   rules: [
+    {
+      rule: '!has(oldSelf.status) || !has(oldSelf.status.machineId) || has(self.status)',
+      message: 'status holds the identity of the machine: leave it as it was',
+    },
     {
       rule: "self.spec.disks.all(d, d.diskRef.name != (has(self.spec.rootDisk.diskRef) ? self.spec.rootDisk.diskRef.name : self.metadata.name + '-root'))",
       message: 'the root disk is attached already; leave it out of spec.disks',
@@ -164,10 +201,16 @@ export const VirtualMachineReason = {
   StartFailed: 'StartFailed',
   RestartRequired: 'RestartRequired',
   PlacementFixed: 'PlacementFixed',
+  IdentityTaken: 'IdentityTaken',
 } as const
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */
 export const MACHINE_ID_LABEL = 'compute.holdfast.dev/machine-id'
+
+/** Identity of the machine that a Disk was made for. A label that is no UUID says nothing. */
+export function makerOf({ labels }: ObjectMeta): string | undefined {
+  return machineIdentity.safeParse(labels?.[MACHINE_ID_LABEL]).data
+}
 
 /** Name of the Disk that a machine boots from: the one that the spec names, or the one that is made from its image. */
 export function rootDiskName({ metadata, spec }: VirtualMachine): string {

@@ -9,6 +9,15 @@ describe('Image', () => {
     expect(imageObjection(image(), { ...use, size })).toBeUndefined()
   })
 
+  test.each([undefined, 'garbage', '1e400'])('whose size reads %j is not ready', (virtualSize) => {
+    expect(imageObjection(image({ virtualSize }), { ...use, size: '1Gi' })).toEqual({
+      reason: 'ImageNotReady',
+      message: 'Image debian is not ready: its size is not known yet',
+      final: false,
+    })
+    expect(sizeOf(image({ virtualSize }))).toBeUndefined()
+  })
+
   test('that is not there cannot be used until somebody creates it', () => {
     expect(imageObjection(undefined, use)).toEqual({
       reason: 'ImageNotFound',

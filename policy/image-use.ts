@@ -1,5 +1,5 @@
 import type { Image } from '../crds/image.ts'
-import { toBytes, toSize } from './quantity.ts'
+import { knownBytes, toBytes, toSize } from './quantity.ts'
 import { notReady } from './readiness.ts'
 
 export interface ImageUse {
@@ -16,9 +16,10 @@ export interface ImageObjection {
   readonly final: boolean
 }
 
-/** Size of the disk in an image, as a spec can name it: the smallest disk that can be made from it. */
-export function sizeOf({ status }: Image): string {
-  return toSize(toBytes(status?.virtualSize ?? '0'))
+/** Size of the disk in an image, as a spec can name it: the smallest disk that can be made from it. Undefined until it is known. */
+export function sizeOf({ status }: Image): string | undefined {
+  const bytes = knownBytes(status?.virtualSize)
+  return bytes === undefined ? undefined : toSize(bytes)
 }
 
 /** Why no disk can be made from an image, or nothing when one can. */
@@ -33,10 +34,11 @@ export function imageObjection(
       final: true,
     }
   }
-  const obstacle = notReady(image)
+  const smallest = sizeOf(image)
+  const obstacle = notReady(image) ?? (smallest === undefined ? 'its size is not known yet' : undefined)
   if (obstacle !== undefined)
     return { reason: 'ImageNotReady', message: `Image ${name} is not ready: ${obstacle}`, final: false }
-  if (size === undefined || toBytes(size) >= toBytes(image.status?.virtualSize ?? '0')) return undefined
-  const message = `A disk of ${size} is smaller than Image ${name}: ask for ${sizeOf(image)} or more`
+  if (size === undefined || toBytes(size) >= (knownBytes(image.status?.virtualSize) ?? 0)) return undefined
+  const message = `A disk of ${size} is smaller than Image ${name}: ask for ${smallest} or more`
   return { reason: 'DiskTooSmall', message, final: true }
 }

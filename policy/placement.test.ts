@@ -90,6 +90,13 @@ describe('Placement', () => {
     expect(placement).toEqual({ fits: false, message: expect.stringMatching(message) })
   })
 
+  test('names hosts that have no room before those that are away', () => {
+    const away = Array.from({ length: 9 }, (_, index) => host(`away-${index}`, { obstacle: 'does not answer' }))
+    expect(place(request(), [...away, host('small', { cpus: 1 })], [], defaultPlacement)).toMatchObject({
+      message: expect.stringMatching(/^No host fits: small has 1 CPUs, 2 are asked; away-0 does not answer; /),
+    })
+  })
+
   test('names five hosts that do not fit, and counts the rest', () => {
     const hosts = Array.from({ length: 50 }, (_, index) => host(`host-${index}`, { cpus: 1 }))
     const placement = place(request(), hosts, [], defaultPlacement)

@@ -58,7 +58,9 @@ export function place(
 ): Placement {
   const objections: string[] = []
   const fitting: { host: string; dataStorage?: string; leftBytes: number }[] = []
-  for (const host of hosts) {
+  // Where something can be done about it comes first: a host that is away may need nothing but to come back.
+  const usableFirst = hosts.toSorted((a, b) => Number(a.obstacle !== undefined) - Number(b.obstacle !== undefined))
+  for (const host of usableFirst) {
     const objection = objectionOf(host, request, settings)
     const storage = pickStorage(host.name, request, storages, settings)
     if (objection !== undefined) objections.push(`${host.name} ${objection}`)

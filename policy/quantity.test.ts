@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { toBytes, toQuantity, toSize, toText } from './quantity.ts'
+import { quantity } from '../crds/common.ts'
+import { knownBytes, toBytes, toQuantity, toSize, toText } from './quantity.ts'
 
 test.each([
   ['0', 0],
@@ -17,10 +18,18 @@ test.each(['', '4 Gi', '4GB', '4G', '-1', '1.5Gi', 'Gi', '0x10', '4gi', '4Gi '])
   expect(() => toBytes(text)).toThrow('not a quantity')
 })
 
+test.each([undefined, '', 'garbage', '-1Zi', '-1', '1e400', '1e3', '9'.repeat(24), '9999999Ti'])(
+  'Quantity %j in a status says nothing',
+  (text) => {
+    expect(knownBytes(text)).toBeUndefined()
+  },
+)
+
 test('Quantity keeps every byte, whatever the number', () => {
   for (let power = 0; power < 52; power++) {
     for (const bytes of [2 ** power - 1, 2 ** power, 2 ** power + 1, 3 * 2 ** power]) {
       expect(toBytes(toQuantity(bytes))).toBe(bytes)
+      expect(quantity.safeParse(toQuantity(bytes)).success).toBe(true)
     }
   }
 })

@@ -1,10 +1,18 @@
 const units = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 } as const
 
-/** Bytes of a quantity such as `4Gi` or `512`. Throws on what the CRDs' schemas refuse. */
+/** Bytes of a quantity in a spec, such as `4Gi` or `512`. Throws on what the CRDs' schemas refuse. */
 export function toBytes(quantity: string): number {
-  const [, digits, unit = ''] = /^(\d+)(Ki|Mi|Gi|Ti)?$/.exec(quantity) ?? []
-  if (digits === undefined) throw new Error(`not a quantity: ${quantity}`)
-  return Number(digits) * (isUnit(unit) ? units[unit] : 1)
+  const bytes = knownBytes(quantity)
+  if (bytes === undefined) throw new Error(`not a quantity: ${quantity}`)
+  return bytes
+}
+
+/** Bytes of a quantity in a status, where anybody may have written anything: undefined when it says nothing. */
+export function knownBytes(quantity: string | undefined): number | undefined {
+  const [, digits, unit = ''] = /^(\d+)(Ki|Mi|Gi|Ti)?$/.exec(quantity ?? '') ?? []
+  if (digits === undefined) return undefined
+  const bytes = Number(digits) * (isUnit(unit) ? units[unit] : 1)
+  return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
 /** The shortest exact quantity: 1073741824 is `1Gi`, 1073741825 stays `1073741825`. */

@@ -4,7 +4,7 @@ import { Host } from '../../crds/host.ts'
 import { downloadOf, Image } from '../../crds/image.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
-import { MACHINE_ID_LABEL, rootDiskName, VirtualMachine } from '../../crds/virtual-machine.ts'
+import { makerOf, rootDiskName, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
 import { runReflector, type ReflectorOptions } from '../../lib/kube/reflector.ts'
 
@@ -41,7 +41,7 @@ export function newCaches(): Caches {
       image: ({ metadata, spec }) => within(metadata.namespace, spec.source?.image?.name),
       host: ({ status }) => listed(status?.host),
       id: ({ metadata, status }) => [status?.id ?? metadata.uid],
-      maker: ({ metadata }) => listed(metadata.labels?.[MACHINE_ID_LABEL]),
+      maker: ({ metadata }) => listed(makerOf(metadata)),
       user: ({ status }) => listed(status?.attachedTo?.machineId),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),
     }),

@@ -52,6 +52,15 @@ describe('DataStorage', () => {
     expect(store.writes).toBe(3)
   })
 
+  test('mends a status that does not say how large it is', async () => {
+    const { store, reconciler } = newWorld()
+    await store.reconcile(reconciler)
+    store.change(({ status }) => void Object.assign(status ?? {}, { capacity: 'garbage', available: '-1Zi' }))
+    await store.reconcile(reconciler)
+    expect(store.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(store.stored?.status).toMatchObject({ capacity: '100Gi', available: '90Gi' })
+  })
+
   test.each<[NonNullable<ObservedStorage['problem']>['code'], number]>([
     ['PathMissing', 0],
     ['NotADirectory', 0],

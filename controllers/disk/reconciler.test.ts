@@ -21,6 +21,13 @@ describe('Disk', () => {
     expect(world.store.events).toEqual(['Normal Ready'])
   })
 
+  test("with a label that is no identity of a machine is nobody's", async () => {
+    const world = new World(newDisk({}, { labels: { [MACHINE_ID_LABEL]: 'not-a-uuid' } }))
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.stored?.status).not.toHaveProperty('attachedTo')
+  })
+
   test('on a storage that its spec names is there after one status write', async () => {
     const world = new World(newDisk({ dataStorage: 'local' }))
     await world.reconcile()

@@ -1,5 +1,5 @@
 import { Disk } from '../../crds/disk.ts'
-import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
+import { makerOf } from '../../crds/virtual-machine.ts'
 import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
 import { growDisk } from './phases/grow.ts'
 import { requireImage } from './phases/image.ts'
@@ -17,8 +17,8 @@ export function diskReconciler(deps: Deps): Reconciler<Disk, Scope> {
     open: (disk) => openScope(disk, deps),
 
     // The controller of virtual machines attaches other disks, and owns that field there.
-    owned(status, { metadata: { labels } }) {
-      if (labels?.[MACHINE_ID_LABEL] !== undefined) return status
+    owned(status, { metadata }) {
+      if (makerOf(metadata) !== undefined) return status
       const { attachedTo: _, ...own } = status
       return own
     },

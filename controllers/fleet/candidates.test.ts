@@ -87,6 +87,12 @@ describe('Candidates', () => {
     expect(candidates.storage('local')).toMatchObject({ obstacle, availableBytes: 0 })
   })
 
+  test.each(['garbage', '1e400', '-1Zi', ''])('take no disks on a storage whose capacity reads %j', (capacity) => {
+    const { world, candidates } = newWorld()
+    world.storages.set('local', dataStorage({ capacity, available: capacity }))
+    expect(candidates.storages()).toMatchObject([{ obstacle: 'has no known capacity', capacityBytes: 0 }])
+  })
+
   test('follow the settings, and the defaults where there are none', () => {
     const { world, candidates } = newWorld()
     expect(candidates.settings()).toMatchObject({ cpuOvercommitPercent: 1000 })

@@ -7,7 +7,7 @@ import {
   type PlacementSettings,
   type StorageCandidate,
 } from '../../policy/placement.ts'
-import { toBytes } from '../../policy/quantity.ts'
+import { knownBytes } from '../../policy/quantity.ts'
 import type { Fleet } from './fleet.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -31,15 +31,14 @@ interface Sources {
 /** Joins what the API says of hosts and storages with what the fleet and the ledger know. */
 export function newCandidates({ fleet, ledger, hosts, storages, storage, settings }: Sources): Candidates {
   const toStorage = ({ metadata: { name }, spec, status }: DataStorage): StorageCandidate => {
-    const usable = status?.conditions?.find(({ type }) => type === DataStorageCondition.Usable)
+    const capacityBytes = knownBytes(status?.capacity)
+    const obstacle = obstacleOfStorage(status) ?? (capacityBytes === undefined ? 'has no known capacity' : undefined)
     return {
       name,
       host: spec.local.host,
-      ...(usable?.status !== 'True' && {
-        obstacle: usable ? `is not usable (${usable.reason})` : 'was not looked at yet',
-      }),
-      capacityBytes: toBytes(status?.capacity ?? '0'),
-      availableBytes: toBytes(status?.available ?? '0'),
+      ...(obstacle !== undefined && { obstacle }),
+      capacityBytes: capacityBytes ?? 0,
+      availableBytes: knownBytes(status?.available) ?? 0,
       provisionedBytes: ledger.storageUse(name),
     }
   }
@@ -64,6 +63,12 @@ export function newCandidates({ fleet, ledger, hosts, storages, storage, setting
     },
     settings: () => settings()?.spec.placement ?? defaultPlacement,
   }
+}
+
+function obstacleOfStorage(status: DataStorage['status']): string | undefined {
+  const usable = status?.conditions?.find(({ type }) => type === DataStorageCondition.Usable)
+  if (usable?.status === 'True') return undefined
+  return usable ? `is not usable (${usable.reason})` : 'was not looked at yet'
 }
 
 function obstacleOf(fleet: Fleet, name: string): string | undefined {

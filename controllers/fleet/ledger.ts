@@ -1,5 +1,5 @@
 import type { Disk } from '../../crds/disk.ts'
-import { MACHINE_ID_LABEL, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import { makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { toBytes } from '../../policy/quantity.ts'
 
 export interface HostUse {
@@ -70,8 +70,8 @@ export function newLedger(): Ledger {
     diskChanged(before, after) {
       if (before) storage.remove(before.metadata.uid)
       if (!after) return
-      const { uid, labels } = after.metadata
-      const machineId = labels?.[MACHINE_ID_LABEL]
+      const { uid } = after.metadata
+      const machineId = makerOf(after.metadata)
       // It is no longer about to be made: what was reserved for it counts as its own from now on.
       if (machineId !== undefined) storage.remove(machineId)
       const asked = machineId === undefined ? undefined : after.spec.dataStorage

@@ -1,55 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import type { InspectedImage } from '../../agent/contract.ts'
 import { AgentError } from '../../agent/errors.ts'
-import type { Image } from '../../crds/image.ts'
-import { image } from '../../crds/testing/objects.ts'
-import type { Next } from '../../lib/reconcile/reconcile.ts'
-import { FakeStore } from '../fleet/fake-store.ts'
-import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
-import { imageReconciler } from './reconciler.ts'
 
-const MI = 2 ** 20
+import { verified, World } from './testing.ts'
+
 const missing: InspectedImage = { state: 'Refused', code: 'FileNotFound', message: 'There is no file: put it there' }
+const outside: InspectedImage = {
+  state: 'Refused',
+  code: 'OutsideImportFolder',
+  message: 'The file is outside: put it there',
+}
+const exchanged: InspectedImage = {
+  state: 'Refused',
+  code: 'ChecksumMismatch',
+  message: 'It has another digest: copy it',
+}
 const broken: InspectedImage = { state: 'Refused', code: 'ImageTruncated', message: 'The file ends early: copy it' }
-
-function verified(letter: string): InspectedImage {
-  return { state: 'Verified', sha256: letter.repeat(64), sizeBytes: 10 * MI, virtualSizeBytes: 64 * MI }
-}
-
-class World {
-  readonly a = fakeHost('host-a')
-  readonly b = fakeHost('host-b')
-  hosts: FakeHost[] = [this.a, this.b]
-  readonly store: FakeStore<Image>
-
-  nowMs = 0
-  allowedNetworks: string[] = []
-  bundle: string | undefined
-  withoutStorage: string[] = []
-  others: Image[] = []
-
-  readonly #reconciler = imageReconciler({
-    fleet: { ...fakeFleet(), get: (name) => this.hosts.find((host) => host.name === name), all: () => this.hosts },
-    clock: { monotonicMs: () => this.nowMs },
-    settings: () => ({ allowedNetworks: this.allowedNetworks, maxImageSize: '64Gi' }),
-    hasStorage: (host) => !this.withoutStorage.includes(host),
-    downloadedAs: () => this.others,
-    configMapValue: async (_namespace, name, key) => (name === 'company' && key === 'ca.crt' ? this.bundle : undefined),
-  })
-
-  constructor(spec: Partial<Image['spec']> = {}) {
-    const { status: _, ...made } = image({}, spec)
-    this.store = new FakeStore<Image>(made)
-  }
-
-  reconcile(times = 1): Promise<Next> {
-    return this.store.reconcile(this.#reconciler, times)
-  }
-
-  settle(): Promise<Next> {
-    return this.store.settle(this.#reconciler)
-  }
-}
 
 describe('Image', () => {
   test('is ready when a host has checked it: one status write and one event', async () => {
@@ -65,12 +31,65 @@ describe('Image', () => {
     expect([world.store.writes, world.store.events]).toEqual([1, ['Normal Ready']])
   })
 
-  test('writes nothing and asks no host while all is well', async () => {
+  test('writes nothing while all is well, though its hosts are asked again', async () => {
     const world = new World()
-    await world.reconcile()
+    const { retryAfterMs } = await world.reconcile()
+    expect(retryAfterMs).toBe(60_000)
     const { asked } = world.a
     await world.reconcile(3)
-    expect([world.store.writes, world.a.asked]).toEqual([1, asked])
+    expect([world.store.writes, world.a.asked]).toEqual([1, asked + 3])
+  })
+
+  test.each<[string, InspectedImage, RegExp]>([
+    ['another one', exchanged, /^It has another digest: copy it \(host host-a\)$/],
+    ['a link out of the folder', outside, /^The file is outside: put it there \(host host-a\)$/],
+    ['no file', missing, /^There is no file: put it there \(host host-a\)$/],
+    ['a broken one', broken, /^The file ends early: copy it \(host host-a\)$/],
+  ])('whose file became %s is used from where it is left, then not at all', async (_name, other, message) => {
+    const world = new World()
+    await world.reconcile()
+    world.a.image = other
+    await world.reconcile()
+    expect(world.store.stored?.status?.hosts).toEqual(['host-b'])
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
+
+    world.b.image = other
+    await world.settle()
+    expect(world.store.stored?.status?.hosts).toEqual([])
+    expect(world.store.condition('Verified')).toMatchObject({
+      status: 'False',
+      message: expect.stringMatching(message),
+    })
+    const { writes } = world.store
+    await world.reconcile(3)
+    expect(world.store.writes).toBe(writes)
+
+    Object.assign(world.a, { image: verified('a') })
+    await world.reconcile()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.store.stored?.status?.hosts).toEqual(['host-a'])
+  })
+
+  test.each<[string, (world: World) => unknown]>([
+    ['read it anew', (world) => (world.a.image = { state: 'Checking' })],
+    ['cannot look', (world) => (world.a.image = { state: 'Refused', code: 'CheckFailed', message: 'no qemu-img' })],
+    ['fail', (world) => (world.a.fault = new AgentError('INTERNAL', 'the agent failed; see its log'))],
+  ])('stays ready while hosts that have it %s', async (_name, spoil) => {
+    const world = new World()
+    world.hosts = [world.a]
+    await world.reconcile()
+    spoil(world)
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.store.writes).toBe(1)
+  })
+
+  test('mends a status whose sizes somebody else wrote', async () => {
+    const world = new World()
+    await world.reconcile()
+    world.store.change(({ status }) => void Object.assign(status ?? {}, { size: '1Gi', virtualSize: '1e400' }))
+    await world.reconcile()
+    expect(world.store.stored?.status).toMatchObject({ size: '10Mi', virtualSize: '64Mi' })
   })
 
   test.each<[string, InspectedImage, InspectedImage, string]>([
@@ -171,121 +190,5 @@ describe('Image', () => {
     await world.reconcile()
     expect(world.store.stored?.status?.hosts).toEqual(['host-b'])
     expect(world.a.asked).toBe(0)
-  })
-})
-
-describe('Image by http', () => {
-  const sha256 = 'a'.repeat(64)
-  const url = 'https://files.example.com/debian.qcow2'
-  const http = { source: { http: { url } }, checksum: `sha256:${sha256}` }
-  const at = (receivedBytes: number): InspectedImage => ({ state: 'Downloading', receivedBytes, totalBytes: 1000 })
-
-  test('is downloaded by every host with a data storage, under the settings of the platform', async () => {
-    const world = new World(http)
-    world.allowedNetworks = ['10.0.0.0/8']
-    world.withoutStorage = ['host-b']
-    await world.reconcile()
-    const order = { url, sha256, format: 'qcow2', maxBytes: 2 ** 36, allowedNetworks: ['10.0.0.0/8'] }
-    expect(world.a.downloads.get(sha256)).toEqual(order)
-    expect(world.b.asked).toBe(0)
-    expect(world.store.stored?.status).toMatchObject({ hosts: ['host-a'], downloadHosts: ['host-a'] })
-    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
-    const { writes } = world.store
-    await world.reconcile(3)
-    expect(world.store.writes).toBe(writes)
-  })
-
-  test('is stored with the hosts that will have it before any of them is told', async () => {
-    const world = new World(http)
-    world.store.crash = new Error('the API server is away')
-    await expect(world.reconcile()).rejects.toThrow('away')
-    expect(world.a.asked).toBe(0)
-  })
-
-  test('waits for a data storage', async () => {
-    const world = new World(http)
-    world.withoutStorage = ['host-a', 'host-b']
-    await world.settle()
-    expect(world.store.condition('Ready')).toMatchObject({ status: 'False', reason: 'NoDataStorage' })
-  })
-
-  test('shows its progress every ten percent, or every 30 s', async () => {
-    const world = new World(http)
-    world.b.image = at(0)
-    world.a.image = at(0)
-    await world.settle()
-    expect(world.store.condition('Ready')).toMatchObject({ status: 'False', reason: 'Downloading' })
-    const { writes } = world.store
-    for (let received = 0; received < 1000; received += 1) {
-      world.a.image = at(received)
-      await world.reconcile()
-    }
-    expect(world.store.stored?.status?.progress).toBe(90)
-    expect(world.store.writes).toBe(writes + 9)
-    world.nowMs += 30_000
-    await world.reconcile(3)
-    expect(world.store.stored?.status?.progress).toBe(99)
-    expect(world.store.writes).toBe(writes + 10)
-    world.a.image = verified('a')
-    await world.reconcile()
-    expect(world.store.stored?.status).toMatchObject({ progress: 100, hosts: ['host-a'] })
-  })
-
-  test('trusts what a ConfigMap holds, once it is there', async () => {
-    const caBundle = { configMapKeyRef: { name: 'company', key: 'ca.crt' } }
-    const world = new World({ ...http, source: { http: { url, caBundle } } })
-    await world.settle()
-    expect(world.store.condition('Ready')).toMatchObject({
-      reason: 'CABundleUnusable',
-      message: 'There is no ConfigMap company with a key ca.crt: put the PEM certificates there',
-    })
-    expect(world.a.asked).toBe(0)
-    world.bundle = 'PEM'
-    await world.reconcile()
-    expect(world.a.downloads.get(sha256)).toMatchObject({ caBundle: 'PEM' })
-    // What is there needs it no more.
-    world.bundle = undefined
-    world.withoutStorage = ['host-a', 'host-b']
-    await world.reconcile()
-    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
-  })
-
-  test('that is refused says why', async () => {
-    const world = new World(http)
-    for (const host of world.hosts) host.image = { state: 'Refused', code: 'AddressNotAllowed', message: 'No: do' }
-    await world.settle()
-    expect(world.store.condition('Ready')).toMatchObject({
-      status: 'False',
-      reason: 'AddressNotAllowed',
-      message: 'No: do (host host-a)',
-    })
-    expect(world.store.events).toEqual(['Warning AddressNotAllowed'])
-  })
-
-  const remove = (world: World) =>
-    world.store.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
-
-  test('is removed from the hosts that were told, then it goes', async () => {
-    const world = new World(http)
-    await world.reconcile()
-    remove(world)
-    world.b.state = 'Unreachable'
-    await world.settle()
-    expect(world.a.downloads.size).toBe(0)
-    expect(world.store.condition('Ready')).toMatchObject({ reason: 'Deleting' })
-    expect(world.store.condition('CleanedUp')).toMatchObject({ reason: 'HostUnreachable' })
-    world.hosts = [world.a] // Its Host was deleted.
-    await world.reconcile()
-    expect(world.store.stored).toBeUndefined()
-  })
-
-  test('stays on the hosts while another image has the same checksum', async () => {
-    const world = new World(http)
-    await world.reconcile()
-    world.others = [image({ downloadHosts: ['host-a'] }, http)]
-    remove(world)
-    await world.reconcile()
-    expect(world.store.stored).toBeUndefined()
-    expect([world.a.downloads.size, world.b.downloads.size]).toEqual([1, 0])
   })
 })

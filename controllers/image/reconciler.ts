@@ -5,7 +5,7 @@ import { removeDownloads } from './phases/remove.ts'
 import { verifyImage } from './phases/verify.ts'
 import type { Deps, Scope } from './scope.ts'
 
-/** Hosts that lack the file are asked again, in case it was put there: they do not tell. */
+/** Hosts are asked again, in case the file was put there or exchanged: they do not tell. */
 const LOOK_AGAIN_MS = 60_000
 
 /** From a manifest to a file that is known to be safe, and to be the same on every host that has it. */

@@ -38,7 +38,60 @@ describe('VirtualMachine', () => {
       expect(decision.follows.slice(0, 2)).toEqual([seen.id, before.id])
     }
   })
+
+  test.each([Number.MAX_SAFE_INTEGER, 2 ** 52, 2 ** 33])(
+    'goes on from what its host holds when its epoch was set to %d, and can be stopped and deleted',
+    async (epoch) => {
+      const world = await running()
+      const held = decisionOf(world)
+      world.store.change(({ status }) => void Object.assign(status?.decision ?? {}, { epoch }))
+      await world.reconcile()
+      expect(decisionOf(world)).toMatchObject({ epoch: held.epoch + 1, power: 'Running' })
+      world.store.change(({ spec, status }) => {
+        spec.runStrategy = 'Halted'
+        Object.assign(status?.decision ?? {}, { epoch })
+      })
+      await world.reconcile()
+      expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+      expect(world.host.orders.map((order) => order.decision.epoch)).toEqual([1, 2, 3])
+      world.store.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
+      await world.reconcile()
+      expect(world.stored).toBeUndefined()
+    },
+  )
+
+  test('decides anew when the power of its last decision was changed', async () => {
+    const world = await running()
+    world.store.change(({ spec, status }) => {
+      spec.runStrategy = 'Halted'
+      Object.assign(status?.decision ?? {}, { power: 'Stopped' })
+    })
+    await world.reconcile()
+    expect(world.host.orders.at(-1)).toMatchObject({ power: 'Stopped', decision: { epoch: 2 } })
+  })
+
+  test('says what to do when its host holds an epoch that none can follow', async () => {
+    const world = await running()
+    const { machineId = '' } = world.stored?.status ?? {}
+    const held = world.host.machines.get(machineId)
+    const decision = { id: '22222222-2222-4222-8222-222222222222', epoch: 2 ** 52 }
+    if (held) world.host.machines.note({ ...held, decision, revision: 99 })
+    world.restart()
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'HostRefused',
+      message: expect.stringContaining('that no later one can follow'),
+    })
+  })
 })
+
+async function running(): Promise<World> {
+  const world = new World(machine())
+  await world.reconcile()
+  world.finishDisk('web-root')
+  await world.reconcile()
+  return world
+}
 
 function decisionOf(world: World) {
   const decision = world.stored?.status?.decision

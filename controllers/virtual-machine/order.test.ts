@@ -32,6 +32,16 @@ describe('VirtualMachine', () => {
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
+  test.each<[AgentErrorCode, unknown]>([
+    ['BAD_REQUEST', undefined],
+    ['INTERNAL', new Error('no JSON')],
+  ])('shows a host that answers %s with a text for programs in words for people', async (code, cause) => {
+    const world = await placed()
+    world.host.fault = new AgentError(code, '✖ Invalid input: expected number\n  → at decision.epoch', { cause })
+    await world.settle()
+    expect(world.condition('Ready')?.message).toMatch(/^Host host-a [a-z ]+: install the same version of agent and/)
+  })
+
   test('takes over a disk that an earlier decision of its own holds', async () => {
     const world = await placed()
     const { machineId = '', decision: before } = world.stored?.status ?? {}

@@ -1,9 +1,10 @@
 import { claim, type Claim, type DesiredMachine, type ObservedMachine } from '../../agent/contract.ts'
 import { AgentError } from '../../agent/errors.ts'
-import { VirtualMachineReason } from '../../crds/virtual-machine.ts'
+import { MAX_EPOCH, VirtualMachineReason } from '../../crds/virtual-machine.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import type { FleetHost } from '../fleet/fleet-host.ts'
-import { decide } from './decision.ts'
+import { refusalText } from '../fleet/refusal.ts'
+import { decide, isOurs } from './decision.ts'
 import { toDesiredMachine } from './machine.ts'
 import type { MachineDecision, Scope } from './scope.ts'
 
@@ -26,6 +27,7 @@ export async function giveOrder(scope: Scope, decision: MachineDecision): Promis
     )
   }
   if (host.state !== 'Connected') return unreachable(decision.host)
+  if (!isOurs(scope, decision)) return decide(scope, decision.power, decision.host)
   const machine = toDesiredMachine(scope, decision)
   const known = host.machines.get(machine.id)
   const order = JSON.stringify(machine)
@@ -50,18 +52,24 @@ async function send(scope: Scope, host: FleetHost, machine: DesiredMachine): Pro
 /** What only the user can mend. Everything else a host refuses is tried again. */
 const final: ReadonlySet<string> = new Set(['BAD_REQUEST', 'DISK_CLAIMED'])
 
-function refused(scope: Scope, host: string, { code, message, details }: AgentError): Outcome {
+function refused(scope: Scope, host: string, error: AgentError): Outcome {
+  const { code, details } = error
   // Its events may go on all the same, so that nobody would tell us to look again.
   if (code === 'UNREACHABLE') return unreachable(host, RETRY_MS)
   const found = claim.safeParse(details).data
   const own = found?.machineId === scope.status.machineId
   if (found && own && (code === 'STALE_EPOCH' || code === 'DISK_CLAIMED')) return overtake(scope, host, found)
   const reason = code === 'DISK_CLAIMED' ? VirtualMachineReason.DiskInUse : VirtualMachineReason.HostRefused
+  const message = refusalText(host, error)
   return final.has(code) ? blocked(reason, message, LOOK_AGAIN_MS) : waiting(reason, message, RETRY_MS)
 }
 
 /** The host holds a decision that we do not know, so ours is from a restored state: go on from the newer of both. */
 function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
+  if (decision.epoch >= MAX_EPOCH) {
+    const message = `Host ${host} holds an order that no later one can follow: switch the guest off there, and create the machine anew`
+    return blocked(VirtualMachineReason.HostRefused, message, LOOK_AGAIN_MS)
+  }
   return decide(scope, scope.status.decision?.power ?? 'Stopped', host, decision)
 }
 

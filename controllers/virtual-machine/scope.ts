@@ -16,6 +16,8 @@ export interface Deps {
   readonly image: (namespace: string, name: string) => Image | undefined
   readonly disk: (namespace: string, name: string) => Disk | undefined
   readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
+  /** Machines whose status says that they have this identity: one, unless somebody else wrote it. */
+  readonly machinesOf: (machineId: string) => readonly VirtualMachine[]
   /** Disks that carry this machine's id in their label. */
   readonly disksOf: (machineId: string) => Disk[]
   /** Disks whose status says that this machine may open them. */

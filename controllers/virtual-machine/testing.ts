@@ -110,6 +110,10 @@ export class World {
       },
       image: (_namespace, name) => this.images.get(name),
       virtualMachine: (_namespace, name) => (name === 'web' ? this.stored : this.others.get(name)),
+      machinesOf: (id) =>
+        [...(this.stored ? [this.stored] : []), ...this.others.values()].filter(
+          ({ status }) => status?.machineId === id,
+        ),
       ...this.#diskAccess(),
       newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
       newMac: () => '02:00:00:00:00:01',

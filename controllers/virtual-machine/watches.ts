@@ -15,6 +15,8 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
   })
   onEvery(virtualMachines, (vm, isGone) => {
     if (!isGone) return
+    const { machineId } = vm.status ?? {}
+    if (machineId !== undefined) enqueueAll(enqueue, virtualMachines.by('machineId', machineId))
     for (const disk of disksOf(vm)) enqueueAll(enqueue, virtualMachines.by('disk', disk))
     unplaced() // It left room on its host.
   })

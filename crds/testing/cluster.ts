@@ -58,6 +58,17 @@ export class Cluster implements AsyncDisposable {
     return body
   }
 
+  /** Changes fields of the status as `kubectl patch --subresource=status` does. Null takes one away. */
+  async patchStatus({ kind, metadata }: Resource, status: object | null): Promise<Resource> {
+    const { body } = await this.kube.send<Resource>({
+      method: 'PATCH',
+      path: objectPath(kindOf(kind), metadata, 'status'),
+      contentType: 'application/merge-patch+json',
+      body: { status },
+    })
+    return body
+  }
+
   /** Deletes an object, and takes its finalizers off, which no controller does here. */
   async remove({ kind, metadata }: Resource): Promise<void> {
     const path = objectPath(kindOf(kind), metadata)

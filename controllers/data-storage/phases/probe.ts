@@ -3,7 +3,8 @@ import { AgentError } from '../../../agent/errors.ts'
 import { DataStorageCondition, DataStorageReason } from '../../../crds/data-storage.ts'
 import { blocked, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { toBytes, toQuantity } from '../../../policy/quantity.ts'
+import { knownBytes, toQuantity } from '../../../policy/quantity.ts'
+import { refusalText } from '../../fleet/refusal.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -25,7 +26,7 @@ export const probeStorage: Phase<Scope> = {
       if (!(error instanceof AgentError)) throw error
       return error.code === 'UNREACHABLE'
         ? unknown(DataStorageReason.HostUnreachable, `Host ${name} does not answer`, RETRY_MS)
-        : waiting(DataStorageReason.HostRefused, error.message, RETRY_MS)
+        : waiting(DataStorageReason.HostRefused, refusalText(name, error), RETRY_MS)
     }
   },
 }
@@ -46,6 +47,7 @@ function measure(status: Scope['status'], capacityBytes: number, availableBytes:
 }
 
 function settle(known: string | undefined, bytes: number, toleranceBytes: number): string {
-  if (known !== undefined && Math.abs(toBytes(known) - bytes) < toleranceBytes) return known
+  const before = knownBytes(known)
+  if (known !== undefined && before !== undefined && Math.abs(before - bytes) < toleranceBytes) return known
   return toQuantity(Math.floor(bytes / MI) * MI)
 }

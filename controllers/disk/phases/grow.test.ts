@@ -15,6 +15,14 @@ describe('Disk', () => {
     expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
   })
 
+  test('mends a status that does not say how large it is', async () => {
+    const world = await ready()
+    world.store.change(({ status }) => void Object.assign(status ?? {}, { size: '-1Zi' }))
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.stored?.status?.size).toBe('1Gi')
+  })
+
   test('can be used as it is while it waits to grow', async () => {
     const world = await ready()
     const { uid = '' } = world.stored?.metadata ?? {}

@@ -1,7 +1,7 @@
 import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
 import { done, waiting } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { toBytes } from '../../../policy/quantity.ts'
+import { knownBytes, toBytes } from '../../../policy/quantity.ts'
 import type { Scope } from '../scope.ts'
 import { agentOf, putDisk, RETRY_MS, toDesiredDisk } from './host-disk.ts'
 
@@ -12,7 +12,7 @@ export const growDisk: Phase<Scope> = {
 
   async run(scope) {
     const { disk, status } = scope
-    if (toBytes(status.size ?? '0') >= toBytes(disk.spec.size)) return done
+    if ((knownBytes(status.size) ?? 0) >= toBytes(disk.spec.size)) return done
     const agent = agentOf(scope)
     if ('type' in agent) return agent
     const answer = await putDisk(scope, agent, toDesiredDisk(scope))

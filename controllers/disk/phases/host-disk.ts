@@ -3,6 +3,7 @@ import { AgentError } from '../../../agent/errors.ts'
 import { DiskReason } from '../../../crds/disk.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import { toBytes, toQuantity } from '../../../policy/quantity.ts'
+import { refusalText } from '../../fleet/refusal.ts'
 import type { Scope } from '../scope.ts'
 
 const ANSWER_MS = 2_000
@@ -36,8 +37,9 @@ export async function putDisk(
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
     if (error.code === 'UNREACHABLE') return unreachable(status, RETRY_MS)
-    if (error.code === 'BAD_REQUEST') return blocked(DiskReason.HostRefused, error.message)
-    return waiting(DiskReason.HostRefused, error.message, RETRY_MS)
+    const message = refusalText(status.host ?? '', error)
+    if (error.code === 'BAD_REQUEST') return blocked(DiskReason.HostRefused, message)
+    return waiting(DiskReason.HostRefused, message, RETRY_MS)
   }
 }
 

@@ -1,5 +1,5 @@
 import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
-import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
+import { makerOf } from '../../../crds/virtual-machine.ts'
 import { blocked, decided, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { pickRoomiest, storageObjection } from '../../../policy/placement.ts'
@@ -24,7 +24,7 @@ function follow({ disk, status, deps: { candidates } }: Scope, name: string): Ou
   if (storage.obstacle !== undefined)
     return waiting(DiskReason.DataStorageNotReady, `DataStorage ${name} ${storage.obstacle}`)
   // Room for the root disk of a machine was found and counted when the machine was placed.
-  const isReserved = disk.metadata.labels?.[MACHINE_ID_LABEL] !== undefined
+  const isReserved = makerOf(disk.metadata) !== undefined
   const objection = isReserved ? undefined : storageObjection(storage, toBytes(disk.spec.size), candidates.settings())
   if (objection !== undefined) return waiting(DiskReason.NoDataStorageFits, objection)
   status.dataStorage = name

@@ -1,7 +1,7 @@
 import type { DesiredDisk } from '../../../agent/contract.ts'
 import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
 import type { Image } from '../../../crds/image.ts'
-import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
+import { makerOf } from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import type { Scope } from '../scope.ts'
@@ -26,9 +26,9 @@ export const provisionDisk: Phase<Scope> = {
 }
 
 /** A disk that was made for one machine is attached to it from its first moment; its label says so. */
-function claimForMaker({ metadata: { name, labels } }: Disk, status: Scope['status']): void {
-  const machineId = labels?.[MACHINE_ID_LABEL]
-  if (machineId !== undefined) status.attachedTo = { virtualMachine: name.replace(/-root$/, ''), machineId }
+function claimForMaker({ metadata }: Disk, status: Scope['status']): void {
+  const machineId = makerOf(metadata)
+  if (machineId !== undefined) status.attachedTo = { virtualMachine: metadata.name.replace(/-root$/, ''), machineId }
 }
 
 function withImage({ disk, status, namespace, deps }: Scope, order: DesiredDisk): DesiredDisk | Outcome {

@@ -3,6 +3,7 @@ import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isHeld } from '../../../policy/attachment.ts'
+import { refusalText } from '../../fleet/refusal.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -50,9 +51,10 @@ async function deleteFile({ disk, status, deps }: Scope, storage: string): Promi
   }
 }
 
-function refused(host: string, { code, message }: AgentError): Outcome {
-  if (code === 'UNREACHABLE') return unreachable(host, RETRY_MS)
-  return waiting(code === 'DISK_IN_USE' ? DiskReason.InUse : DiskReason.HostRefused, message, RETRY_MS)
+function refused(host: string, error: AgentError): Outcome {
+  if (error.code === 'UNREACHABLE') return unreachable(host, RETRY_MS)
+  const reason = error.code === 'DISK_IN_USE' ? DiskReason.InUse : DiskReason.HostRefused
+  return waiting(reason, refusalText(host, error), RETRY_MS)
 }
 
 function unreachable(host: string, retryAfterMs?: number): Outcome {

@@ -7,6 +7,7 @@ import { toQuantity } from '../../../policy/quantity.ts'
 import type { FleetHost } from '../../fleet/fleet-host.ts'
 import { downloadOrder } from '../download.ts'
 import { noteProgress } from '../progress.ts'
+import { refusalText } from '../../fleet/refusal.ts'
 import type { Answer, Scope } from '../scope.ts'
 
 const ANSWER_MS = 2_000
@@ -21,14 +22,14 @@ export const verifyImage: Phase<Scope> = {
   async run(scope) {
     const hosts = candidatesOf(scope)
     if ('type' in hosts) return hosts
-    const unchecked = uncheckedOf(hosts, scope)
-    if (unchecked.length === 0) return judge(scope)
+    const asked = hostsToAsk(hosts, scope)
+    if (asked.length === 0) return judge(scope)
     const order = await downloadOrder(scope)
     // What keeps it from further hosts takes nothing from those that have it.
     if (order && 'type' in order) return isSomewhere(scope) ? done : order
     // Stored before it is asked for, so that whoever deletes the image knows where to.
-    if (order && addDownloadHosts(scope, unchecked)) return decided
-    scope.answers = await Promise.all(unchecked.map((host) => ask(host, order ?? toQuery(scope))))
+    if (order && addDownloadHosts(scope, asked)) return decided
+    scope.answers = await Promise.all(asked.map((host) => ask(host, order ?? toQuery(scope))))
     return judge(scope)
   },
 }
@@ -52,9 +53,15 @@ function candidatesOf(scope: Scope): FleetHost[] | Outcome {
   )
 }
 
-function uncheckedOf(hosts: readonly FleetHost[], { status }: Scope): FleetHost[] {
-  const unchecked = hosts.filter(({ name, state }) => state === 'Connected' && !status.hosts?.includes(name))
-  return unchecked.toSorted((a, b) => a.name.localeCompare(b.name))
+/**
+ * Of a file those that have it too: it may have been exchanged since, and a host reads it again only when it changed.
+ * What was downloaded nobody but the agent changes.
+ */
+function hostsToAsk(hosts: readonly FleetHost[], { image, status }: Scope): FleetHost[] {
+  const connected = hosts.filter(({ state }) => state === 'Connected')
+  const isFile = image.spec.source.file !== undefined
+  const asked = isFile ? connected : connected.filter(({ name }) => !status.hosts?.includes(name))
+  return asked.toSorted((a, b) => a.name.localeCompare(b.name))
 }
 
 function addDownloadHosts({ status }: Scope, hosts: readonly FleetHost[]): boolean {
@@ -79,17 +86,38 @@ async function ask({ name, agent }: FleetHost, order: ImageQuery | DesiredImage)
     if (!(error instanceof AgentError)) throw error
     if (error.code === 'UNREACHABLE') return { name }
     // A host in trouble must not keep the image from those that are well.
-    return { name, answer: { state: 'Refused', code: ImageReason.CheckFailed, message: error.message } }
+    return { name, answer: { state: 'Refused', code: ImageReason.CheckFailed, message: refusalText(name, error) } }
   }
 }
 
 function accept({ status }: Scope, host: string, answer: Extract<InspectedImage, { state: 'Verified' }>): void {
   status.sha256 ??= answer.sha256
-  if (status.sha256 !== answer.sha256) return
+  if (status.sha256 !== answer.sha256) {
+    drop(status, host)
+    return
+  }
   status.size = toQuantity(answer.sizeBytes)
   status.virtualSize = toQuantity(answer.virtualSizeBytes)
-  status.hosts = [...(status.hosts ?? []), host].toSorted()
+  status.hosts = [...new Set(status.hosts).add(host)].toSorted()
   if (status.progress !== undefined) status.progress = 100
+}
+
+/** A host that cannot look now says nothing of a file that it had. */
+function isPassing({ code }: Refused): boolean {
+  return code === ImageReason.CheckFailed
+}
+
+type Refused = Extract<InspectedImage, { state: 'Refused' }>
+
+function drop(status: Scope['status'], host: string): void {
+  if (status.hosts?.includes(host)) status.hosts = status.hosts.filter((name) => name !== host)
+}
+
+function takeNote(scope: Scope): void {
+  for (const { name, answer } of scope.answers) {
+    if (answer?.state === 'Verified') accept(scope, name, answer)
+    if (answer?.state === 'Refused' && !isPassing(answer)) drop(scope.status, name)
+  }
 }
 
 function isSomewhere({ status }: Scope): boolean {
@@ -98,7 +126,7 @@ function isSomewhere({ status }: Scope): boolean {
 
 function judge(scope: Scope): Outcome {
   const { answers } = scope
-  for (const { name, answer } of answers) if (answer?.state === 'Verified') accept(scope, name, answer)
+  takeNote(scope)
   if (isSomewhere(scope)) return done
   noteProgress(scope, answers)
   if (answers.some(({ answer }) => answer?.state === 'Checking'))

@@ -69,6 +69,23 @@ describe('VirtualMachine', () => {
     })
   })
 
+  test.each(['running', 'attached'])('has the label of its own root disk set back while it is %s', async (how) => {
+    const world = await running()
+    const { machineId = '' } = world.stored?.status ?? {}
+    const root = world.disks.get('web-root')
+    if (!root) throw new Error('there is no root disk')
+    root.metadata.labels = { [MACHINE_ID_LABEL]: OTHER }
+    if (how === 'attached') {
+      root.status = { ...root.status, attachedTo: { virtualMachine: 'web', machineId } }
+      world.store.change(({ spec }) => void (spec.runStrategy = 'Halted'))
+    }
+    await world.settle()
+    expect(world.condition('DisksReady')).toMatchObject({
+      reason: 'DiskInUse',
+      message: `Disk web-root is this machine's, but is not labelled so: set its label ${MACHINE_ID_LABEL} back to ${machineId}`,
+    })
+  })
+
   test('waits for an older disk of its name that is being deleted', async () => {
     const world = new World(machine())
     const labels = { [MACHINE_ID_LABEL]: OTHER }

@@ -1,6 +1,7 @@
 import type { Disk } from '../../../crds/disk.ts'
 import {
   MACHINE_ID_LABEL,
+  makerOf,
   rootDiskName,
   VirtualMachineCondition,
   VirtualMachineReason,
@@ -40,14 +41,25 @@ async function ownRootDisk(scope: Scope): Promise<Disk | Outcome> {
   const { vm, namespace, status, deps } = scope
   const found = deps.disk(namespace, rootDiskName(vm)) ?? objectionToNew(scope) ?? (await makeRootDisk(scope))
   if ('type' in found) return found
-  const { name, labels, deletionTimestamp } = found.metadata
-  if (labels?.[MACHINE_ID_LABEL] === status.machineId) return found
+  const { name, deletionTimestamp } = found.metadata
+  const maker = makerOf(found.metadata)
+  if (maker === status.machineId) return found
   if (deletionTimestamp !== undefined) {
     return waiting(VirtualMachineReason.DiskNameTaken, `An older Disk ${name} is still being deleted`)
   }
-  const how = labels?.[MACHINE_ID_LABEL] === undefined ? '' : ` without its label ${MACHINE_ID_LABEL}`
+  if (wasOwn(scope, found)) {
+    const message = `Disk ${name} is this machine's, but is not labelled so: set its label ${MACHINE_ID_LABEL} back to ${status.machineId}`
+    return blocked(VirtualMachineReason.DiskInUse, message)
+  }
+  const how = maker === undefined ? '' : ` without its label ${MACHINE_ID_LABEL}`
   const message = `Disk ${name} exists and is not this machine's: delete it, boot from it${how} with rootDisk.diskRef, or use another name`
   return blocked(VirtualMachineReason.DiskNameTaken, message)
+}
+
+/** Whoever labels a disk anew also has it attached anew; but what the machine runs with, its host knows. */
+function wasOwn({ status: { machineId = '', host = '' }, deps }: Scope, disk: Disk): boolean {
+  const running = deps.fleet.get(host)?.machines.get(machineId)?.power === 'Running'
+  return running || disk.status?.attachedTo?.machineId === machineId
 }
 
 /** A machine that its host knows had a disk. To start it with a fresh one would hide that its data is lost. */
@@ -64,10 +76,8 @@ async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Dis
   const found = deps.image(namespace, image)
   const wanted = size ?? (found && sizeOf(found))
   if (wanted === undefined) {
-    return waiting(
-      VirtualMachineReason.ImageNotReady,
-      `Image ${image} is gone before its disk was made: create it again`,
-    )
+    const why = found ? 'is not ready: its size is not known yet' : 'is gone before its disk was made: create it again'
+    return waiting(VirtualMachineReason.ImageNotReady, `Image ${image} ${why}`)
   }
   return deps.createDisk({
     metadata: { namespace, name: rootDiskName(vm), labels: { [MACHINE_ID_LABEL]: status.machineId ?? '' } },
@@ -82,7 +92,7 @@ async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Dis
 async function claim(scope: Scope, disk: Disk): Promise<Outcome> {
   const { status, name, deps } = scope
   const { machineId = '', host } = status
-  const maker = disk.metadata.labels?.[MACHINE_ID_LABEL]
+  const maker = makerOf(disk.metadata)
   const objection = takenBy(scope, disk) ?? unusable(disk, host)
   if (objection) return objection
   // The label claims the disk that was made for this machine, from its first moment and without another write.
@@ -92,10 +102,10 @@ async function claim(scope: Scope, disk: Disk): Promise<Outcome> {
 }
 
 function takenBy({ status: own, namespace, deps }: Scope, { metadata, status }: Disk): Outcome | undefined {
-  const { name, labels } = metadata
+  const { name } = metadata
   const { machineId = '' } = own
   const holder = status?.attachedTo
-  const maker = labels?.[MACHINE_ID_LABEL]
+  const maker = makerOf(metadata)
   if (maker !== undefined && maker !== machineId) {
     return blocked(
       VirtualMachineReason.DiskInUse,

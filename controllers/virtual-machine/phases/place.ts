@@ -11,6 +11,7 @@ import { place, type PlacementRequest } from '../../../policy/placement.ts'
 import { sizeOf } from '../../../policy/image-use.ts'
 import { toBytes } from '../../../policy/quantity.ts'
 import { decide } from '../decision.ts'
+import { identityObjection } from '../identity.ts'
 import { noSuchDisk } from './disks.ts'
 import type { Scope } from '../scope.ts'
 
@@ -20,6 +21,8 @@ export const placeMachine: Phase<Scope> = {
 
   run(scope) {
     const { vm, status } = scope
+    const objection = identityObjection(scope)
+    if (objection) return objection
     if (status.host !== undefined) return done
     const request = requestOf(scope)
     if ('type' in request) return request
@@ -88,7 +91,7 @@ function reachOf({ vm: { spec }, namespace, deps }: Scope): (readonly string[])[
 
 function rootDiskOf({ spec: { rootDisk } }: VirtualMachine, image: Image): { sizeBytes: number; dataStorage?: string } {
   return {
-    sizeBytes: toBytes(rootDisk.size ?? sizeOf(image)),
+    sizeBytes: toBytes(rootDisk.size ?? sizeOf(image) ?? '0'),
     ...(rootDisk.dataStorage !== undefined && { dataStorage: rootDisk.dataStorage }),
   }
 }

@@ -1,13 +1,9 @@
 import type { Disk } from '../../../crds/disk.ts'
-import {
-  MACHINE_ID_LABEL,
-  rootDiskName,
-  VirtualMachineCondition,
-  VirtualMachineReason,
-} from '../../../crds/virtual-machine.ts'
+import { makerOf, rootDiskName, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
+import { identityObjection } from '../identity.ts'
 import { giveOrder } from '../order.ts'
 import type { Scope } from '../scope.ts'
 
@@ -19,6 +15,8 @@ export const removeMachine: Phase<Scope> = {
     const { status, deps } = scope
     const { machineId, decision, host } = status
     if (machineId === undefined || host === undefined) return done // It was never placed, so no host knows it.
+    const objection = identityObjection(scope)
+    if (objection) return objection
     if (decision?.power !== 'Absent') return decide(scope, 'Absent', host)
 
     const gone = await confirmAbsent(scope)
@@ -32,7 +30,7 @@ export const removeMachine: Phase<Scope> = {
 async function giveDisksBack(scope: Scope, machineId: string): Promise<void> {
   const { deps } = scope
   for (const disk of deps.attachedTo(machineId)) {
-    if (disk.metadata.labels?.[MACHINE_ID_LABEL] === undefined) await deps.setAttachment(disk, undefined)
+    if (makerOf(disk.metadata) === undefined) await deps.setAttachment(disk, undefined)
   }
   for (const disk of deps.disksOf(machineId)) if (isOwnRoot(scope, disk)) await deps.deleteDisk(disk)
 }

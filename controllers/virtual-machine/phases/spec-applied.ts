@@ -1,4 +1,4 @@
-import { MACHINE_ID_LABEL, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
+import { makerOf, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import type { Scope } from '../scope.ts'
@@ -34,8 +34,8 @@ export const applySpec: Phase<Scope> = {
 
 async function releaseDetached({ status, disks, deps }: Scope): Promise<void> {
   const kept = new Set(disks.map(({ metadata: { uid } }) => uid))
-  const detached = deps.attachedTo(status.machineId ?? '').filter(({ metadata: { uid, labels } }) => {
-    return !kept.has(uid) && labels?.[MACHINE_ID_LABEL] === undefined // The label attaches a disk for good.
+  const detached = deps.attachedTo(status.machineId ?? '').filter(({ metadata }) => {
+    return !kept.has(metadata.uid) && makerOf(metadata) === undefined // The label attaches a disk for good.
   })
   for (const disk of detached) await deps.setAttachment(disk, undefined)
 }

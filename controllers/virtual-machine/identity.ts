@@ -1,0 +1,31 @@
+import { VirtualMachineReason, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import { blocked, type Outcome } from '../../lib/reconcile/outcome.ts'
+import type { Scope } from './scope.ts'
+
+/**
+ * Why nothing may be ordered under the identity in the status: it is another machine's, whose guest would be stopped.
+ * The name that the host knows it by decides; where the host knows none, the older of two machines has it.
+ */
+export function identityObjection({ vm, status, namespace, name, deps }: Scope): Outcome | undefined {
+  const { machineId, host = '' } = status
+  if (machineId === undefined) return undefined
+  const own = `${namespace}/${name}`
+  const known = deps.fleet.get(host)?.machines.get(machineId)?.name
+  if (known === own) return undefined
+  if (known !== undefined) return taken(known)
+  const elder = deps.machinesOf(machineId).find((other) => isElder(other, vm))
+  return elder && taken(`${elder.metadata.namespace}/${elder.metadata.name}`)
+}
+
+function taken(other: string): Outcome {
+  return blocked(
+    VirtualMachineReason.IdentityTaken,
+    `Its status.machineId is the identity of VirtualMachine ${other}, so nothing is done for it: create it anew under another name; to delete this one, take off its finalizers`,
+  )
+}
+
+function isElder({ metadata: other }: VirtualMachine, { metadata: own }: VirtualMachine): boolean {
+  if (other.uid === own.uid) return false
+  if (other.creationTimestamp === own.creationTimestamp) return other.uid < own.uid
+  return Date.parse(other.creationTimestamp) < Date.parse(own.creationTimestamp)
+}
