@@ -37,10 +37,15 @@ export interface Storage {
     disks: readonly { id: string; storage: string }[],
   ): Promise<OpenableDisk[]>
   /**
-   * Releases every claim that this machine holds on disks that are not in `keep`. The machine must be off. Throws
+   * Releases every claim that this machine holds on disks that are not in `keep`. The machine must be off. `claims`
+   * are all that it may hold: only their storages are needed. Without them every storage is searched. Throws
    * STORAGE_UNAVAILABLE after all others are released when it may hold some on a storage that cannot be used now.
    */
-  releaseDisks(machineId: string, keep: readonly string[]): Promise<void>
+  releaseDisks(
+    machineId: string,
+    keep: readonly string[],
+    claims?: readonly { id: string; storage: string }[],
+  ): Promise<void>
   /** Tells of work that ended after somebody was told that it takes longer: what came of it is had by asking again. */
   onChange(listener: (event: StorageEvent) => void): void
 }
@@ -84,7 +89,8 @@ export async function openStorage({ stateDir, importDir, qemuImg: program, log }
     deleteDisk: (storage, id) => explainFailures(storage, () => disks.delete(storage, id)),
     inspectImage: inspect,
     claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
-    releaseDisks: (machineId, keep) => explainFailures('of the machine', () => ownership.release(machineId, keep)),
+    releaseDisks: (machineId, keep, claims) =>
+      explainFailures('of the machine', () => ownership.release(machineId, keep, claims)),
     onChange: (listener) => {
       listeners.push(listener)
     },

@@ -17,8 +17,8 @@ export interface Storages {
   put(desired: DesiredStorage): Promise<ObservedStorage>
   /** Throws `STORAGE_UNAVAILABLE` while the folder is not there, or is not the one that it was. */
   require(name: string): Promise<Folder>
-  /** Every storage that can be used now, and the names of those that cannot. */
-  survey(): Promise<{ usable: Folder[]; unusable: string[] }>
+  /** Of these storages, or of all that are known, those that can be used now, and the names of those that cannot. */
+  survey(names?: readonly string[]): Promise<{ usable: Folder[]; unusable: string[] }>
 }
 
 export interface StoragesDeps {
@@ -82,8 +82,9 @@ export async function openStorages({ stateDir, log, onFirstUse }: StoragesDeps):
       return locks.with([desired.name], () => put(desired))
     },
     require,
-    survey: async () => {
-      const all = registry.list().flatMap(({ name, markerId }) => (markerId === undefined ? [] : [name]))
+    survey: async (wanted) => {
+      const used = registry.list().flatMap(({ name, markerId }) => (markerId === undefined ? [] : [name]))
+      const all = wanted ? [...new Set(wanted)] : used
       const results = await Promise.allSettled(all.map(require))
       return {
         usable: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
