@@ -28,12 +28,12 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   await makeFolders(config.stateDir, folders)
   opened.use(await lockFolder(config.stateDir))
 
-  const { stateDir, importDir, qemuImg, userNetwork, directIo, qemu: program } = config
+  const { stateDir, runDir, importDir, qemuImg, userNetwork, directIo, qemu: program } = config
   const askQemu = async (args: readonly string[]) => (await run(program, args, { timeoutMs: PROBE_MS })).stdout
   const [hypervisor, imageSandbox, storage, records, https] = await Promise.all([
     lookAtHost(askQemu),
     probeSandbox(),
-    openStorage({ stateDir, importDir, qemuImg, log }),
+    openStorage({ stateDir, runDir, importDir, qemuImg, log }),
     openRecordStore(folders.machines, log),
     readTlsFiles(config),
   ])

@@ -55,13 +55,15 @@ type StorageEvent = Extract<AgentEvent, { type: 'Disk' | 'Image' }>
 export interface StorageConfig {
   readonly stateDir: string
   readonly importDir: string
+  readonly runDir: string
   /** Name or path of the program. */
   readonly qemuImg: string
   readonly log: Log
 }
 
 /** Takes up the storages that an earlier agent knew, and removes what it left half made. */
-export async function openStorage({ stateDir, importDir, qemuImg: program, log }: StorageConfig): Promise<Storage> {
+export async function openStorage(config: StorageConfig): Promise<Storage> {
+  const { stateDir, importDir, runDir, qemuImg: program, log } = config
   const listeners: ((event: StorageEvent) => void)[] = []
   const tell = (event: StorageEvent) => {
     for (const listener of listeners) listener(event)
@@ -73,7 +75,7 @@ export async function openStorage({ stateDir, importDir, qemuImg: program, log }
     const removed = await Promise.all(places.map((place) => folder.names.sweep(place)))
     log.info({ storage: folder.name, path: folder.path, removed: removed.reduce((a, b) => a + b) }, 'storage in use')
   }
-  const storages = await openStorages({ stateDir, log, onFirstUse })
+  const storages = await openStorages({ stateDir, otherDirs: [importDir, runDir], log, onFirstUse })
   const locks = newLocks()
   const growth = newGrowth(qemuImg)
   const shared = { storages, qemuImg, growth, locks }

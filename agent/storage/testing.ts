@@ -37,9 +37,10 @@ export interface StorageWorld extends AsyncDisposable {
 export async function newStorageWorld({ qemuImg = 'qemu-img' } = {}): Promise<StorageWorld> {
   const folder = await newFolder()
   const [stateDir, importDir, storagePath] = ['state', 'import', 'storage'].map((name) => join(folder.path, name))
+  const runDir = join(folder.path, 'run')
   if (stateDir === undefined || importDir === undefined || storagePath === undefined) throw new Error('unreachable')
   await Promise.all([stateDir, importDir, storagePath].map((path) => mkdir(path)))
-  const reopen = () => openStorage({ stateDir, importDir, qemuImg, log: silentLog })
+  const reopen = () => openStorage({ stateDir, importDir, runDir, qemuImg, log: silentLog })
   const storage = await reopen()
   await storage.putStorage({ name: 'fast', path: storagePath })
   const end = () => folder[Symbol.asyncDispose]()
