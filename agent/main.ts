@@ -29,12 +29,12 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   await makeFolders(config.stateDir, folders)
   opened.use(await lockFolder(config.stateDir))
 
-  const { stateDir, importDir, downloadDir, qemuImg, userNetwork, directIo, qemu: program } = config
+  const { stateDir, runDir, importDir, downloadDir, qemuImg, userNetwork, directIo, qemu: program } = config
   const askQemu = async (args: readonly string[]) => (await run(program, args, { timeoutMs: PROBE_MS })).stdout
   const [hypervisor, imageSandbox, storage, records, terms, https] = await Promise.all([
     lookAtHost(askQemu),
     probeSandbox(),
-    openStorage({ stateDir, importDir, downloadDir, qemuImg, log }),
+    openStorage({ stateDir, runDir, importDir, downloadDir, qemuImg, log }),
     openRecordStore(folders.machines, log),
     openTerms(folders.term, log),
     readTlsFiles(config),

@@ -10,7 +10,7 @@ const sight: Sight = {
   pid: undefined,
   starting: false,
   stopping: false,
-  diskProblem: undefined,
+  guestProblem: undefined,
   held: false,
   problem: undefined,
 }

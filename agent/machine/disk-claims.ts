@@ -47,7 +47,7 @@ export class DiskClaims {
     const { id, disks } = this.#record.current.desired
     const keep = disks.map((disk) => disk.id)
     try {
-      await this.#storage.releaseDisks(id, keep)
+      await this.#storage.releaseDisks(id, keep, this.#all)
     } catch (error) {
       if (!(error instanceof AgentError)) throw error
       // It must not keep the machine from starting with the disks that are there.
@@ -63,7 +63,7 @@ export class DiskClaims {
 
   /** Gives back all. The machine must be off. Throws when a storage is away. */
   async releaseAll(): Promise<void> {
-    await this.#storage.releaseDisks(this.#record.current.desired.id, [])
+    await this.#storage.releaseDisks(this.#record.current.desired.id, [], this.#all)
     this.#granted = undefined
   }
 
@@ -74,6 +74,11 @@ export class DiskClaims {
 
   tryReleaseAgain(): void {
     this.#releaseFailed = false
+  }
+
+  get #all(): MachineRecord['claims'] | undefined {
+    const { claims, mayHoldOthers } = this.#record.current
+    return mayHoldOthers === true ? undefined : claims
   }
 }
 

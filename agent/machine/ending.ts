@@ -73,7 +73,7 @@ export function afterAbsence(record: MachineRecord, bootId: string, now: Date): 
 /** The record of a machine that left nothing; the very same one when it is wanted again meanwhile. */
 export function bury(record: MachineRecord, now: Date): MachineRecord {
   if (record.desired.power !== 'Absent') return record
-  const { launch: _launch, uid: _uid, ...rest } = record
+  const { launch: _launch, uid: _uid, mayHoldOthers: _mayHoldOthers, ...rest } = record
   return { ...rest, claims: [], buriedAt: now.toISOString() }
 }
 

@@ -1,8 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { symlink } from 'node:fs/promises'
 import { afterEach, expect, test } from 'vitest'
 import { silentLog } from '../../lib/log.ts'
-import { newScriptedMonitor, succeed, type Script } from '../qmp/testing.ts'
+import { MACHINE_ID, newScriptedMonitor, succeed, type Script } from '../qmp/testing.ts'
 import { Guest } from './guest.ts'
 import { isAlive, processOf, type HostProcess } from './processes.ts'
 
@@ -22,9 +24,12 @@ async function newProcess(): Promise<{ readonly child: ChildProcess; readonly pr
   return { child, process }
 }
 
-function newGuest(process: HostProcess, qmp: string, child?: ChildProcess) {
+const ownUid = process.getuid?.()
+
+function newGuest(target: HostProcess, qmp: string, child?: ChildProcess, owner = { id: MACHINE_ID, uid: ownUid }) {
   const states: string[] = []
-  const guest: Guest = new Guest(process, { qmp, log: silentLog, onChange: () => void states.push(guest.state) }, child)
+  const onChange = () => void states.push(guest.state)
+  const guest: Guest = new Guest(target, { ...owner, qmp, log: silentLog, onChange }, child)
   return { guest, states, [Symbol.dispose]: () => guest[Symbol.dispose]() }
 }
 
@@ -50,7 +55,7 @@ test('Guest has the state that its monitor tells, and follows its events', async
   await expect.poll(() => guest.state).toBe('running')
   status = 'io-error'
   qemu.wires[0]?.write({ event: 'BLOCK_IO_ERROR' })
-  await expect.poll(() => guest.diskProblem).toBe('nospace')
+  await expect.poll(() => guest.problem).toBe('nospace')
   expect(states).toEqual(['prelaunch', 'running', 'io-error'])
 })
 
@@ -68,6 +73,25 @@ test('Guest whose process ends keeps the last state, so that a shutdown is told 
   await expect.poll(() => world.guest.hasExited).toBe(true)
   expect(world.guest.state).toBe('shutdown')
   expect(await world.guest.connect(5000)).toBe(false)
+})
+
+test.each([
+  ['a link to another machine’s', true, { id: MACHINE_ID, uid: ownUid }, []],
+  ['a monitor that is another machine’s', false, { id: randomUUID(), uid: ownUid }, ['qmp_capabilities', 'query-uuid']],
+  ['a socket of another user', false, { id: MACHINE_ID, uid: 12_345 }, []],
+])('Guest does not trust %s, and ends nothing but its own process', async (_what, isLink, owner, commands) => {
+  await using qemu = await newScriptedMonitor()
+  const link = `${qemu.path}-link`
+  await symlink(qemu.path, link)
+  const { child, process } = await newProcess()
+  using world = newGuest(process, isLink ? link : qemu.path, child, owner)
+  const { guest } = world
+  expect(await guest.connect(200)).toBe(false)
+  expect(guest).toMatchObject({ state: 'Silent', problem: 'foreign' })
+  await guest.pressPowerButton()
+  expect(await guest.end('Quit')).toBe(true)
+  expect(isAlive(process)).toBe(false)
+  expect([...new Set(qemu.commands)]).toEqual(commands)
 })
 
 test('Guest that lives while its monitor is gone is silent, and is found again', async () => {

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { lstat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../lib/log.ts'
 import type { RunState } from '../qmp/commands.ts'
@@ -9,6 +10,9 @@ import { isAlive, kill, type HostProcess } from './processes.ts'
 /** Silent: the process lives, but its monitor does not answer. */
 export type GuestState = 'Silent' | RunState
 
+/** A disk failed that QEMU paused for, in state `io-error`; or, in state Silent, another process answers for it. */
+export type GuestProblem = 'nospace' | 'failed' | 'foreign'
+
 const CONNECT_AGAIN_MS = 2
 const TICK_MS = 1000
 const REFRESH_TICKS = 10
@@ -18,6 +22,11 @@ const RESUMED_MS = 300
 const KILL_MS = 5000
 
 export interface GuestDeps {
+  /** The machine's. */
+  readonly id: string
+  /** User that the process runs as. */
+  readonly uid: number | undefined
+  /** Path of its monitor, in a folder in which the process may change everything. */
   readonly qmp: string
   readonly log: Log
   /** The state changed, or the process ended. */
@@ -31,7 +40,7 @@ export class Guest implements Disposable {
   readonly #exit = Promise.withResolvers<void>()
   #monitor: Monitor | undefined
   #state: GuestState = 'Silent'
-  #diskProblem: 'nospace' | 'failed' | undefined
+  #problem: GuestProblem | undefined
   #hasExited = false
   #ticks = 0
   #connecting = false
@@ -50,9 +59,8 @@ export class Guest implements Disposable {
     return this.#state
   }
 
-  /** Which way the disk failed that QEMU paused for, in state `io-error`. */
-  get diskProblem(): 'nospace' | 'failed' | undefined {
-    return this.#diskProblem
+  get problem(): GuestProblem | undefined {
+    return this.#problem
   }
 
   get hasExited(): boolean {
@@ -119,7 +127,13 @@ export class Guest implements Disposable {
       },
     }
     try {
+      if (!(await isOwnSocket(this.#deps))) return this.#distrust('its socket was exchanged')
       const monitor = await Monitor.connect(this.#deps.qmp, listener, Math.max(1, timeoutMs))
+      const id = await askId(monitor)
+      if (id !== this.#deps.id) {
+        monitor.close()
+        return this.#distrust(`it is the one of machine ${id}`)
+      }
       if (link.ended) return false
       this.#monitor = monitor
       await this.refresh()
@@ -131,13 +145,21 @@ export class Guest implements Disposable {
     }
   }
 
+  /** Nothing is asked of a monitor that is not the process's own, least of all to end. */
+  #distrust(why: string): false {
+    const { id: machine, log } = this.#deps
+    if (this.#problem !== 'foreign') log.error({ machine, pid: this.process.pid, why }, 'a monitor is not trusted')
+    this.#become('Silent', 'foreign')
+    return false
+  }
+
   #disconnected(): void {
     if (!this.#monitor) return
     this.#monitor = undefined
     // The process closes its socket a little before it is gone.
     for (const ms of [0, 2, 10, 50, 200]) setTimeout(() => this.#isOver(), ms).unref()
     setTimeout(() => {
-      if (!this.#isOver() && !this.#monitor) this.#become('Silent', undefined)
+      if (!this.#isOver() && !this.#monitor && this.#state !== 'Silent') this.#become('Silent', undefined)
     }, 500).unref()
   }
 
@@ -194,10 +216,10 @@ export class Guest implements Disposable {
     return this.#isOver()
   }
 
-  #become(state: GuestState, diskProblem: 'nospace' | 'failed' | undefined): void {
-    if (state === this.#state && diskProblem === this.#diskProblem) return
+  #become(state: GuestState, problem: GuestProblem | undefined): void {
+    if (state === this.#state && problem === this.#problem) return
     this.#state = state
-    this.#diskProblem = diskProblem
+    this.#problem = problem
     this.#deps.onChange()
   }
 
@@ -212,6 +234,21 @@ export class Guest implements Disposable {
     clearInterval(this.#timer)
     this.#exit.resolve()
     this.#deps.onChange()
+  }
+}
+
+/** Whether the process made what lies there, and no link leads elsewhere. Throws when there is nothing yet. */
+async function isOwnSocket({ qmp, uid }: GuestDeps): Promise<boolean> {
+  const found = await lstat(qmp)
+  return found.isSocket() && (uid === undefined || found.uid === uid)
+}
+
+async function askId(monitor: Monitor): Promise<string> {
+  try {
+    return (await monitor.execute('query-uuid')).UUID
+  } catch (error) {
+    monitor.close()
+    throw error
   }
 }
 

@@ -86,7 +86,7 @@ export function newLauncher(config: LauncherConfig): Launcher {
       const accelerator = hypervisor.accelerator.name
       const args = toArgv({ id, name, hardware, disks, accelerator, userNetwork, directIo, paths })
       const { process, child } = await launch(program, args, pad.log, this.ownerOf(record))
-      const guest = new Guest(process, { qmp: paths.qmp, log, onChange }, child)
+      const guest = new Guest(process, { id, uid: record.uid ?? ownUid(), qmp: paths.qmp, log, onChange }, child)
       logs.set(guest, { id, start: pad.logStart })
       return guest
     },
@@ -105,7 +105,7 @@ export function newLauncher(config: LauncherConfig): Launcher {
         throw error
       }
     },
-    toGuest: (process, onChange) => new Guest(process, { qmp: pathsOf(process.machineId).qmp, log, onChange }),
+    toGuest: (process, onChange) => toGuest(process, { folders, log, onChange }),
     async lastWords(guest) {
       const place = logs.get(guest)
       return place ? lastWords(pathsOf(place.id), place.start) : 'the process ended before the machine ran'
@@ -114,6 +114,14 @@ export function newLauncher(config: LauncherConfig): Launcher {
     clear: (record) => clearPad(pathsOf(record.desired.id)),
     releaseUid: (id) => uids?.release(id),
   }
+}
+
+function toGuest(
+  process: FoundProcess,
+  { folders, log, onChange }: Pick<LauncherConfig, 'folders' | 'log'> & { readonly onChange: () => void },
+): Guest {
+  const { machineId: id, uid } = process
+  return new Guest(process, { id, uid, qmp: machinePaths(folders, id).qmp, log, onChange })
 }
 
 function ownUid(): number | undefined {

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { AgentError } from '../errors.ts'
-import { newScriptedMonitor } from '../qmp/testing.ts'
+import { MACHINE_ID, newScriptedMonitor } from '../qmp/testing.ts'
 import { Guest } from './guest.ts'
 import type { Launcher } from './launcher.ts'
 import { Machine, type MachineDeps } from './machine.ts'
@@ -65,7 +65,7 @@ async function newWorld() {
       await once(child, 'spawn')
       const process = processOf(child.pid ?? 0)
       if (!process) throw new Error('the process ended at once')
-      return new Guest(process, { qmp: qemu.path, log: silentLog, onChange }, child)
+      return new Guest(process, { id: MACHINE_ID, uid: undefined, qmp: qemu.path, log: silentLog, onChange }, child)
     },
     find: async () => undefined,
     findAll: async () => [],

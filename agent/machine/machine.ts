@@ -116,7 +116,7 @@ export class Machine {
         pid: guest?.process.pid,
         starting: this.#starting,
         stopping: this.#shutdown !== undefined,
-        diskProblem: guest?.diskProblem,
+        guestProblem: guest?.problem,
         held: this.#deps.isHeld(),
         problem: this.#problem,
       }),

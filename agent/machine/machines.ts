@@ -159,7 +159,8 @@ function newMachine(desired: DesiredMachine, deps: MachineDeps): Machine {
 
 async function adoptOrphan(desired: DesiredMachine, process: FoundProcess, deps: MachineDeps): Promise<Machine> {
   const { launcher, hypervisor, log } = deps
-  const record = { ...accept(undefined, desired), launch: { bootId: hypervisor.bootId, confirmed: true } }
+  const launch = { bootId: hypervisor.bootId, confirmed: true }
+  const record: MachineRecord = { ...accept(undefined, desired), launch, mayHoldOthers: true }
   const machine = new Machine(process.uid === ownUid() ? record : { ...record, uid: process.uid }, false, deps)
   await machine.adopt(launcher.toGuest(process, () => machine.poke()))
   log.warn({ machine: desired.id, pid: process.pid }, 'a guest without an order has one now, and is adopted')

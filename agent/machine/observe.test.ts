@@ -12,7 +12,7 @@ const off: Sight = {
   pid: undefined,
   starting: false,
   stopping: false,
-  diskProblem: undefined,
+  guestProblem: undefined,
   held: false,
   problem: undefined,
 }
@@ -56,8 +56,9 @@ test.each([
   ['it waits after a crash', { retryAt }, off, 'Crashed'],
   ['it starts after a crash', { retryAt }, { ...off, starting: true }, undefined],
   ['its host goes down', {}, { ...off, held: true }, 'HostStopping'],
-  ['its storage is full', { launch }, { ...on, process: 'io-error', diskProblem: 'nospace' }, 'DiskFull'],
-  ['its disk fails', { launch }, { ...on, process: 'io-error', diskProblem: 'failed' }, 'DiskFailed'],
+  ['its storage is full', { launch }, { ...on, process: 'io-error', guestProblem: 'nospace' }, 'DiskFull'],
+  ['its disk fails', { launch }, { ...on, process: 'io-error', guestProblem: 'failed' }, 'DiskFailed'],
+  ['another process answers for it', {}, { ...on, process: 'Silent', guestProblem: 'foreign' }, 'MonitorSilent'],
   ['its monitor is silent', { launch }, { ...on, process: 'Silent' }, 'MonitorSilent'],
   ['its start is slow', { launch: { ...launch, confirmed: false } }, { ...on, process: 'Silent' }, undefined],
 ] as const)('Machine says why it is not as desired when %s', (_name, change, sight, code) => {

@@ -1,6 +1,7 @@
 import type { MachineState, ObservedMachine } from '../contract.ts'
 import type { RunState } from '../qmp/commands.ts'
 import type { ProcessState } from './decide.ts'
+import type { GuestProblem } from './guest.ts'
 import { pendingRestart } from './hardware.ts'
 import type { MachineRecord } from './record.ts'
 
@@ -31,7 +32,7 @@ export interface Sight {
   readonly pid: number | undefined
   readonly starting: boolean
   readonly stopping: boolean
-  readonly diskProblem: 'nospace' | 'failed' | undefined
+  readonly guestProblem: GuestProblem | undefined
   /** The host is going down: nothing starts. */
   readonly held: boolean
   readonly problem: Problem | undefined
@@ -89,11 +90,16 @@ const states: Record<RunState, MachineState> = {
 
 function problemOf(record: MachineRecord, sight: Sight): Problem | undefined {
   if (sight.process === 'None') return sight.problem ?? whyOff(record, sight)
+  if (sight.process === 'Silent' && sight.guestProblem === 'foreign') {
+    const message =
+      'something else answers in place of the process, so the guest may have broken out; stop it, and look at the host'
+    return toProblem('MonitorSilent', message)
+  }
   if (sight.process === 'Silent' && record.launch?.confirmed === true) {
     return toProblem('MonitorSilent', 'the process of the machine runs but does not answer')
   }
   if (sight.process !== 'io-error') return sight.problem
-  return sight.diskProblem === 'nospace'
+  return sight.guestProblem === 'nospace'
     ? toProblem(
         'DiskFull',
         'the data storage is full, so the guest is paused; free some space, and it goes on by itself',

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { bury } from './ending.ts'
 import { accept } from './order.ts'
 import { decidedAnew, newDesired, newRecord } from './testing.ts'
 
@@ -9,6 +10,14 @@ const { id, epoch } = machine.decision
 
 test('Order of an unknown machine makes its record', () => {
   expect(accept(undefined, machine)).toEqual({ version: 1, desired: machine, claims: [], restarts: 0, failures: 0 })
+})
+
+test('Order that follows others makes a record that knows of what may have been lost, until it is forgotten', () => {
+  const record = accept(undefined, decidedAnew(machine, { power: 'Stopped' }))
+  expect(record.mayHoldOthers).toBe(true)
+  const last = accept(record, decidedAnew(record.desired, { power: 'Absent' }))
+  expect(last.mayHoldOthers).toBe(true)
+  expect(bury(last, new Date())).not.toHaveProperty('mayHoldOthers')
 })
 
 test('Order that says nothing new leaves the very same record', () => {

@@ -8,7 +8,7 @@ import type { MachineRecord } from './record.ts'
  * Throws `STALE_EPOCH` for an order older than, or rivalling, the one that the host holds.
  */
 export function accept(held: MachineRecord | undefined, desired: DesiredMachine): MachineRecord {
-  if (!held) return { version: 1, desired, claims: [], restarts: 0, failures: 0 }
+  if (!held) return first(desired)
   const { decision, power } = held.desired
   if (desired.decision.epoch < decision.epoch) throw stale(held, `the host holds the newer epoch ${decision.epoch}`)
   if (desired.decision.epoch > decision.epoch) return afresh(held, desired)
@@ -20,9 +20,15 @@ export function accept(held: MachineRecord | undefined, desired: DesiredMachine)
   return isDeepStrictEqual(desired, held.desired) ? held : { ...held, desired }
 }
 
+/** The record of a machine that none is known of. What was decided before may have been known to one that was lost. */
+function first(desired: DesiredMachine): MachineRecord {
+  const record: MachineRecord = { version: 1, desired, claims: [], restarts: 0, failures: 0 }
+  return desired.decision.follows.length === 0 ? record : { ...record, mayHoldOthers: true }
+}
+
 /** A new decision: what happened under the last one no longer counts. */
 function afresh(held: MachineRecord, desired: DesiredMachine): MachineRecord {
-  const { uid, machineType, launch, claims } = held
+  const { uid, machineType, launch, claims, mayHoldOthers } = held
   return {
     version: 1,
     desired,
@@ -32,6 +38,7 @@ function afresh(held: MachineRecord, desired: DesiredMachine): MachineRecord {
     ...(uid === undefined ? {} : { uid }),
     ...(machineType === undefined ? {} : { machineType }),
     ...(launch ? { launch } : {}),
+    ...(mayHoldOthers ? { mayHoldOthers } : {}),
   }
 }
 

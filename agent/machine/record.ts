@@ -27,6 +27,8 @@ export const machineRecord = z.object({
   launch: launch.optional(),
   /** Disks that the machine may hold claims on, among them some that it is to have no longer. */
   claims: desiredMachine.shape.disks,
+  /** It may hold claims besides, for an earlier record of it may have been lost. */
+  mayHoldOthers: z.literal(true).optional(),
   /** Starts that followed a crash, a failed start or a shutdown from inside, since the last decision. */
   restarts: z.int(),
   /** The like in a row, none of which ran for long. Decides how long the next start waits. */

@@ -29,6 +29,8 @@ const nothing = z.object({})
 export const commands = {
   qmp_capabilities: { args: z.undefined(), reply: nothing },
   'query-status': { args: z.undefined(), reply: z.object({ status: runState }) },
+  /** As given by `-uuid`. */
+  'query-uuid': { args: z.undefined(), reply: z.object({ UUID: z.uuid() }) },
   'query-block': {
     args: z.undefined(),
     reply: z.array(

@@ -8,6 +8,9 @@ import * as z from 'zod'
 
 export const GREETING = { QMP: { version: { qemu: { major: 7, minor: 2, micro: 22 } }, capabilities: [] } }
 
+/** What a scripted monitor says its machine is. */
+export const MACHINE_ID = 'c0ffee00-0000-4000-8000-000000000001'
+
 /** What the other end of a scripted monitor can do. */
 export interface Wire {
   /** Writes a value as a line of JSON, or a text as it is. */
@@ -80,5 +83,9 @@ export async function newScriptedMonitor({
 }
 
 export const succeed: Script = ({ execute, id }, wire) => {
-  wire.write({ id, return: execute === 'query-status' ? { status: 'running', running: true } : {} })
+  const answers: Record<string, object> = {
+    'query-status': { status: 'running', running: true },
+    'query-uuid': { UUID: MACHINE_ID },
+  }
+  wire.write({ id, return: answers[execute] ?? {} })
 }

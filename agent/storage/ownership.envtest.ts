@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, rename, stat } from 'node:fs/promises'
+import { chmod, mkdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { blankDisk, call, newDecision, newStorageWorld } from './testing.ts'
@@ -107,6 +107,31 @@ test('a machine without disks on a storage that is away is released', async () =
   await world.storage.releaseDisks(randomUUID(), [])
   await rename(world.storagePath, `${world.storagePath}-away`)
   await expect(world.storage.releaseDisks(randomUUID(), [])).resolves.toBeUndefined()
+})
+
+test('only the storages that may hold its claims keep a machine from being released', async () => {
+  await using world = await newStorageWorld()
+  const smallPath = join(world.dir, 'small')
+  await mkdir(smallPath)
+  await world.storage.putStorage({ name: 'small', path: smallPath })
+  const disk = blankDisk()
+  await world.storage.putDisk(disk)
+  const machine = { id: randomUUID(), decision: newDecision() }
+  await world.storage.claimDisks(machine, [disk])
+  await rename(smallPath, `${smallPath}-away`)
+
+  const next = await world.reopen()
+  const another = { id: randomUUID(), storage: 'small' }
+  await expect(next.releaseDisks(machine.id, [], [disk, another])).rejects.toMatchObject({
+    code: 'STORAGE_UNAVAILABLE',
+    message: expect.stringMatching(/DataStorage small .*: mount it again$/),
+  })
+  expect(await filesOf(world, 'disks')).toEqual([`${disk.id}.qcow2`])
+  await world.storage.claimDisks(machine, [disk])
+  await next.releaseDisks(machine.id, [another.id], [disk, another])
+  expect(await filesOf(world, 'disks')).toEqual([`${disk.id}.qcow2`])
+  // Of a machine whose record was lost nobody knows where its claims lie.
+  await expect(next.releaseDisks(machine.id, [])).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
 })
 
 const isRoot = process.getuid?.() === 0

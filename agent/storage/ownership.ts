@@ -35,7 +35,11 @@ export interface Machine {
 /** Who may open which disk. As in `Storage`. */
 export interface Ownership {
   claim(machine: Machine, disks: readonly { id: string; storage: string }[]): Promise<OpenableDisk[]>
-  release(machineId: string, keep: readonly string[]): Promise<void>
+  release(
+    machineId: string,
+    keep: readonly string[],
+    claims?: readonly { id: string; storage: string }[],
+  ): Promise<void>
 }
 
 export function newOwnership(deps: OwnershipDeps): Ownership {
@@ -64,8 +68,9 @@ export function newOwnership(deps: OwnershipDeps): Ownership {
         return Promise.all(found.map(({ place, file }) => open(place, file, machine, deps)))
       })
     },
-    release: async (machineId, keep) => {
-      const { usable, unusable } = await storages.survey()
+    release: async (machineId, keep, claims) => {
+      const needed = claims?.filter(({ id }) => !keep.includes(id)).map(({ storage }) => storage)
+      const { usable, unusable } = await storages.survey(needed)
       const releasing = usable.map(async (folder) => {
         const all = await listClaims(folder)
         lastSeen.set(folder.name, new Set(all.map(({ claim }) => claim.machineId)))
@@ -78,12 +83,10 @@ export function newOwnership(deps: OwnershipDeps): Ownership {
       })
       await Promise.all(releasing)
       // Of a storage that was never seen nobody knows which claims lie there.
-      const away = unusable.find((name) => lastSeen.get(name)?.has(machineId) ?? true)
+      const away = needed ? unusable[0] : unusable.find((name) => lastSeen.get(name)?.has(machineId) ?? true)
       if (away === undefined) return
-      throw new AgentError(
-        'STORAGE_UNAVAILABLE',
-        `Disks on DataStorage ${away} cannot be released: it cannot be used now`,
-      )
+      const message = `Disks on DataStorage ${away} cannot be released, for it cannot be used now: mount it again`
+      throw new AgentError('STORAGE_UNAVAILABLE', message)
     },
   }
 }

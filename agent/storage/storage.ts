@@ -45,10 +45,15 @@ export interface Storage {
     disks: readonly { id: string; storage: string }[],
   ): Promise<OpenableDisk[]>
   /**
-   * Releases every claim that this machine holds on disks that are not in `keep`. The machine must be off. Throws
+   * Releases every claim that this machine holds on disks that are not in `keep`. The machine must be off. `claims`
+   * are all that it may hold: only their storages are needed. Without them every storage is searched. Throws
    * STORAGE_UNAVAILABLE after all others are released when it may hold some on a storage that cannot be used now.
    */
-  releaseDisks(machineId: string, keep: readonly string[]): Promise<void>
+  releaseDisks(
+    machineId: string,
+    keep: readonly string[],
+    claims?: readonly { id: string; storage: string }[],
+  ): Promise<void>
   /** Tells of work that ended after somebody was told that it takes longer: what came of it is had by asking again. */
   onChange(listener: (event: StorageEvent) => void): void
 }
@@ -60,6 +65,7 @@ export interface StorageConfig {
   readonly importDir: string
   /** Made where it is not there. */
   readonly downloadDir: string
+  readonly runDir: string
   /** Name or path of the program. */
   readonly qemuImg: string
   readonly log: Log
@@ -67,7 +73,7 @@ export interface StorageConfig {
 
 /** Takes up the storages that an earlier agent knew, and removes what it left half made. */
 export async function openStorage(config: StorageConfig): Promise<Storage> {
-  const { stateDir, importDir, downloadDir, qemuImg: program, log } = config
+  const { stateDir, runDir, importDir, downloadDir, qemuImg: program, log } = config
   const listeners: ((event: StorageEvent) => void)[] = []
   const tell = (event: StorageEvent) => {
     for (const listener of listeners) listener(event)
@@ -79,7 +85,7 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     const removed = await Promise.all(places.map((place) => folder.names.sweep(place)))
     log.info({ storage: folder.name, path: folder.path, removed: removed.reduce((a, b) => a + b) }, 'storage in use')
   }
-  const storages = await openStorages({ stateDir, log, onFirstUse })
+  const storages = await openStorages({ stateDir, otherDirs: [importDir, runDir], log, onFirstUse })
   const locks = newLocks()
   const growth = newGrowth(qemuImg)
   const shared = { storages, qemuImg, growth, locks }
@@ -107,7 +113,8 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     putImage: (image, waitMs) => downloads.put(image, waitMs),
     deleteImage: (sha256) => downloads.remove(sha256),
     claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
-    releaseDisks: (machineId, keep) => explainFailures('of the machine', () => ownership.release(machineId, keep)),
+    releaseDisks: (machineId, keep, claims) =>
+      explainFailures('of the machine', () => ownership.release(machineId, keep, claims)),
     onChange: (listener) => {
       listeners.push(listener)
     },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { silentLog } from '../../lib/log.ts'
@@ -7,6 +7,7 @@ import { openStorages, type Storages } from './storages.ts'
 import { newFolder } from './testing.ts'
 
 interface World extends AsyncDisposable {
+  readonly dir: string
   readonly path: string
   readonly storages: Storages
   reopen(): Promise<Storages>
@@ -17,8 +18,15 @@ async function newWorld(): Promise<World> {
   const path = join(dir.path, 'storage')
   await Promise.all([path, join(dir.path, 'state')].map((folder) => mkdir(folder)))
   const onFirstUse = () => Promise.resolve()
-  const reopen = () => openStorages({ stateDir: join(dir.path, 'state'), log: silentLog, onFirstUse })
-  return { path, reopen, storages: await reopen(), [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose]() }
+  const [stateDir, importDir] = [join(dir.path, 'state'), join(dir.path, 'import')]
+  const reopen = () => openStorages({ stateDir, otherDirs: [importDir], log: silentLog, onFirstUse })
+  return {
+    dir: dir.path,
+    path,
+    reopen,
+    storages: await reopen(),
+    [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose](),
+  }
 }
 
 const unavailable = { code: 'STORAGE_UNAVAILABLE' }
@@ -168,6 +176,72 @@ test('a file is no storage', async () => {
 test('a path from nowhere is refused', async () => {
   await using world = await newWorld()
   await expect(world.storages.put({ name: 'fast', path: 'disks' })).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+})
+
+test.each([
+  '/',
+  '//',
+  '/dev/shm',
+  '/proc',
+  '/proc/self/cwd',
+  '/sys/',
+  '/run/holdfast',
+  '/var/run',
+  '{}',
+  '{}/state',
+  '{}/state/machines',
+  '{}/state/../state/',
+  '{}/import',
+  '{}/import/disks',
+  '{}/link/machines',
+])('a storage is never at %s', async (template) => {
+  await using world = await newWorld()
+  await mkdir(join(world.dir, 'state', 'machines'))
+  await symlink(join(world.dir, 'state'), join(world.dir, 'link'))
+  const path = template.replace('{}', world.dir)
+  const { problem } = await world.storages.put({ name: 'fast', path })
+  expect(problem).toEqual({
+    code: 'NotOurs',
+    message: expect.stringMatching(/^The folder [^\n]*: choose a folder [^\n]*[^.\n]$/),
+  })
+  expect(await readdir(world.dir, { recursive: true })).not.toContain('.holdfast-storage')
+  expect(await world.storages.survey()).toEqual({ usable: [], unusable: [] })
+})
+
+test.each(['{}/inside', '{}/..', '{}-link/inside', '{}/../storage/inside/'])(
+  'a storage is not at %s of another one that is taken at the same time',
+  async (template) => {
+    await using world = await newWorld()
+    const { storages } = world
+    const outer = join(world.dir, 'outer')
+    const path = join(outer, 'storage')
+    await mkdir(join(path, 'inside'), { recursive: true })
+    await symlink(path, `${path}-link`)
+    const chosen = { name: 'slow', path: template.replace('{}', path) }
+    const both = [storages.put({ name: 'fast', path }), storages.put(chosen)]
+    const codes = (await Promise.all(both)).map(({ problem }) => problem?.code)
+    expect(new Set(codes)).toEqual(new Set(['NotOurs', undefined]))
+  },
+)
+
+test('a storage is not inside another one that is known from before, also while that is away', async () => {
+  await using world = await newWorld()
+  const { path, storages } = world
+  await mkdir(join(path, 'inside'))
+  await storages.put({ name: 'fast', path })
+  const next = await world.reopen()
+  const inside = { name: 'slow', path: join(path, 'inside') }
+  const message = expect.stringContaining(`${path}, the folder of DataStorage fast: choose`)
+  expect((await next.put(inside)).problem).toEqual({ code: 'NotOurs', message })
+  await rename(path, `${path}-away`)
+  expect((await next.put(inside)).problem).toEqual({ code: 'NotOurs', message })
+})
+
+test('a storage beside another one, with a name that begins the same, is taken', async () => {
+  await using world = await newWorld()
+  await world.storages.put({ name: 'fast', path: world.path })
+  await mkdir(`${world.path}-2`)
+  expect((await world.storages.put({ name: 'slow', path: `${world.path}-2` })).problem).toBeUndefined()
 })
 
 test('storages that are told at once are all remembered', async () => {

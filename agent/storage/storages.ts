@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { isAbsolute, join } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import * as z from 'zod'
 import type { Log } from '../../lib/log.ts'
 import type { DesiredStorage, ObservedStorage } from '../contract.ts'
 import { readIfThere, writeDurably } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import { newTemporaryNames, type Folder, type TemporaryNames } from './files.ts'
+import { objectionToChoice, pathsOf, type TakenFolder } from './folder-choice.ts'
 import { measure, objectionToFolder, objectionToSpace, objectionToWriting, problemOf } from './folder-problem.ts'
 import type { Problem } from './folder-problem.ts'
 import { newLocks } from './lock.ts'
@@ -17,12 +18,14 @@ export interface Storages {
   put(desired: DesiredStorage): Promise<ObservedStorage>
   /** Throws `STORAGE_UNAVAILABLE` while the folder is not there, or is not the one that it was. */
   require(name: string): Promise<Folder>
-  /** Every storage that can be used now, and the names of those that cannot. */
-  survey(): Promise<{ usable: Folder[]; unusable: string[] }>
+  /** Of these storages, or of all that are known, those that can be used now, and the names of those that cannot. */
+  survey(names?: readonly string[]): Promise<{ usable: Folder[]; unusable: string[] }>
 }
 
 export interface StoragesDeps {
   readonly stateDir: string
+  /** Folders of the agent besides, which are none for disks. */
+  readonly otherDirs: readonly string[]
   readonly log: Log
   /** A storage can be used for the first time since the agent started. */
   readonly onFirstUse: (folder: Folder) => Promise<void>
@@ -31,15 +34,24 @@ export interface StoragesDeps {
 const known = z.object({
   /** Tells this agent's temporary files from those of others on the same storage. */
   agentId: z.uuid(),
-  storages: z.array(z.object({ name: z.string(), path: z.string(), markerId: z.uuid().optional() })),
+  storages: z.array(
+    z.object({
+      name: z.string(),
+      path: z.string(),
+      /** Where the path led when the folder was taken. */
+      realPath: z.string().optional(),
+      markerId: z.uuid().optional(),
+    }),
+  ),
 })
 type Known = z.infer<typeof known>
 type Entry = Known['storages'][number]
 
-export async function openStorages({ stateDir, log, onFirstUse }: StoragesDeps): Promise<Storages> {
+export async function openStorages({ stateDir, otherDirs, log, onFirstUse }: StoragesDeps): Promise<Storages> {
   const registry = await openRegistry(join(stateDir, 'storages.json'))
   const names = newTemporaryNames(registry.agentId)
   const locks = newLocks()
+  const choose = newChooser([stateDir, ...otherDirs], registry, names)
   const begun = new Map<string, Promise<void>>()
 
   const begin = async (folder: Folder): Promise<void> => {
@@ -55,7 +67,7 @@ export async function openStorages({ stateDir, log, onFirstUse }: StoragesDeps):
   }
 
   const put = async ({ name, path }: DesiredStorage): Promise<ObservedStorage> => {
-    const problem = await problemOf(path, () => take({ name, path }, registry, names))
+    const problem = await problemOf(path, () => choose({ name, path }))
     if (problem) log.warn({ storage: name, path, problem }, 'a storage cannot be used')
     else await begin({ name, path, names })
     const space = await measure(path)
@@ -79,11 +91,12 @@ export async function openStorages({ stateDir, log, onFirstUse }: StoragesDeps):
   return {
     put: async (desired) => {
       if (!isAbsolute(desired.path)) throw new AgentError('BAD_REQUEST', 'The path of a storage must be absolute')
-      return locks.with([desired.name], () => put(desired))
+      return locks.with([desired.name], () => put({ name: desired.name, path: resolve(desired.path) }))
     },
     require,
-    survey: async () => {
-      const all = registry.list().flatMap(({ name, markerId }) => (markerId === undefined ? [] : [name]))
+    survey: async (wanted) => {
+      const used = registry.list().flatMap(({ name, markerId }) => (markerId === undefined ? [] : [name]))
+      const all = wanted ? [...new Set(wanted)] : used
       const results = await Promise.allSettled(all.map(require))
       return {
         usable: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
@@ -135,9 +148,39 @@ async function load(path: string): Promise<Known> {
   }
 }
 
+/** Takes folders for storages, where they may be taken. What it throws is understood by `problemOf`. */
+function newChooser(ownDirs: readonly string[], registry: Registry, names: TemporaryNames) {
+  /** Folders that are being taken, by the storage's name: of two at once, one around the other, the later is refused. */
+  const taking = new Map<string, readonly string[]>()
+
+  return async ({ name, path }: DesiredStorage): Promise<Problem | undefined> => {
+    const pathsOfOwn = await Promise.all(ownDirs.map(pathsOf))
+    const own = pathsOfOwn.map((paths) => ({ of: 'the agent itself', paths }))
+    const paths = await pathsOf(path)
+    const others = [...foldersIn(registry), ...[...taking].map(([of, chosen]) => ({ of, paths: chosen }))]
+      .filter(({ of }) => of !== name)
+      .map((other) => ({ ...other, of: `DataStorage ${other.of}` }))
+    const objection = objectionToChoice(paths, own, others)
+    if (objection) return objection
+    taking.set(name, paths)
+    try {
+      return await take({ name, path, realPath: paths.at(-1) ?? path }, registry, names)
+    } finally {
+      taking.delete(name)
+    }
+  }
+}
+
+/** The folders that have been taken, and by which storage. */
+function foldersIn(registry: Registry): TakenFolder[] {
+  return registry.list().flatMap(({ name, path, realPath = path, markerId }) => {
+    return markerId === undefined ? [] : [{ of: name, paths: [path, realPath] }]
+  })
+}
+
 /** Takes a folder for a storage. What throws is understood by `problemOf`. */
 async function take(
-  { name, path }: DesiredStorage,
+  { name, path, realPath }: DesiredStorage & { readonly realPath: string },
   registry: Registry,
   names: TemporaryNames,
 ): Promise<Problem | undefined> {
@@ -152,7 +195,7 @@ async function take(
   if (objection) return objection
   const taken = await takeFolder(path, name, names)
   if ('code' in taken) return taken
-  await registry.save({ name, path, markerId: taken.id })
+  await registry.save({ name, path, realPath, markerId: taken.id })
   return undefined
 }
 

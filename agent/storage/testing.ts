@@ -37,10 +37,11 @@ export interface StorageWorld extends AsyncDisposable {
 export async function newStorageWorld({ qemuImg = 'qemu-img' } = {}): Promise<StorageWorld> {
   const folder = await newFolder()
   const [stateDir, importDir, storagePath] = ['state', 'import', 'storage'].map((name) => join(folder.path, name))
+  const runDir = join(folder.path, 'run')
   if (stateDir === undefined || importDir === undefined || storagePath === undefined) throw new Error('unreachable')
   await Promise.all([stateDir, importDir, storagePath].map((path) => mkdir(path)))
   const reopen = () =>
-    openStorage({ stateDir, importDir, downloadDir: join(stateDir, 'images'), qemuImg, log: silentLog })
+    openStorage({ stateDir, runDir, importDir, downloadDir: join(stateDir, 'images'), qemuImg, log: silentLog })
   const storage = await reopen()
   await storage.putStorage({ name: 'fast', path: storagePath })
   const end = () => folder[Symbol.asyncDispose]()
