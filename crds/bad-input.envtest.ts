@@ -29,7 +29,7 @@ const CHECKSUM = 'write sha256: and the 64 lowercase hexadecimal digits that sha
 const ONE_SOURCE = 'name one source: file, for a file in the import folder of a host, or http, for one on a server'
 const SCHEME = 'write a URL that begins with http:// or https://'
 const FOLDER =
-  'write the absolute path of a folder of its own, such as /var/lib/holdfast/storage, without . or .. and without // or a / at its end'
+  'write the absolute path of a folder of its own, such as /srv/holdfast/disks, without . or .. and without // or a / at its end'
 const ADDRESS = 'write an IP address or a DNS name, such as 10.0.0.5; the port is in spec.port'
 const ATTACHED = 'the root disk is attached already; leave it out of spec.disks'
 

@@ -18,7 +18,7 @@ export const DataStorage = defineKind({
         path: cel(z.string().max(512), {
           rule: "self.startsWith('/') && !self.substring(1).split('/').exists(part, part in ['', '.', '..'])",
           message:
-            'write the absolute path of a folder of its own, such as /var/lib/holdfast/storage, without . or .. and without // or a / at its end',
+            'write the absolute path of a folder of its own, such as /srv/holdfast/disks, without . or .. and without // or a / at its end',
         }).describe(
           'Absolute path of a folder that exists. Holdfast never creates it, so that a missing mount is noticed.',
         ),

@@ -5,7 +5,7 @@ import { isMissing } from '../durable-file.ts'
 import { FORMAT_HEAD_BYTES, FORMAT_TAIL_BYTES, recogniseFormat } from './disk-formats.ts'
 import { readAt } from './files.ts'
 import type { Refusal } from './import-file.ts'
-import { findExtent } from './qcow2-extent.ts'
+import { findExtent, type Extent, type ExtentOptions } from './qcow2-extent.ts'
 import {
   HEADER_BYTES,
   MAX_VIRTUAL_BYTES,
@@ -30,7 +30,11 @@ const ANEW = 'download or copy it again'
  * Decides whether an open file may be the base of disks: first by our own reading of it, then by `qemu-img` in its
  * sandbox. A raw file is opened by nobody.
  */
-export async function examine(file: FileHandle, format: ImageQuery['format'], deps: ExamineDeps): Promise<Examined> {
+export async function examine(
+  file: FileHandle,
+  format: ImageQuery['format'],
+  deps: ExamineDeps & Pick<ExtentOptions, 'mayGoOn'>,
+): Promise<Examined> {
   const { size } = await file.stat()
   if (size === 0) return refused('ImageTruncated', `The file is empty: ${ANEW}`)
   return format === 'raw' ? examineRaw(file, size) : examineQcow2(file, size, deps)
@@ -46,7 +50,7 @@ async function examineRaw(file: FileHandle, size: number): Promise<Examined> {
   return { virtualSizeBytes: Math.ceil(size / SECTOR_BYTES) * SECTOR_BYTES }
 }
 
-async function examineQcow2(file: FileHandle, size: number, deps: ExamineDeps): Promise<Examined> {
+async function examineQcow2(file: FileHandle, size: number, deps: Parameters<typeof examine>[2]): Promise<Examined> {
   const parsed = parseQcow2Header(await readAt(file, 0, HEADER_BYTES), size)
   if ('fault' in parsed) {
     return parsed.fault.code === 'NotQcow2' ? wrongFormat(await recognise(file, size)) : toRefusal(parsed.fault)
@@ -54,8 +58,8 @@ async function examineQcow2(file: FileHandle, size: number, deps: ExamineDeps): 
   const { header } = parsed
   const objection = objectionTo(header)
   if (objection) return { refusal: objection }
-  const extent = await findExtent(file, header, size)
-  if ('fault' in extent) return { refusal: extent.fault === 'Truncated' ? truncated : corrupt }
+  const extent = await findExtent(file, header, size, deps.mayGoOn ? { mayGoOn: deps.mayGoOn } : {})
+  if ('fault' in extent) return { refusal: extentRefusals[extent.fault] }
   return judge(file, header, deps)
 }
 
@@ -80,6 +84,16 @@ function objectionTo(header: Qcow2Header): Refusal | undefined {
 
 const truncated: Refusal = { code: 'ImageTruncated', message: `The file ends before its data does: ${ANEW}` }
 const corrupt: Refusal = { code: 'ImageCorrupt', message: `The tables in the file are damaged: ${ANEW}` }
+
+const extentRefusals: Record<Extract<Extent, { fault: unknown }>['fault'], Refusal> = {
+  Truncated: truncated,
+  Corrupt: corrupt,
+  TooManyTables: {
+    code: 'ImageRefused',
+    message: 'The file has more than 1048576 tables: make one with larger clusters with qemu-img convert -O qcow2',
+  },
+  Stopped: { code: 'CheckFailed', message: 'The check of the file took too long: make it anew with qemu-img convert' },
+}
 
 function toRefusal({ code, what }: HeaderFault): Examined {
   if (code === 'Truncated') return { refusal: truncated }

@@ -26,6 +26,7 @@ export async function problemOf(
 
 const kinds = new Map<unknown, keyof typeof problems>([
   ['ENOENT', 'missing'],
+  ['ENAMETOOLONG', 'missing'],
   ...(['EIO', 'ESTALE', 'ENXIO', 'ENODEV'] as const).map((code) => [code, 'silent'] as const),
   ['ENOTDIR', 'notAFolder'],
   ...(['EROFS', 'EACCES', 'EPERM'] as const).map((code) => [code, 'notWritable'] as const),

@@ -4,6 +4,7 @@ import type { ImageQuery, InspectedImage } from '../contract.ts'
 import { examine, type ExamineDeps, type Examined } from './examine.ts'
 import { Job, timeLeft, type TimeLeft } from './job.ts'
 import { openImportFile, type ImportFile } from './import-file.ts'
+import { newSlots } from './slots.ts'
 
 export interface InspectDeps extends ExamineDeps {
   readonly importDir: string
@@ -15,7 +16,10 @@ export interface InspectDeps extends ExamineDeps {
 export type Inspect = (query: ImageQuery, waitMs?: number) => Promise<InspectedImage>
 
 /** What was found in a file, whatever digest it should have. */
-type Findings = { readonly sha256: string; readonly sizeBytes: number; readonly examined: Examined } | 'Changed'
+type Findings =
+  | { readonly sha256: string; readonly sizeBytes: number; readonly examined: Examined }
+  | 'Changed'
+  | 'TooSlow'
 
 interface Check {
   /** Of the file that is looked at. */
@@ -25,6 +29,9 @@ interface Check {
 
 const CHUNK_BYTES = 2 ** 20
 const CHUNKS_BETWEEN_LOOKS = 64
+/** The rest waits for its turn: a check takes a core and some memory. */
+const CHECKS_AT_ONCE = 2
+const CHECK_MS = 30 * 60_000
 /** Files whose findings are remembered. */
 const MAX_REMEMBERED = 1000
 
@@ -32,12 +39,16 @@ const MAX_REMEMBERED = 1000
 export function newInspect(deps: InspectDeps): Inspect {
   const { importDir, log, onEnd } = deps
   const checks = new Map<string, Check>()
+  const inSlot = newSlots(CHECKS_AT_ONCE)
 
   const start = (key: string, opened: ImportFile, { path, format }: ImageQuery): Check => {
-    const job = new Job(find(opened, format, deps), (result, isAwaitedLater) => {
-      if (result.status === 'rejected') log.error({ err: result.reason, path }, 'an image cannot be checked')
-      if (isAwaitedLater) onEnd(path)
-    })
+    const job = new Job(
+      inSlot(() => find(opened, format, deps)),
+      (result, isAwaitedLater) => {
+        if (result.status === 'rejected') log.error({ err: result.reason, path }, 'an image cannot be checked')
+        if (isAwaitedLater) onEnd(path)
+      },
+    )
     const check = { identity: opened.identity, job }
     checks.delete(key)
     checks.set(key, check)
@@ -93,16 +104,19 @@ async function resultOf({ job }: Check, waitMs: number | undefined): Promise<Fin
 }
 
 function isPassing(findings: Findings | 'Failed'): boolean {
-  if (findings === 'Changed' || findings === 'Failed') return true
+  if (typeof findings === 'string') return true
   return 'refusal' in findings.examined && findings.examined.refusal.code === 'CheckFailed'
 }
 
 async function find({ file }: ImportFile, format: ImageQuery['format'], deps: InspectDeps): Promise<Findings> {
   try {
+    const endMs = performance.now() + CHECK_MS
     const before = await stateOf(file)
-    const sha256 = await digest(file, before)
-    if (sha256 === undefined) return 'Changed'
-    const examined = await examine(file, format, deps)
+    const sha256 = await digest(file, before, endMs)
+    if (sha256 === undefined) return performance.now() < endMs ? 'Changed' : 'TooSlow'
+    // A file that was removed, or that changes, is nobody's image.
+    const mayGoOn = async () => performance.now() < endMs && (await stateOf(file)) === before
+    const examined = await examine(file, format, { ...deps, mayGoOn })
     return (await stateOf(file)) === before ? { sha256, sizeBytes: (await file.stat()).size, examined } : 'Changed'
   } finally {
     await file.close()
@@ -110,12 +124,12 @@ async function find({ file }: ImportFile, format: ImageQuery['format'], deps: In
 }
 
 async function stateOf(file: FileHandle): Promise<string> {
-  const { size, mtimeNs } = await file.stat({ bigint: true })
-  return `${size} ${mtimeNs}`
+  const { size, mtimeNs, nlink } = await file.stat({ bigint: true })
+  return `${size} ${mtimeNs} ${nlink === 0n ? 'removed' : ''}`
 }
 
-/** SHA-256 of a whole file; undefined when it changes meanwhile. */
-async function digest(file: FileHandle, state: string): Promise<string | undefined> {
+/** SHA-256 of a whole file; undefined when it changes meanwhile, or the time is over. */
+async function digest(file: FileHandle, state: string, endMs: number): Promise<string | undefined> {
   const hash = createHash('sha256')
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
   let position = 0
@@ -124,7 +138,8 @@ async function digest(file: FileHandle, state: string): Promise<string | undefin
     if (bytesRead === 0) return hash.digest('hex')
     hash.update(buffer.subarray(0, bytesRead))
     position += bytesRead
-    if (count % CHUNKS_BETWEEN_LOOKS === 0 && (await stateOf(file)) !== state) return undefined
+    if (count % CHUNKS_BETWEEN_LOOKS !== 0) continue
+    if (performance.now() >= endMs || (await stateOf(file)) !== state) return undefined
   }
 }
 
@@ -134,6 +149,9 @@ function answer(findings: Findings | 'Failed', wanted: string | undefined): Insp
   }
   if (findings === 'Changed') {
     return checkFailed('The file changes while it is checked: wait until it is copied, or leave it alone')
+  }
+  if (findings === 'TooSlow') {
+    return checkFailed('The file cannot be read within 30 minutes: use a smaller one, or a faster disk')
   }
   const { sha256, sizeBytes, examined } = findings
   if (wanted !== undefined && wanted.toLowerCase() !== sha256) {

@@ -3,23 +3,40 @@ import { readAt } from './files.ts'
 import type { Qcow2Header } from './qcow2-header.ts'
 
 /** Where all that a qcow2 file refers to ends, or what is wrong with its tables. */
-export type Extent = { readonly endBytes: number } | { readonly fault: 'Truncated' | 'Corrupt' }
+export type Extent = { readonly endBytes: number } | { readonly fault: Fault }
+type Fault = 'Truncated' | 'Corrupt' | 'TooManyTables' | 'Stopped'
 
 const SECTOR_BYTES = 512
 const HIGH_WORD = 2 ** 32
 const CHUNK_BYTES = 2 ** 20
 const SUBCLUSTERS = 32
+/** 64 TiB in clusters of 64 KiB need a sixth of it. To remember them takes some 64 MiB. */
+const MAX_TABLES = 2 ** 20
+const TABLES_BETWEEN_LOOKS = 1024
+
+export interface ExtentOptions {
+  readonly maxTables?: number
+  /** Asked regularly. */
+  readonly mayGoOn?: () => Promise<boolean>
+}
 
 /**
  * Follows every table of an image without snapshots, for `qemu-img check` does not notice a missing end: neither of
  * compressed data, nor of less than a cluster. Work is bounded by the length of the file, whatever its tables say.
  */
-export async function findExtent(file: FileHandle, header: Qcow2Header, fileBytes: number): Promise<Extent> {
+export async function findExtent(
+  file: FileHandle,
+  header: Qcow2Header,
+  fileBytes: number,
+  { maxTables = MAX_TABLES, mayGoOn = async () => true }: ExtentOptions = {},
+): Promise<Extent> {
   const { clusterBytes } = header
   const seen = new Set<number>()
   let endBytes = 0
 
-  const enter = (offset: number): 'Truncated' | 'Corrupt' | undefined => {
+  const enter = async (offset: number): Promise<Fault | undefined> => {
+    if (seen.size % TABLES_BETWEEN_LOOKS === 0 && !(await mayGoOn())) return 'Stopped'
+    if (seen.size >= maxTables) return 'TooManyTables'
     // A table that is used twice makes no sense without snapshots, and would make a small file endless work.
     if (seen.has(offset) || offset % clusterBytes !== 0) return 'Corrupt'
     seen.add(offset)
@@ -27,11 +44,11 @@ export async function findExtent(file: FileHandle, header: Qcow2Header, fileByte
     return endBytes > fileBytes ? 'Truncated' : undefined
   }
   for await (const { offset } of entriesOf(file, header.refcounts)) {
-    const fault = enter(offset)
+    const fault = await enter(offset)
     if (fault) return { fault }
   }
   for await (const { offset, index } of entriesOf(file, header.l1)) {
-    const fault = enter(offset)
+    const fault = await enter(offset)
     if (fault) return { fault }
     const table = await readAt(file, offset, clusterBytes)
     endBytes = Math.max(endBytes, endOfData(table, index, header))

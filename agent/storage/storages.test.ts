@@ -173,6 +173,12 @@ test('a file is no storage', async () => {
   expect((await world.storages.put({ name: 'fast', path: join(path, 'below') })).problem?.code).toBe('NotADirectory')
 })
 
+test('a path with a name that is too long is missing', async () => {
+  await using world = await newWorld()
+  const path = join(world.path, 'x'.repeat(300))
+  expect((await world.storages.put({ name: 'fast', path })).problem?.code).toBe('PathMissing')
+})
+
 test('a path from nowhere is refused', async () => {
   await using world = await newWorld()
   await expect(world.storages.put({ name: 'fast', path: 'disks' })).rejects.toMatchObject({ code: 'BAD_REQUEST' })
