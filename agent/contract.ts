@@ -31,9 +31,14 @@ export const desiredMachine = z.object({
   macs: z.array(z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)).max(16),
   /** Root first. Each must have been made by `PUT /v1/disks/{id}`. */
   disks: z.array(z.object({ id: z.uuid(), storage: name })).max(17),
-  /** After a crash or a shutdown from inside: start again, with back-off, or leave it off. */
-  restart: z.enum(['Always', 'Never']),
+  /** After a crash, and under `Always` also after a shutdown from inside: start again, with back-off, or leave it off. */
+  restart: z.enum(['Always', 'OnFailure', 'Never']),
+  /** With 0 it is switched off at once. */
   gracePeriodSeconds: z.int().min(0).max(3600),
+  /** Halted in the middle of what it does, for as long as this is so. */
+  paused: z.boolean().optional(),
+  /** Done once under this decision, however often it is sent: shut down and start anew, or press the reset button. */
+  once: z.enum(['Restart', 'Reset']).optional(),
 })
 export type DesiredMachine = z.infer<typeof desiredMachine>
 

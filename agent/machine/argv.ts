@@ -17,6 +17,8 @@ export interface ProcessSpec {
   readonly userNetwork: UserNetwork
   /** Past the host's page cache. Not every file system can. */
   readonly directIo: boolean
+  /** The guest's kernel can tell QEMU of its panic. */
+  readonly pvpanic: boolean
   readonly paths: MachinePaths
 }
 
@@ -43,6 +45,7 @@ export function toArgv(spec: ProcessSpec): string[] {
     ...rootPorts('nic', SLOT.nics, spec.hardware.macs.length),
     ...spec.hardware.macs.flatMap((mac, index) => nicArgs(mac, index, spec.userNetwork)),
     ...serialConsole(spec.paths),
+    ...(spec.pvpanic ? [device({ driver: 'pvpanic', id: 'panic' })] : []),
     ...guestAgentChannel(spec.paths),
     ['-object', JSON.stringify({ 'qom-type': 'rng-builtin', id: 'rng' })],
     device({ driver: 'virtio-rng-pci', rng: 'rng', bus: 'pcie.0', addr: toAddress(SLOT.rng) }),

@@ -27,6 +27,8 @@ export interface GuestDeps {
 /** A QEMU process that runs, with its monitor. It stays alive when this object goes. */
 export class Guest implements Disposable {
   readonly process: HostProcess
+  /** It is to stay halted: what its disk refused is not tried again meanwhile. */
+  isToBePaused = false
   readonly #deps: GuestDeps
   readonly #exit = Promise.withResolvers<void>()
   #monitor: Monitor | undefined
@@ -77,6 +79,12 @@ export class Guest implements Disposable {
   /** Presses the power button. The guest decides when to obey. */
   async pressPowerButton(): Promise<void> {
     await this.#monitor?.execute('system_powerdown')
+  }
+
+  /** Halts the guest, lets it go on, or presses its reset button. Throws `QmpError`. */
+  async steer(command: 'stop' | 'cont' | 'system_reset'): Promise<void> {
+    await this.#monitor?.execute(command)
+    await this.refresh()
   }
 
   /** Ends the process, at first by asking it to close its disks. False when even a kill does not end it in time. */
@@ -149,7 +157,7 @@ export class Guest implements Disposable {
   }
 
   async #look(monitor: Monitor): Promise<void> {
-    if (this.#state === 'io-error') await this.#resume(monitor)
+    if (this.#state === 'io-error' && !this.isToBePaused) await this.#resume(monitor)
     await this.refresh()
   }
 

@@ -89,7 +89,10 @@ async function newWorld() {
       },
       releaseDisks: () => at('release'),
     },
-    hypervisor: { bootId: 'boot-1', qemu: async () => ({ version: '7.2', q35: 'pc-q35-7.2', machineTypes: [] }) },
+    hypervisor: {
+      bootId: 'boot-1',
+      qemu: async () => ({ version: '7.2', q35: 'pc-q35-7.2', machineTypes: [], hasPvpanic: true }),
+    },
     launcher,
     clock: systemClock,
     log: silentLog,

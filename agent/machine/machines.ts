@@ -159,7 +159,9 @@ function newMachine(desired: DesiredMachine, deps: MachineDeps): Machine {
 
 async function adoptOrphan(desired: DesiredMachine, process: FoundProcess, deps: MachineDeps): Promise<Machine> {
   const { launcher, hypervisor, log } = deps
-  const record = { ...accept(undefined, desired), launch: { bootId: hypervisor.bootId, confirmed: true } }
+  // Whether what is to be done once was done to it, nobody knows: then it is not done.
+  const carriedOut = desired.decision.id
+  const record = { ...accept(undefined, desired), carriedOut, launch: { bootId: hypervisor.bootId, confirmed: true } }
   const machine = new Machine(process.uid === ownUid() ? record : { ...record, uid: process.uid }, false, deps)
   await machine.adopt(launcher.toGuest(process, () => machine.poke()))
   log.warn({ machine: desired.id, pid: process.pid }, 'a guest without an order has one now, and is adopted')

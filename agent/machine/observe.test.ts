@@ -54,6 +54,7 @@ test.each([
   ['it crashed for good', { ended: 'Crash' }, off, 'Crashed'],
   ['it shut itself down for good', { ended: 'GuestShutdown' }, off, 'GuestShutdown'],
   ['it waits after a crash', { retryAt }, off, 'Crashed'],
+  ['it waits after it shut itself down', { retryAt, lastEnding: 'GuestShutdown' }, off, 'GuestShutdown'],
   ['it starts after a crash', { retryAt }, { ...off, starting: true }, undefined],
   ['its host goes down', {}, { ...off, held: true }, 'HostStopping'],
   ['its storage is full', { launch }, { ...on, process: 'io-error', diskProblem: 'nospace' }, 'DiskFull'],

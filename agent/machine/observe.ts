@@ -101,12 +101,18 @@ function problemOf(record: MachineRecord, sight: Sight): Problem | undefined {
     : toProblem('DiskFailed', 'a disk could not be read or written, so the guest is paused until it can')
 }
 
-function whyOff({ desired, ended, retryAt }: MachineRecord, { held, starting }: Sight): Problem | undefined {
+function whyOff(
+  { desired, ended, retryAt, lastEnding }: MachineRecord,
+  { held, starting }: Sight,
+): Problem | undefined {
   if (desired.power !== 'Running' || starting) return undefined
   if (held) return toProblem('HostStopping', 'the host is shutting its guests down; they start again with its agent')
   if (ended === 'GuestShutdown') return toProblem('GuestShutdown', 'the guest shut itself down')
   if (ended === 'Crash') return toProblem('Crashed', 'the machine ended without being told to')
-  return retryAt === undefined ? undefined : toProblem('Crashed', 'the machine keeps ending and is started again later')
+  if (retryAt === undefined) return undefined
+  return lastEnding === 'GuestShutdown'
+    ? toProblem('GuestShutdown', 'the guest shut itself down, and is started again after a while')
+    : toProblem('Crashed', 'the machine ended without being told to, and is started again after a while')
 }
 
 /** A problem with one of the codes that a machine can have. */

@@ -35,7 +35,9 @@ export const commands = {
       z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }),
     ),
   },
+  stop: { args: z.undefined(), reply: nothing },
   cont: { args: z.undefined(), reply: nothing },
+  system_reset: { args: z.undefined(), reply: nothing },
   system_powerdown: { args: z.undefined(), reply: nothing },
   quit: { args: z.undefined(), reply: nothing },
 } as const satisfies Record<string, { args: z.ZodType; reply: z.ZodType }>
