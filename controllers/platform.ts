@@ -85,6 +85,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
     ledger,
     image,
     virtualMachine,
+    now: parts.clock.now,
     ...accessDisks(parts),
   })
   const vm = newController(VirtualMachine, virtualMachines, reconciler, parts)

@@ -3,15 +3,19 @@ import type { MachineDecision, Scope } from './scope.ts'
 
 const MAX_FOLLOWS = 8
 
-/**
- * Puts the next decision into the status. It counts once it is stored: only then may a host hear of it.
- * `seen` is a decision that a host or a disk holds although it is not ours, after the platform's state was restored.
- */
+export interface DecisionDetails {
+  /** What was asked for beyond power. */
+  readonly how?: Pick<MachineDecision, 'request' | 'paused'>
+  /** A decision that a host or a disk holds although it is not ours, after the platform's state was restored. */
+  readonly seen?: { readonly id: string; readonly epoch: number }
+}
+
+/** Puts the next decision into the status. It counts once it is stored: only then may a host hear of it. */
 export function decide(
   { status, deps }: Scope,
   power: MachineDecision['power'],
   host: string,
-  seen?: { id: string; epoch: number },
+  { how, seen }: DecisionDetails = {},
 ): Outcome {
   const before = status.decision
   // The latest first, for the oldest are dropped: a disk is most likely held by one of the last decisions.
@@ -22,6 +26,7 @@ export function decide(
     power,
     host,
     follows: [...follows].slice(0, MAX_FOLLOWS),
+    ...how,
   }
   return decided
 }

@@ -62,7 +62,9 @@ function refused(scope: Scope, host: string, { code, message, details }: AgentEr
 
 /** The host holds a decision that we do not know, so ours is from a restored state: go on from the newer of both. */
 function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
-  return decide(scope, scope.status.decision?.power ?? 'Stopped', host, decision)
+  const { power = 'Stopped', paused } = scope.status.decision ?? {}
+  // A request that is to be carried out once may have been long ago: it is not repeated.
+  return decide(scope, power, host, { seen: decision, ...(paused === true && { how: { paused } }) })
 }
 
 /** Not reachable is not gone: the machine may still run there. */

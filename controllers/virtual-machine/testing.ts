@@ -112,6 +112,7 @@ export class World {
       virtualMachine: (_namespace, name) => (name === 'web' ? this.stored : this.others.get(name)),
       ...this.#diskAccess(),
       newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
+      now: () => this.store.now(),
       newMac: () => '02:00:00:00:00:01',
     }
   }

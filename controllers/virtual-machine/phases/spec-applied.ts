@@ -24,7 +24,7 @@ export const applySpec: Phase<Scope> = {
     }
     const pending = observed?.pendingRestart ?? []
     if (pending.length > 0) {
-      const message = `Changes of ${pending.join(', ')} take effect at the next start: set spec.runStrategy to Halted and back to Always`
+      const message = `Changes of ${pending.join(', ')} take effect at the next start: request Restart in spec.power`
       return waiting(VirtualMachineReason.RestartRequired, message)
     }
     await releaseDetached(scope)
