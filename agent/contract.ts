@@ -54,8 +54,21 @@ export const observedMachine = z.object({
   state: machineState,
   /** Why the state is not the desired one, where the host knows. */
   problem: z.object({ code: z.string(), message: z.string() }).optional(),
-  /** Fields of the desired machine that the running process was not started with. */
+  /** Fields of the desired machine that the running process has not, and can have at its next start only. */
   pendingRestart: z.array(z.string()),
+  /** Disks that the machine has yet to get, or to give back. Absent when there are none. */
+  pendingDisks: z
+    .array(
+      z.object({
+        id: z.uuid(),
+        action: z.enum(['Attach', 'Detach']),
+        /** The guest was asked to give it back, and has not for a while. */
+        isKept: z.boolean().optional(),
+        /** Why it failed last. */
+        message: z.string().optional(),
+      }),
+    )
+    .optional(),
   /** Starts that followed a crash or a shutdown from inside, since the last decision. */
   restarts: z.int(),
   /** Time of the next try to start it, ISO 8601, while it waits after a crash. */
@@ -97,7 +110,7 @@ export type DesiredDisk = z.infer<typeof desiredDisk>
 export const observedDisk = z.object({
   id: z.uuid(),
   storage: name,
-  /** Growing: the size waits until its machine is off. */
+  /** Growing: the size waits for the process that has it open. */
   state: z.enum(['Creating', 'Ready', 'Growing']),
   sizeBytes: bytes,
 })

@@ -88,7 +88,7 @@ export const VirtualMachine = defineKind({
       message: 'name each Disk once',
     })
       .default([])
-      .describe('Further disks. A change takes effect at the next start. They are kept when the machine is deleted.'),
+      .describe('Further disks. They are attached and detached while the machine runs, and kept when it is deleted.'),
     placement: z
       .object({
         host: objectName.optional().describe('The one Host to run on.'),
@@ -217,6 +217,9 @@ export const VirtualMachineReason = {
   Paused: 'Paused',
   StartFailed: 'StartFailed',
   RestartRequired: 'RestartRequired',
+  AttachingDisk: 'AttachingDisk',
+  DetachingDisk: 'DetachingDisk',
+  GuestKeepsDisk: 'GuestKeepsDisk',
   PlacementFixed: 'PlacementFixed',
 } as const
 

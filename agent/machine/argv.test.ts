@@ -25,6 +25,7 @@ function newSpec(change: Partial<ProcessSpec> = {}): ProcessSpec {
       disks: [{ id: disk.id, storage: 'fast' }],
     },
     disks: [disk],
+    slots: {},
     accelerator: 'TCG',
     userNetwork: 'Isolated',
     directIo: false,

@@ -12,10 +12,20 @@ const paused = { desired: { ...running.desired, paused: true } }
 const reset = { desired: { ...running.desired, once: 'Reset' as const } }
 const restart = { desired: { ...running.desired, once: 'Restart' as const } }
 const atOnce = { desired: { ...stopped.desired, gracePeriodSeconds: 0 } }
+const attach = { do: 'Attach', slot: 1, id: decision.id } as const
+const detach = { do: 'Detach', slot: 1, id: decision.id } as const
 const at = (beganMs: number, pressedMs: number) => ({ shutdown: { beganMs, pressedMs }, nowMs: 100_000 })
 
 function newSituation(change: Partial<Situation>): Situation {
-  const rest = { held: false, shutdown: undefined, claimed: true, surplus: false, nowMs: 100_000, now }
+  const rest = {
+    held: false,
+    shutdown: undefined,
+    claimed: true,
+    surplus: false,
+    plug: { do: 'Wait' } as const,
+    nowMs: 100_000,
+    now,
+  }
   return { record: running, process: 'None', ...rest, ...change }
 }
 
@@ -34,7 +44,17 @@ test.each<[why: string, change: Partial<Situation>, step: Step]>([
   ['is forgotten', { record: { ...absent, buriedAt: inMs(0) } }, { do: 'Wait' }],
 
   ['runs as it should', { process: 'running' }, { do: 'Wait' }],
-  ['runs and has a disk too many', { process: 'running', surplus: true }, { do: 'Wait' }],
+  ['runs and has a disk too many', { process: 'running', surplus: true }, { do: 'Release' }],
+  ['runs with nobody knows which disks', { process: 'running', claimed: false, plug: { do: 'Look' } }, { do: 'Look' }],
+  ['runs with a disk to unplug', { process: 'running', claimed: false, surplus: true, plug: detach }, detach],
+  ['runs with a disk to claim and plug in', { process: 'running', claimed: false, plug: attach }, { do: 'Claim' }],
+  ['runs with a disk to plug in', { process: 'running', plug: attach }, attach],
+  ['is asked to give a disk back', { process: 'running', plug: { do: 'Wait', forMs: 7 } }, { do: 'Wait', forMs: 7 }],
+  [
+    'is to stop with a disk to unplug',
+    { record: stopped, process: 'running', plug: detach },
+    { do: 'PressPowerButton' },
+  ],
   ['runs without its claims', { process: 'running', claimed: false }, { do: 'Claim' }],
   ['runs and is silent', { process: 'Silent' }, { do: 'Wait' }],
   ['is paused by its disk', { process: 'io-error' }, { do: 'Wait' }],

@@ -1,6 +1,7 @@
 import type { DesiredMachine } from '../contract.ts'
 import type { RunState } from '../qmp/commands.ts'
 import { LONGEST_DELAY_MS } from './back-off.ts'
+import type { PlugStep } from './plugged.ts'
 import { isDue, isRestartDue, type MachineRecord } from './record.ts'
 
 /** What the host sees of a machine's process. Silent: it lives, but its monitor does not answer. */
@@ -22,6 +23,8 @@ export interface Situation {
   readonly claimed: boolean
   /** It holds claims on disks that it is to have no longer. */
   readonly surplus: boolean
+  /** What is next about the disks of its process. */
+  readonly plug: PlugStep
   readonly nowMs: number
   /** Wall clock. */
   readonly now: Date
@@ -36,8 +39,17 @@ export type Step =
   | { readonly do: 'Wait'; readonly forMs?: number }
   | { readonly do: 'Start' | 'Claim' | 'Release' | 'Bury' }
   | { readonly do: ProcessStep }
+  | Exclude<PlugStep, { do: 'Wait' }>
   | { readonly do: 'End'; readonly how: 'Quit' | 'Kill' }
 
+const plugSteps = ['Look', 'Detach', 'Clean', 'Attach']
+
+/** Whether a step is about the disks of a process that runs. */
+export function isOfPlugs(step: Step | { readonly do: 'Reap' }): step is Exclude<PlugStep, { do: 'Wait' }> {
+  return plugSteps.includes(step.do)
+}
+
+/** Whether a step is done to a process that runs on. */
 export function isOfProcess(step: { readonly do: string }): step is { readonly do: ProcessStep } {
   return processSteps.some((name) => name === step.do)
 }
@@ -84,7 +96,14 @@ function isToEnd(situation: Situation): boolean {
 
 function keepOn(situation: Situation): Step {
   if (situation.shutdown) return { do: 'CancelShutdown' }
-  return steer(situation) ?? (situation.claimed ? { do: 'Wait' } : { do: 'Claim' })
+  return steer(situation) ?? changeDisks(situation)
+}
+
+/** What the guest is to give back comes first; what it is to get is claimed before. */
+function changeDisks({ plug, claimed, surplus }: Situation): Step {
+  if (plug.do !== 'Wait' && plug.do !== 'Attach') return plug
+  if (surplus) return { do: 'Release' }
+  return claimed ? plug : { do: 'Claim' }
 }
 
 /** What its monitor has to be told. One that does not answer is told later. */

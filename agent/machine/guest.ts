@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../lib/log.ts'
 import type { RunState } from '../qmp/commands.ts'
 import { QmpError } from '../qmp/errors.ts'
-import { Monitor } from '../qmp/monitor.ts'
+import type { Args, Command, Reply } from '../qmp/commands.ts'
+import { Monitor, type MonitorEvent } from '../qmp/monitor.ts'
 import { isAlive, kill, type HostProcess } from './processes.ts'
 
 /** Silent: the process lives, but its monitor does not answer. */
@@ -35,6 +36,7 @@ export class Guest implements Disposable {
   #state: GuestState = 'Silent'
   #diskProblem: 'nospace' | 'failed' | undefined
   #hasExited = false
+  #deviceDeletions = 0
   #ticks = 0
   #connecting = false
   #resuming = false
@@ -81,6 +83,17 @@ export class Guest implements Disposable {
     await this.#monitor?.execute('system_powerdown')
   }
 
+  /** How many devices it gave back since this object is there. */
+  get deviceDeletions(): number {
+    return this.#deviceDeletions
+  }
+
+  /** Asks its monitor. Throws `QmpError`. */
+  async ask<C extends Command>(command: C, args?: Args<C>): Promise<Reply<C>> {
+    if (!this.#monitor) throw new QmpError('QMP_DISCONNECTED', `${command}: no connection`)
+    return this.#monitor.execute(command, args)
+  }
+
   /** Halts the guest, lets it go on, or presses its reset button. Throws `QmpError`. */
   async steer(command: 'stop' | 'cont' | 'system_reset'): Promise<void> {
     await this.#monitor?.execute(command)
@@ -120,7 +133,7 @@ export class Guest implements Disposable {
     if (this.#monitor) return true
     const link = { ended: false }
     const listener = {
-      onEvent: () => void (this.#resuming || this.refresh()),
+      onEvent: (event: MonitorEvent) => this.#hear(event),
       onEnd: () => {
         link.ended = true
         this.#disconnected()
@@ -137,6 +150,13 @@ export class Guest implements Disposable {
       this.#deps.log.debug({ pid: this.process.pid, err: error }, 'no connection to a monitor yet')
       return false
     }
+  }
+
+  #hear(event: MonitorEvent): void {
+    if (event === 'DEVICE_DELETED') {
+      this.#deviceDeletions += 1
+      this.#deps.onChange()
+    } else if (!this.#resuming) void this.refresh()
   }
 
   #disconnected(): void {

@@ -22,6 +22,8 @@ export interface LaunchRequest {
 
 /** Everything a machine needs of the host to have a process. */
 export interface Launcher {
+  /** Disks are read and written past the host's page cache. */
+  readonly directIo: boolean
   /** The record with a user of its own, where the host gives each machine one. */
   withUid(record: MachineRecord): MachineRecord
   ownerOf(record: MachineRecord): Owner | undefined
@@ -64,6 +66,7 @@ export function newLauncher(config: LauncherConfig): Launcher {
   const findAll = () => findMachines(folders.run)
 
   return {
+    directIo: config.directIo,
     withUid(record) {
       if (!uids || record.buriedAt !== undefined) return record
       if (record.uid !== undefined) {
@@ -84,7 +87,8 @@ export function newLauncher(config: LauncherConfig): Launcher {
       const paths = pathsOf(id)
       const { userNetwork, directIo } = config
       const accelerator = hypervisor.accelerator.name
-      const args = toArgv({ id, name, hardware, disks, accelerator, userNetwork, directIo, pvpanic, paths })
+      const slots = record.slots ?? {}
+      const args = toArgv({ id, name, hardware, disks, slots, accelerator, userNetwork, directIo, pvpanic, paths })
       const { process, child } = await launch(program, args, pad.log, this.ownerOf(record))
       const guest = new Guest(process, { qmp: paths.qmp, log, onChange }, child)
       logs.set(guest, { id, start: pad.logStart })

@@ -4,10 +4,12 @@ import type { Hypervisor } from '../hypervisor.ts'
 import { QmpError } from '../qmp/errors.ts'
 import type { ProcessState, ProcessStep, Shutdown } from './decide.ts'
 import type { DiskClaims } from './disk-claims.ts'
+import { DiskPlugs } from './disk-plugs.ts'
 import { afterEnd, howEnded, type ProcessLife } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Launcher } from './launcher.ts'
 import { toProblem, type Problem } from './observe.ts'
+import type { PlugStep } from './plugged.ts'
 import { withConfirmation, withLaunch } from './plan.ts'
 import { withCarriedOut } from './record.ts'
 import type { StoredRecord } from './stored-record.ts'
@@ -39,6 +41,7 @@ export class MachineProcess {
   readonly #record: StoredRecord
   readonly #claims: DiskClaims
   readonly #listener: ProcessListener
+  readonly #plugs: DiskPlugs
   #guest: Guest | undefined
   #shutdown: Shutdown | undefined
   #life: ProcessLife = { startedUnder: undefined, pressed: false, seenRunning: false }
@@ -50,6 +53,28 @@ export class MachineProcess {
     this.#claims = claims
     this.#deps = deps
     this.#listener = listener
+    this.#plugs = new DiskPlugs(record, deps.launcher.directIo, deps.log)
+  }
+
+  get pendingDisks(): ReturnType<DiskPlugs['pending']> {
+    return this.#plugs.pending(this.#guest, this.#deps.clock.monotonicMs())
+  }
+
+  /** A disk waits for a root port. */
+  get lacksPort(): boolean {
+    return this.#plugs.lacksPort(this.#guest)
+  }
+
+  get nextPlugStep(): PlugStep {
+    return this.#plugs.next(this.#guest, this.#deps.clock.monotonicMs())
+  }
+
+  /** Whether it has a disk open, as far as is known. */
+  readonly isOpen = (diskId: string): boolean => this.#plugs.isOpen(this.#guest, diskId)
+
+  /** Makes a disk larger that it has open; false when it cannot. */
+  async growDisk(id: string, sizeBytes: number): Promise<boolean> {
+    return this.#guest !== undefined && this.#claims.areHeld && this.#plugs.resize(this.#guest, id, sizeBytes)
   }
 
   get guest(): Guest | undefined {
@@ -111,6 +136,7 @@ export class MachineProcess {
     this.#life = { startedUnder: record.desired.decision.id, pressed: false, seenRunning: false }
     const guest = await launcher.launch({ record, disks, pad, onChange: this.#listener.onEvent })
     this.#guest = guest
+    this.#plugs.noteLaunch(guest)
     await guest.connect(CONNECT_MS)
     const { pid } = guest.process
     log.info({ machine: this.#record.id, name: record.desired.name, pid, state: guest.state }, 'launched')
@@ -149,6 +175,16 @@ export class MachineProcess {
       case 'Reset':
         return this.#reset()
     }
+  }
+
+  /** Returns after how many milliseconds to go on; undefined: at once. */
+  async plug(step: Exclude<PlugStep, { do: 'Wait' }>): Promise<number | undefined> {
+    if (!this.#guest) return undefined
+    return this.#plugs.perform(step, {
+      guest: this.#guest,
+      disks: this.#claims.granted,
+      nowMs: this.#deps.clock.monotonicMs(),
+    })
   }
 
   async #pressPowerButton(): Promise<undefined> {

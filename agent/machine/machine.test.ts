@@ -52,6 +52,7 @@ async function newWorld() {
   }
 
   const launcher: Launcher = {
+    directIo: false,
     withUid: (record) => (record.buriedAt === undefined ? { uid: 5000, ...record } : record),
     ownerOf: () => undefined,
     prepare: async () => {

@@ -6,7 +6,7 @@ import type { Hypervisor } from '../hypervisor.ts'
 import type { Storage } from '../storage/storage.ts'
 import { Alarm } from './alarm.ts'
 import { Appearance } from './appearance.ts'
-import { decide, isOfProcess, type Step } from './decide.ts'
+import { decide, isOfPlugs, isOfProcess, type Step } from './decide.ts'
 import { DiskClaims } from './disk-claims.ts'
 import { bury } from './ending.ts'
 import type { Guest } from './guest.ts'
@@ -113,8 +113,15 @@ export class Machine {
         diskProblem: guest?.diskProblem,
         held: this.#deps.isHeld(),
         problem: this.#problem,
+        pendingDisks: this.#process.pendingDisks,
+        lacksPort: this.#process.lacksPort,
       }),
     )
+  }
+
+  /** As `MachineProcess.growDisk`. */
+  async growDisk(id: string, sizeBytes: number): Promise<boolean> {
+    return this.#process.growDisk(id, sizeBytes)
   }
 
   /** Makes the machine look whether there is something to do. */
@@ -170,7 +177,8 @@ export class Machine {
       held: isHeld(),
       shutdown,
       claimed: this.#claims.areHeld,
-      surplus: this.#claims.haveSurplus,
+      surplus: this.#claims.hasSurplus(this.#process.isOpen),
+      plug: this.#process.nextPlugStep,
       nowMs: clock.monotonicMs(),
       now: clock.now(),
     })
@@ -179,15 +187,16 @@ export class Machine {
   /** Returns after how many milliseconds to go on; undefined: at once. */
   async #perform(step: Exclude<Step, { do: 'Wait' }> | { readonly do: 'Reap' }): Promise<number | undefined> {
     if (isOfProcess(step)) return this.#process.perform(step.do)
+    if (isOfPlugs(step)) return this.#process.plug(step)
     switch (step.do) {
       case 'Reap':
         return this.#reap()
       case 'Start':
         return this.#unlessRefused(() => this.#process.start())
       case 'Claim':
-        return this.#unlessRefused(() => this.#claims.claim(this.#owner, true))
+        return this.#unlessRefused(() => this.#claims.claim(this.#owner, this.#process.isOpen))
       case 'Release':
-        await this.#claims.releaseSurplus()
+        await this.#claims.releaseSurplus(this.#process.isOpen)
         return undefined
       case 'End':
         return this.#end(step.how)
@@ -262,7 +271,9 @@ export class Machine {
   #runsAsWanted(): boolean {
     const record = this.#record.current
     const wanted = record.desired.paused === true ? 'Paused' : 'Running'
-    return this.observed().state === wanted && this.#claims.areHeld && !isDue(record)
+    const { state, pendingDisks = [], pendingRestart } = this.observed()
+    const hasDisks = pendingDisks.length === 0 || pendingRestart.includes('disks')
+    return state === wanted && hasDisks && this.#claims.areHeld && !isDue(record)
   }
 
   #changed(): void {

@@ -21,6 +21,7 @@ export interface MachinesDeps {
   readonly onChange: (machine: ObservedMachine) => void
 }
 
+const SECTOR_BYTES = 512
 /** How long an order of a forgotten machine is remembered. Older orders than that no controller repeats. */
 const REMEMBERED_MS = 30 * 24 * 3600 * 1000
 
@@ -31,6 +32,8 @@ export interface Machines extends AsyncDisposable {
   list(): ObservedMachine[]
   /** As `HostAgent.putMachine`. */
   put(desired: DesiredMachine, waitMs: number): Promise<ObservedMachine>
+  /** Makes a disk larger in the process that has it open; false when there is none that does it. */
+  growDisk(disk: { readonly id: string; readonly sizeBytes: number }): Promise<boolean>
   /** As `HostAgent.stopGuests`. Nothing starts any more while this agent lives. */
   stopGuests(): Promise<void>
 }
@@ -78,6 +81,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
       await machine.order(desired)
       return machine.converged(waitMs)
     },
+    growDisk: (disk) => growDisk(all.values(), disk),
     stopGuests: async () => {
       held = true
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -94,6 +98,14 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
       await Promise.all([...all.values()].map((machine) => machine.close()))
     },
   }
+}
+
+async function growDisk(
+  machines: Iterable<Machine>,
+  { id, sizeBytes }: { readonly id: string; readonly sizeBytes: number },
+): Promise<boolean> {
+  const user = [...machines].find(({ record }) => record.current.desired.disks.some((disk) => disk.id === id))
+  return user === undefined ? false : user.growDisk(id, Math.ceil(sizeBytes / SECTOR_BYTES) * SECTOR_BYTES)
 }
 
 function isThere({ record }: Machine): boolean {

@@ -15,6 +15,8 @@ const off: Sight = {
   diskProblem: undefined,
   held: false,
   problem: undefined,
+  pendingDisks: [],
+  lacksPort: false,
 }
 const on: Sight = { ...off, process: 'running', pid: 4711 }
 const retryAt = '2026-01-01T00:00:00.000Z'

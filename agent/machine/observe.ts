@@ -35,6 +35,9 @@ export interface Sight {
   /** The host is going down: nothing starts. */
   readonly held: boolean
   readonly problem: Problem | undefined
+  readonly pendingDisks: NonNullable<ObservedMachine['pendingDisks']>
+  /** A disk waits for a root port, of which there are more at the next start. */
+  readonly lacksPort: boolean
 }
 
 /** What the contract tells about a machine. */
@@ -49,7 +52,11 @@ export function observe(record: MachineRecord, sight: Sight): Omit<ObservedMachi
     power: desired.power,
     state: stateOf(record, sight),
     ...(problem ? { problem: { code: problem.code, message: problem.message } } : {}),
-    pendingRestart: isOn && launch?.hardware ? pendingRestart(desired, launch.hardware) : [],
+    pendingRestart: [
+      ...(isOn && launch?.hardware ? pendingRestart(desired, launch.hardware) : []),
+      ...(sight.lacksPort ? ['disks'] : []),
+    ],
+    ...(sight.pendingDisks.length > 0 ? { pendingDisks: [...sight.pendingDisks] } : {}),
     restarts: record.restarts,
     ...(record.retryAt !== undefined && !isOn ? { retryAt: record.retryAt } : {}),
     ...(sight.pid === undefined ? {} : { pid: sight.pid }),

@@ -17,12 +17,18 @@ export function accept(held: MachineRecord | undefined, desired: DesiredMachine)
   if (desired.power !== power) {
     throw new AgentError('BAD_REQUEST', `this decision is for power ${power}; another power needs another decision`)
   }
-  return isDeepStrictEqual(desired, held.desired) ? held : { ...held, desired }
+  return isDeepStrictEqual(desired, held.desired) ? held : changed(held, desired)
+}
+
+/** One that ended and was left off is started when it is to be restarted from now on. */
+function changed({ ended, ...held }: MachineRecord, desired: DesiredMachine): MachineRecord {
+  const isStillOver = desired.restart === held.desired.restart || desired.restart === 'Never'
+  return { ...held, desired, ...(ended !== undefined && isStillOver && { ended }) }
 }
 
 /** A new decision: what happened under the last one no longer counts. */
 function afresh(held: MachineRecord, desired: DesiredMachine): MachineRecord {
-  const { uid, machineType, launch, claims } = held
+  const { uid, machineType, launch, claims, slots } = held
   return {
     version: 1,
     desired,
@@ -32,6 +38,7 @@ function afresh(held: MachineRecord, desired: DesiredMachine): MachineRecord {
     ...(uid === undefined ? {} : { uid }),
     ...(machineType === undefined ? {} : { machineType }),
     ...(launch ? { launch } : {}),
+    ...(slots ? { slots } : {}),
   }
 }
 

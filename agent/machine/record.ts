@@ -27,6 +27,8 @@ export const machineRecord = z.object({
   launch: launch.optional(),
   /** Disks that the machine may hold claims on, among them some that it is to have no longer. */
   claims: desiredMachine.shape.disks,
+  /** Root port of each disk, by its id: it keeps it for as long as the machine has the disk. */
+  slots: z.record(z.uuid(), z.int().min(0)).optional(),
   /** Starts that followed a crash, a failed start or a shutdown from inside, since the last decision. */
   restarts: z.int(),
   /** The like in a row, none of which ran for long. Decides how long the next start waits. */
