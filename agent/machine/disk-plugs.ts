@@ -38,6 +38,8 @@ export class DiskPlugs {
   readonly #log: Log
   readonly #askedMs = new Map<string, { readonly firstMs: number; readonly lastMs: number }>()
   #sight: Sight | undefined
+  /** Something was done since somebody looked. */
+  #isStale = false
   #failure: string | undefined
 
   constructor(record: StoredRecord, directIo: boolean, log: Log) {
@@ -54,6 +56,7 @@ export class DiskPlugs {
     const nodes = Object.entries(slots).map(([id, slot]) => ({ 'node-name': `disk-${slot}-file`, file: `${id}.qcow2` }))
     this.#askedMs.clear()
     this.#failure = undefined
+    this.#isStale = false
     this.#sight = {
       guest,
       deletions: guest.deviceDeletions,
@@ -64,8 +67,13 @@ export class DiskPlugs {
   /** What is known of the process; undefined when somebody has to look. */
   plugged(guest: Guest | undefined): Plugged | undefined {
     const sight = this.#sight
-    const isCurrent = sight && sight.guest === guest && sight.deletions === guest.deviceDeletions
+    const isCurrent = !this.#isStale && sight && sight.guest === guest && sight.deletions === guest.deviceDeletions
     return isCurrent ? sight.plugged : undefined
+  }
+
+  /** The last that was seen of the process. */
+  #lastSeen(guest: Guest | undefined): Plugged | undefined {
+    return guest !== undefined && this.#sight?.guest === guest ? this.#sight.plugged : undefined
   }
 
   /** Whether a process may have a disk open. */
@@ -84,7 +92,7 @@ export class DiskPlugs {
 
   /** Whether a disk waits for a root port, of which there are more at the next start. */
   lacksPort(guest: Guest | undefined): boolean {
-    const plugged = this.plugged(guest)
+    const plugged = this.#lastSeen(guest)
     const { desired, slots = {} } = this.#record.current
     return plugged !== undefined && lacksPort({ wanted: desired.disks.map(({ id }) => id), slots }, plugged)
   }
@@ -92,7 +100,7 @@ export class DiskPlugs {
   /** Disks that the machine has yet to get, or to give back. */
   pending(guest: Guest | undefined, nowMs: number): PendingDisks {
     const record = this.#record.current
-    const plugged = this.plugged(guest)
+    const plugged = this.#lastSeen(guest)
     const message = this.#failure === undefined ? {} : { message: this.#failure }
     const detaching = surplusOf(record).map((id) => {
       const asked = this.#askedMs.get(id)
@@ -116,7 +124,7 @@ export class DiskPlugs {
       this.#failure = error.code === 'QMP_REFUSED' ? error.message : 'the process of the machine does not answer'
       return TRY_AGAIN_MS
     } finally {
-      if (step.do !== 'Look') this.#sight = undefined
+      if (step.do !== 'Look') this.#isStale = true
     }
   }
 
@@ -148,6 +156,7 @@ export class DiskPlugs {
       nodes,
     )
     this.#sight = { guest, deletions, plugged }
+    this.#isStale = false
     const open = new Set(plugged.devices.values())
     for (const id of this.#askedMs.keys()) if (!open.has(id)) this.#askedMs.delete(id)
   }

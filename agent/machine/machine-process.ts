@@ -60,6 +60,11 @@ export class MachineProcess {
     return this.#plugs.pending(this.#guest, this.#deps.clock.monotonicMs())
   }
 
+  /** Whether it is known which disks it has. */
+  get areDisksKnown(): boolean {
+    return this.#plugs.plugged(this.#guest) !== undefined
+  }
+
   /** A disk waits for a root port. */
   get lacksPort(): boolean {
     return this.#plugs.lacksPort(this.#guest)

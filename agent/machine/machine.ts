@@ -272,7 +272,8 @@ export class Machine {
     const record = this.#record.current
     const wanted = record.desired.paused === true ? 'Paused' : 'Running'
     const { state, pendingDisks = [], pendingRestart } = this.observed()
-    const hasDisks = pendingDisks.length === 0 || pendingRestart.includes('disks')
+    const hasAll = pendingDisks.length === 0 || pendingRestart.includes('disks')
+    const hasDisks = hasAll && this.#process.areDisksKnown
     return state === wanted && hasDisks && this.#claims.areHeld && !isDue(record)
   }
 
