@@ -60,10 +60,7 @@ export function newDisks(deps: DisksDeps): Disks {
     const { folder, path, there } = await look(desired)
     const known = jobs.get(path)
     // A file of a job that still runs is there before it is safe against a crash.
-    if (there && !known && isLargeEnough(there, desired)) {
-      deps.growth.forget(path) // Its QEMU may have made it larger.
-      return observed(desired, 'Ready', there.sizeBytes)
-    }
+    if (there && !known && isLargeEnough(there, desired)) return observed(desired, 'Ready', there.sizeBytes)
     if (known?.isRunning === false) jobs.delete(path)
     const result = await (known ?? start(folder, desired)).result(leftMs())
     if (!result) return unfinished(desired, there)
