@@ -10,7 +10,7 @@ export interface AgentDeps {
   readonly version: string
   readonly imageSandbox: ObservedHost['imageSandbox']
   readonly hypervisor: Pick<Hypervisor, 'observe'>
-  readonly machines: Pick<Machines, 'list' | 'put' | 'stopGuests'>
+  readonly machines: Pick<Machines, 'list' | 'put' | 'growDisk' | 'stopGuests'>
   readonly storage: Pick<Storage, 'putStorage' | 'putDisk' | 'deleteDisk' | 'inspectImage' | 'putImage' | 'deleteImage'>
   readonly events: EventHub
 }
@@ -28,7 +28,11 @@ export function newAgent({ name, version, imageSandbox, hypervisor, machines, st
     machines: async () => machines.list(),
     putMachine: (machine, waitMs = 0) => machines.put(machine, waitMs),
     putStorage: (desired) => storage.putStorage(desired),
-    putDisk: (disk, waitMs) => storage.putDisk(disk, waitMs),
+    putDisk: async (disk, waitMs) => {
+      const observed = await storage.putDisk(disk, waitMs)
+      const hasGrown = observed.state === 'Growing' && (await machines.growDisk(disk))
+      return hasGrown ? storage.putDisk(disk, waitMs) : observed
+    },
     deleteDisk: (storageName, id) => storage.deleteDisk(storageName, id),
     inspectImage: (query, waitMs) => storage.inspectImage(query, waitMs),
     putImage: (image, waitMs) => storage.putImage(image, waitMs),

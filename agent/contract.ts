@@ -37,9 +37,14 @@ export const desiredMachine = z.object({
   macs: z.array(z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)).max(16),
   /** Root first. Each must have been made by `PUT /v1/disks/{id}`. */
   disks: z.array(z.object({ id: z.uuid(), storage: name })).max(17),
-  /** After a crash or a shutdown from inside: start again, with back-off, or leave it off. */
-  restart: z.enum(['Always', 'Never']),
+  /** After a crash, and under `Always` also after a shutdown from inside: start again, with back-off, or leave it off. */
+  restart: z.enum(['Always', 'OnFailure', 'Never']),
+  /** With 0 it is switched off at once. */
   gracePeriodSeconds: z.int().min(0).max(3600),
+  /** Halted in the middle of what it does, for as long as this is so. */
+  paused: z.boolean().optional(),
+  /** Done once under this decision, however often it is sent: shut down and start anew, or press the reset button. */
+  once: z.enum(['Restart', 'Reset']).optional(),
 })
 export type DesiredMachine = z.infer<typeof desiredMachine>
 
@@ -55,8 +60,21 @@ export const observedMachine = z.object({
   state: machineState,
   /** Why the state is not the desired one, where the host knows. */
   problem: z.object({ code: z.string(), message: z.string() }).optional(),
-  /** Fields of the desired machine that the running process was not started with. */
+  /** Fields of the desired machine that the running process has not, and can have at its next start only. */
   pendingRestart: z.array(z.string()),
+  /** Disks that the machine has yet to get, or to give back. Absent when there are none. */
+  pendingDisks: z
+    .array(
+      z.object({
+        id: z.uuid(),
+        action: z.enum(['Attach', 'Detach']),
+        /** The guest was asked to give it back, and has not for a while. */
+        isKept: z.boolean().optional(),
+        /** Why it failed last. */
+        message: z.string().optional(),
+      }),
+    )
+    .optional(),
   /** Starts that followed a crash or a shutdown from inside, since the last decision. */
   restarts: z.int(),
   /** Time of the next try to start it, ISO 8601, while it waits after a crash. */
@@ -102,7 +120,7 @@ export type DesiredDisk = z.infer<typeof desiredDisk>
 export const observedDisk = z.object({
   id: z.uuid(),
   storage: name,
-  /** Growing: the size waits until its machine is off. */
+  /** Growing: the size waits for the process that has it open. */
   state: z.enum(['Creating', 'Ready', 'Growing']),
   sizeBytes: bytes,
 })

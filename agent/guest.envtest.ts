@@ -1,54 +1,27 @@
 import { appendFile, mkdir, stat } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import type { DesiredMachine, HostAgent } from './contract.ts'
 import { decidedAnew } from './machine/testing.ts'
 import { run } from './run.ts'
 import {
+  bootGuest,
   eventually,
+  hasBooted,
   killPid,
   newAgentWorld,
   putGuestImage,
   seen,
   serialLog,
   typeInto,
-  type AgentWorld,
 } from './testing.ts'
 
 const WAIT_MS = 30_000
 const MIB = 2 ** 20
 const limit = { timeout: 300_000 }
 
-/** A guest with a system on its disk, which has booted so many times. */
-async function boot(
-  world: AgentWorld,
-  agent: HostAgent,
-  change: Partial<DesiredMachine> = {},
-): Promise<{ readonly machine: DesiredMachine; readonly pid: number | undefined }> {
-  const image = await putGuestImage(world)
-  const machine = await world.newMachine(
-    agent,
-    { memoryBytes: 192 * MIB, gracePeriodSeconds: 60, macs: ['52:54:00:12:34:56'], ...change },
-    { image, sizeBytes: 96 * MIB },
-  )
-  const { pid } = await agent.putMachine(machine, WAIT_MS)
-  await hasBooted(world, machine, 1)
-  return { machine, pid }
-}
-
-async function hasBooted(world: AgentWorld, { id }: DesiredMachine, times: number): Promise<void> {
-  const said = `holdfast-guest: boots ${times}\r\n`
-  await eventually(said, async () => (await serialLog(world.pathsOf(id))).includes(said), 120_000)
-  // Its shell is there a little later.
-  await eventually(
-    'its shell',
-    async () => (await serialLog(world.pathsOf(id))).split(said)[1]?.includes('# ') ?? false,
-  )
-}
-
 test('Guest has the hardware that was ordered, shuts down when it is stopped, and keeps its disk', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine } = await boot(world, agent)
+  const { machine } = await bootGuest(world, agent)
   const seenByGuest = await serialLog(world.pathsOf(machine.id))
   expect(seenByGuest).toContain(`holdfast-guest: machine ${machine.id}`)
   expect(seenByGuest).toContain('holdfast-guest: mac 52:54:00:12:34:56')
@@ -68,7 +41,7 @@ test('Guest has the hardware that was ordered, shuts down when it is stopped, an
 test('Guest that ignores the power button is ended when its grace period is over', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine } = await boot(world, agent, { gracePeriodSeconds: 3 })
+  const { machine } = await bootGuest(world, agent, { gracePeriodSeconds: 3 })
   await typeInto(world.pathsOf(machine.id), 'kill -STOP $(pidof dd); kill -9 $(pidof power-button); echo de""af\n')
   await eventually('it is deaf', async () => (await serialLog(world.pathsOf(machine.id))).includes('\ndeaf'))
   const stop = decidedAnew(machine, { power: 'Stopped' })
@@ -79,7 +52,7 @@ test('Guest that ignores the power button is ended when its grace period is over
 test('Guest that shuts itself down is left off under Never', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine } = await boot(world, agent, { restart: 'Never' })
+  const { machine } = await bootGuest(world, agent, { restart: 'Never' })
   await typeInto(world.pathsOf(machine.id), 'poweroff\n')
   const ended = await seen(agent, machine.id, ({ state }) => state === 'Stopped')
   expect(ended).toMatchObject({ restarts: 0, problem: { code: 'GuestShutdown' } })
@@ -89,7 +62,7 @@ test('Guest that shuts itself down is left off under Never', limit, async () => 
 test('Guest that shuts itself down or crashes is started again under Always, on a sound disk', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine, pid } = await boot(world, agent)
+  const { machine, pid } = await bootGuest(world, agent)
   await typeInto(world.pathsOf(machine.id), 'poweroff\n')
   const again = await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid !== pid)
   expect(again.restarts).toBe(1)
@@ -102,7 +75,7 @@ test('Guest that shuts itself down or crashes is started again under Always, on 
 test('Guest that reboots itself is the same process, and no restart', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine, pid } = await boot(world, agent)
+  const { machine, pid } = await bootGuest(world, agent)
   await typeInto(world.pathsOf(machine.id), 'reboot\n')
   await hasBooted(world, machine, 2)
   expect(await agent.machines()).toMatchObject([{ state: 'Running', pid, restarts: 0 }])
@@ -111,8 +84,8 @@ test('Guest that reboots itself is the same process, and no restart', limit, asy
 test('Guest that shuts itself down while no agent is there is told apart from one that crashes', limit, async () => {
   await using world = await newAgentWorld()
   const first = await world.start()
-  const shutDown = await boot(world, first.agent, { restart: 'Never' })
-  const crashed = await boot(world, first.agent, { restart: 'Never' })
+  const shutDown = await bootGuest(world, first.agent, { restart: 'Never' })
+  const crashed = await bootGuest(world, first.agent, { restart: 'Never' })
   await first.end('SIGKILL')
   await typeInto(world.pathsOf(shutDown.machine.id), 'poweroff\n')
   const off = async () => (await serialLog(world.pathsOf(shutDown.machine.id))).includes('holdfast-guest: off')
@@ -131,7 +104,7 @@ test('Guest that shuts itself down while no agent is there is told apart from on
 test('Guest that writes is adopted without a problem, and writes on to its disk and its log', limit, async () => {
   await using world = await newAgentWorld()
   const first = await world.start()
-  const { machine, pid } = await boot(world, first.agent)
+  const { machine, pid } = await bootGuest(world, first.agent)
   await first.end('SIGKILL')
   const { agent } = await world.start()
   const adopted = await agent.putMachine(machine, WAIT_MS)

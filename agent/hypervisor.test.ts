@@ -14,10 +14,11 @@ none                 empty machine
 const debian = 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright (c) 2003-2022 Fabrice Bellard'
 
 test('QEMU is what it says of itself', () => {
-  expect(parseQemu(debian, machines)).toEqual({
+  expect(parseQemu(debian, machines, 'name "floppy"\nname "pvpanic", bus ISA\n')).toEqual({
     version: '7.2.22',
     q35: 'pc-q35-7.2',
     machineTypes: ['pc-q35-7.2', 'pc-q35-7.1'],
+    hasPvpanic: true,
   })
 })
 
@@ -27,6 +28,10 @@ test.each([
   ['QEMU emulator version 8.0.50 (v8.0.0-1-gabc)', '8.0.50'],
 ])('QEMU that says %s is new enough', (text, version) => {
   expect(parseQemu(text, machines).version).toBe(version)
+})
+
+test('QEMU without the device for panics can be used all the same', () => {
+  expect(parseQemu(debian, machines, 'name "pvpanic-pci", bus PCI\n').hasPvpanic).toBe(false)
 })
 
 test.each(['7.1.9', '6.2.0', '7.0'])('QEMU %s is too old, and that is said', (version) => {

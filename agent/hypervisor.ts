@@ -12,6 +12,8 @@ export interface Qemu {
   /** What `q35` stands for, such as `pc-q35-7.2`. */
   readonly q35: string
   readonly machineTypes: readonly string[]
+  /** Whether it has the device by which a guest's kernel tells of its panic. */
+  readonly hasPvpanic: boolean
 }
 
 /** What the host offers its guests. Measured once, apart from QEMU: it may be installed later. */
@@ -88,8 +90,9 @@ export class QemuProblem extends AgentError {
 
 async function probeQemu(askQemu: AskQemu): Promise<Qemu> {
   try {
-    const [version, machines] = await Promise.all([askQemu(['--version']), askQemu(['-machine', 'help'])])
-    return parseQemu(version, machines)
+    const questions = [['--version'], ['-machine', 'help'], ['-device', 'help']]
+    const [version = '', machines = '', devices] = await Promise.all(questions.map(askQemu))
+    return parseQemu(version, machines, devices)
   } catch (error) {
     if (error instanceof RunError && error.code !== 'ENOENT') {
       throw new AgentError('QEMU_UNAVAILABLE', `QEMU does not answer on this host: ${error.message}`, { cause: error })
@@ -101,8 +104,8 @@ async function probeQemu(askQemu: AskQemu): Promise<Qemu> {
   }
 }
 
-/** Reads what `--version` and `-machine help` print. Throws `QemuProblem` for a QEMU that is too old. */
-export function parseQemu(versionText: string, machinesText: string): Qemu {
+/** Reads what `--version`, `-machine help` and `-device help` print. Throws `QemuProblem` for a QEMU that is too old. */
+export function parseQemu(versionText: string, machinesText: string, devicesText = ''): Qemu {
   const [, version = '', major, minor] = /version ((\d+)\.(\d+)[.\d]*)/.exec(versionText) ?? []
   if (version === '') throw new AgentError('INTERNAL', `QEMU prints a version that cannot be read: ${versionText}`)
   if (Number(major) < OLDEST[0] || (Number(major) === OLDEST[0] && Number(minor) < OLDEST[1])) {
@@ -112,7 +115,7 @@ export function parseQemu(versionText: string, machinesText: string): Qemu {
   const q35 = /^q35\s.*\(alias of (\S+)\)/m.exec(machinesText)?.[1]
   if (q35 === undefined) throw new AgentError('INTERNAL', `QEMU ${version} does not say what q35 stands for`)
   const machineTypes = [...machinesText.matchAll(/^(pc-q35-\S+)/gm)].flatMap(([, type]) => type ?? [])
-  return { version, q35, machineTypes }
+  return { version, q35, machineTypes, hasPvpanic: /^name "pvpanic"/m.test(devicesText) }
 }
 
 /** Reads /proc/meminfo (proc(5)). */

@@ -21,6 +21,7 @@ const HOST = 'host-1'
 const CLIENT = 'holdfast-controllers'
 const START_MS = 60_000
 const POLL_MS = 20
+const WAIT_MS = 30_000
 
 /** A process `node agent/main.ts`, and a client of it. */
 export interface AgentProcess {
@@ -230,4 +231,32 @@ export async function putGuestImage(world: AgentWorld): Promise<NonNullable<Desi
   await exited
   await writeFile(join(world.importDir, 'guest.qcow2'), await readFile(path))
   return { path: 'guest.qcow2', format: 'qcow2', sha256 }
+}
+
+/** A guest with a system on its disk, which has booted so many times. */
+export async function bootGuest(
+  world: AgentWorld,
+  agent: HostAgent,
+  change: Partial<DesiredMachine> = {},
+): Promise<{ readonly machine: DesiredMachine; readonly pid: number | undefined }> {
+  const image = await putGuestImage(world)
+  const machine = await world.newMachine(
+    agent,
+    { memoryBytes: 192 * MIB, gracePeriodSeconds: 60, macs: ['52:54:00:12:34:56'], ...change },
+    { image, sizeBytes: 96 * MIB },
+  )
+  const { pid } = await agent.putMachine(machine, WAIT_MS)
+  await hasBooted(world, machine, 1)
+  return { machine, pid }
+}
+
+/** Waits until a guest has booted so many times, and its shell is there. */
+export async function hasBooted(world: AgentWorld, { id }: DesiredMachine, times: number): Promise<void> {
+  const said = `holdfast-guest: boots ${times}\r\n`
+  await eventually(said, async () => (await serialLog(world.pathsOf(id))).includes(said), 120_000)
+  // Its shell is there a little later.
+  await eventually(
+    'its shell',
+    async () => (await serialLog(world.pathsOf(id))).split(said)[1]?.includes('# ') ?? false,
+  )
 }

@@ -52,6 +52,7 @@ function newWorld() {
       return disk
     },
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
+    now: () => new Date('2026-01-01T00:00:00Z'),
     newMac: () => '02:00:00:00:00:01',
   })
   const ofDisks = diskReconciler({ fleet, candidates, image: () => image(), virtualMachine: () => vm.stored })

@@ -131,6 +131,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
     image,
     virtualMachine,
     machinesOf: (machineId) => virtualMachines.by('machineId', machineId),
+    now: parts.clock.now,
     ...accessDisks(parts),
   })
   const vm = newController(VirtualMachine, virtualMachines, reconciler, parts)

@@ -16,11 +16,16 @@ const storage = (local: object) => manifest('DataStorage', { local }, 'changed')
 
 const ROOT_DISK =
   'rootDisk cannot be changed; to grow the disk, change spec.size of its Disk; else create another machine'
+const HALTED = 'a machine whose runStrategy is Halted is not started'
+const ONCE = 'a request is carried out once for each time: give at the present time'
 const SHRINK = 'a disk can only grow; to have a smaller one, create another Disk'
 const STAYS = 'a disk stays on its data storage'
 const SOURCE = 'source cannot be changed; create another Disk'
 const IMAGE = 'an image cannot be changed; create another Image'
 const STORAGE = 'a data storage stays where it is; create another DataStorage'
+
+const asks = (request: string, at = '2026-01-01T00:00:00Z') => ({ ...fromA, power: { request, at } })
+const halted = { runStrategy: 'Halted' }
 
 const fromA = { rootDisk: { imageRef: { name: 'a' } } }
 const onA = { size: '2Gi', dataStorage: 'a' }
@@ -31,6 +36,8 @@ describe('A change is refused with what to do', () => {
     ['another image', vm(fromA), vm({ rootDisk: { imageRef: { name: 'b' } } }), ROOT_DISK],
     ['a larger root disk', vm(fromA), vm({ rootDisk: { ...fromA.rootDisk, size: '2Gi' } }), ROOT_DISK],
     ['another kind of root disk', vm(fromA), vm({ rootDisk: { diskRef: { name: 'a' } } }), ROOT_DISK],
+    ['a start of a machine that is halted', vm({ ...fromA, ...halted }), vm({ ...asks('Start'), ...halted }), HALTED],
+    ['another request for the same time', vm(asks('Start')), vm(asks('Stop')), ONCE],
     ['a smaller disk', disk({ size: '2Gi' }), disk({ size: '2047Mi' }), SHRINK],
     ['a disk elsewhere', disk(onA), disk({ ...onA, dataStorage: 'b' }), STAYS],
     ['a disk that is nowhere any more', disk(onA), disk({ size: '2Gi' }), STAYS],
@@ -55,6 +62,8 @@ describe('A change is refused with what to do', () => {
 
 describe('A change is accepted', () => {
   test.each<[string, Written, Written]>([
+    ['to halt a machine that was started by a request', vm(asks('Start')), vm({ ...asks('Start'), ...halted })],
+    ['another request for another time', vm(asks('Start')), vm(asks('Stop', '2026-01-01T00:00:01Z'))],
     ['a larger disk, in another unit', disk({ size: '2Gi' }), disk({ size: '2049Mi' })],
     ['the same size, in another unit', disk({ size: '2Gi' }), disk({ size: '2048Mi' })],
     ['a storage for a disk that has none', disk({ size: '2Gi' }), disk(onA)],

@@ -55,6 +55,7 @@ const machineIdentity = z.uuid()
 
 /** The last epoch that a decision can have. JavaScript counts up to there, and further. */
 export const MAX_EPOCH = 2 ** 52
+const powerRequest = z.enum(['Start', 'Stop', 'ForceStop', 'Restart', 'Reset', 'Pause', 'Resume'])
 
 export const VirtualMachine = defineKind({
   group: 'compute.holdfast.dev',
@@ -85,10 +86,30 @@ export const VirtualMachine = defineKind({
         "Hardware that the guest sees. q35 means the newest version that the host has at the machine's first start; it is then kept.",
       ),
     runStrategy: z
-      .enum(['Always', 'Halted'])
+      .enum(['Always', 'RerunOnFailure', 'Manual', 'Halted'])
       .default('Always')
       .describe(
-        'Always: it runs, and is started again after a crash or a shutdown from inside. Halted: it is shut down and stays off.',
+        'Always: it runs, and is started again after a crash or a shutdown from inside. RerunOnFailure: it is started, and again after a crash; a shutdown from inside leaves it off. Manual: it is started and stopped by spec.power alone. Halted: it is shut down and stays off.',
+      ),
+    power: cel(
+      z.object({
+        request: powerRequest.describe(
+          'Start. Stop: presses the power button, and it stays off until Start or another runStrategy. ForceStop: the same, without waiting for the guest. Restart: Stop, then Start. Reset: presses the reset button. Pause: halts the guest where it is, until Resume.',
+        ),
+        at: z.iso
+          .datetime({ offset: true })
+          .describe(
+            'When it is asked for: now. One that is more than ten minutes from now, or older than the object, is ignored.',
+          ),
+      }),
+      {
+        rule: 'self == oldSelf || self.at != oldSelf.at',
+        message: 'a request is carried out once for each time: give at the present time',
+      },
+    )
+      .optional()
+      .describe(
+        'What to do with the machine, once. For tools, with a field manager of their own: leave it out of Git.',
       ),
     rootDisk: rootDisk.describe('Disk that the machine boots from.'),
     disks: cel(z.array(z.object({ diskRef: localRef.describe('Disk to attach.') })).max(16), {
@@ -96,7 +117,7 @@ export const VirtualMachine = defineKind({
       message: 'name each Disk once',
     })
       .default([])
-      .describe('Further disks. A change takes effect at the next start. They are kept when the machine is deleted.'),
+      .describe('Further disks. They are attached and detached while the machine runs, and kept when it is deleted.'),
     placement: z
       .object({
         host: objectName.optional().describe('The one Host to run on.'),
@@ -131,6 +152,23 @@ export const VirtualMachine = defineKind({
         .max(16)
         .optional()
         .describe('Network cards, in order.'),
+      runStrategy: z.string().max(16).optional().describe('The runStrategy that the last decision follows.'),
+      power: z
+        .object({
+          request: powerRequest.describe('What was asked for.'),
+          at: z.iso.datetime({ offset: true }).describe('When it was asked for.'),
+          reason: z.string().max(64).optional().describe('Why it is not carried out, as one word. Absent when it is.'),
+          message: z.string().max(1024).optional().describe('Why it is not carried out, as a sentence.'),
+        })
+        .optional()
+        .describe('The last request in spec.power that was handled. Stored together with the decision that it led to.'),
+      restarts: z
+        .int()
+        .optional()
+        .describe(
+          'Starts after a crash or a shutdown from inside, since the last decision. Absent when there were none.',
+        ),
+      restartAt: z.iso.datetime().optional().describe('When it is started again, while it waits for that.'),
       decision: z
         .object({
           id: z.uuid().describe('Identity of the decision.'),
@@ -138,6 +176,8 @@ export const VirtualMachine = defineKind({
           power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
           host: z.string().max(253).describe('Host it is for.'),
           follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),
+          request: powerRequest.optional().describe('The request that it carries out.'),
+          paused: z.boolean().optional().describe('Whether the guest is to be halted where it is.'),
         })
         .optional()
         .describe('The last decision to start, stop or remove it. Stored before any host acts on it.'),
@@ -148,6 +188,10 @@ export const VirtualMachine = defineKind({
     {
       rule: '!has(oldSelf.status) || !has(oldSelf.status.machineId) || has(self.status)',
       message: 'status holds the identity of the machine: leave it as it was',
+    },
+    {
+      rule: "self.spec.runStrategy != 'Halted' || !has(self.spec.power) || !(self.spec.power.request in ['Start', 'Restart']) || (has(oldSelf.spec.power) && oldSelf.spec.power == self.spec.power)",
+      message: 'a machine whose runStrategy is Halted is not started: set it to Always, RerunOnFailure or Manual',
     },
     {
       rule: "self.spec.disks.all(d, d.diskRef.name != (has(self.spec.rootDisk.diskRef) ? self.spec.rootDisk.diskRef.name : self.metadata.name + '-root'))",
@@ -176,6 +220,7 @@ export type VirtualMachine = Resource<typeof VirtualMachine>
 export const VirtualMachineCondition = {
   ImageReady: 'ImageReady',
   Placed: 'Placed',
+  RequestAccepted: 'RequestAccepted',
   DisksReady: 'DisksReady',
   PowerStateReached: 'PowerStateReached',
   SpecApplied: 'SpecApplied',
@@ -195,11 +240,22 @@ export const VirtualMachineReason = {
   HostNotFound: 'HostNotFound',
   HostUnreachable: 'HostUnreachable',
   HostRefused: 'HostRefused',
+  RequestOutdated: 'RequestOutdated',
+  RequestRefused: 'RequestRefused',
+  SuspendedByUser: 'SuspendedByUser',
+  PausedByUser: 'PausedByUser',
+  GuestShutdown: 'GuestShutdown',
+  Crashed: 'Crashed',
+  CrashLoopBackOff: 'CrashLoopBackOff',
   Starting: 'Starting',
+  Restarting: 'Restarting',
   Stopping: 'Stopping',
   Paused: 'Paused',
   StartFailed: 'StartFailed',
   RestartRequired: 'RestartRequired',
+  AttachingDisk: 'AttachingDisk',
+  DetachingDisk: 'DetachingDisk',
+  GuestKeepsDisk: 'GuestKeepsDisk',
   PlacementFixed: 'PlacementFixed',
   IdentityTaken: 'IdentityTaken',
 } as const

@@ -28,7 +28,9 @@ test('every kind has a page with all its parts', () => {
 
 test('a page shows defaults, rules, reasons and the simplest sample', () => {
   const page = pages.get('docs/kinds/virtual-machine.md')
-  expect(page).toContain('| `spec.runStrategy` | `Always` or `Halted` | `Always` | Always: it runs')
+  expect(page).toContain(
+    '| `spec.runStrategy` | `Always` or `RerunOnFailure` or `Manual` or `Halted` | `Always` | Always: it runs',
+  )
   expect(page).toContain('| `spec.cpus` | integer, 1 to 256 | `1` |')
   expect(page).toContain('| `spec.memory` | string | required |')
   expect(page).toContain('| `spec.disks` | name each Disk once |')

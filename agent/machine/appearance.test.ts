@@ -13,6 +13,8 @@ const sight: Sight = {
   guestProblem: undefined,
   held: false,
   problem: undefined,
+  pendingDisks: [],
+  lacksPort: false,
 }
 const off = observe(record, sight)
 const starting = observe(record, { ...sight, starting: true })

@@ -25,9 +25,11 @@ function newSpec(change: Partial<ProcessSpec> = {}): ProcessSpec {
       disks: [{ id: disk.id, storage: 'fast' }],
     },
     disks: [disk],
+    slots: {},
     accelerator: 'TCG',
     userNetwork: 'Isolated',
     directIo: false,
+    pvpanic: true,
     paths,
     ...change,
   }
@@ -85,6 +87,7 @@ test('Arguments of a machine with a disk, a base and a card are these', () => {
     -device {"driver":"virtio-net-pci","id":"nic-0","bus":"nic-port-0","netdev":"net-0","mac":"52:54:00:00:00:01","romfile":""}
     -chardev socket,id=console,path=/r/11111111-1111-4111-8111-111111111111/console,server=on,wait=off,logfile=/s/serial/11111111-1111-4111-8111-111111111111.log,logappend=on
     -device {"driver":"isa-serial","id":"serial-0","chardev":"console"}
+    -device {"driver":"pvpanic","id":"panic"}
     -device {"driver":"virtio-serial-pci","id":"virtio-serial","bus":"pcie.0","addr":"0x11"}
     -chardev socket,id=guest-agent,path=/r/11111111-1111-4111-8111-111111111111/agent,server=on,wait=off
     -device {"driver":"virtserialport","bus":"virtio-serial.0","chardev":"guest-agent","name":"org.qemu.guest_agent.0"}
@@ -115,6 +118,12 @@ test('Arguments of KVM hand the processor on, those of TCG emulate all of it', (
   const kvm = toArgv(newSpec({ accelerator: 'KVM' }))
   expect([valuesOf(kvm, '-cpu'), valuesOf(toArgv(newSpec()), '-cpu')]).toEqual([['host'], ['max']])
   expect(valuesOf(kvm, '-machine')[0]).toContain('accel=kvm')
+})
+
+test('Arguments have a device for panics where QEMU knows one', () => {
+  const panicky = (pvpanic: boolean) =>
+    devicesOf(toArgv(newSpec({ pvpanic }))).filter(({ id: name }) => name === 'panic')
+  expect([panicky(true), panicky(false)]).toEqual([[{ driver: 'pvpanic', id: 'panic' }], []])
 })
 
 test('Arguments let a guest reach the host only when its network is open', () => {

@@ -1,7 +1,8 @@
 import type { OpenableDisk } from '../storage/storage.ts'
 import type { MachinePaths } from '../paths.ts'
-import { blockGraph, topNode } from './block-graph.ts'
+import { blockGraph, diskDevice } from './block-graph.ts'
 import type { Hardware } from './hardware.ts'
+import type { Slots } from './slots.ts'
 
 /** What the guest's user-mode network lets it reach. */
 export type UserNetwork = 'Isolated' | 'Open'
@@ -11,12 +12,16 @@ export interface ProcessSpec {
   /** `namespace/name`, for people who read process lists. */
   readonly name: string
   readonly hardware: Hardware
-  /** In the order of `hardware.disks`. */
+  /** In the order of `hardware.disks`: the first is the one to boot from. */
   readonly disks: readonly OpenableDisk[]
+  /** Root port of each disk, by its id. */
+  readonly slots: Slots
   readonly accelerator: 'KVM' | 'TCG'
   readonly userNetwork: UserNetwork
   /** Past the host's page cache. Not every file system can. */
   readonly directIo: boolean
+  /** The guest's kernel can tell QEMU of its panic. */
+  readonly pvpanic: boolean
   readonly paths: MachinePaths
 }
 
@@ -31,6 +36,7 @@ type Arg = readonly [option: string, value?: string]
 
 /** The arguments of QEMU 7.2 and newer, without the program. Equal specs give equal arguments. */
 export function toArgv(spec: ProcessSpec): string[] {
+  const placed = spec.disks.map((disk, index) => ({ disk, slot: spec.slots[disk.id] ?? index }))
   const args: Arg[] = [
     ...identity(spec),
     ...board(spec),
@@ -38,11 +44,12 @@ export function toArgv(spec: ProcessSpec): string[] {
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ['-chardev', unixSocket('qmp', spec.paths.qmp)],
     ['-mon', 'chardev=qmp,mode=control'],
-    ...rootPorts('disk', SLOT.disks, spec.disks.length),
-    ...spec.disks.flatMap((disk, index) => diskArgs(disk, index, spec.directIo)),
-    ...rootPorts('nic', SLOT.nics, spec.hardware.macs.length),
+    ...rootPorts('disk', SLOT.disks, diskPorts(placed.map(({ slot }) => slot))),
+    ...placed.flatMap(({ disk, slot }, index) => diskArgs(disk, slot, spec.directIo, index === 0)),
+    ...rootPorts('nic', SLOT.nics, spec.hardware.macs.length + SPARE_PORTS),
     ...spec.hardware.macs.flatMap((mac, index) => nicArgs(mac, index, spec.userNetwork)),
     ...serialConsole(spec.paths),
+    ...(spec.pvpanic ? [device({ driver: 'pvpanic', id: 'panic' })] : []),
     ...guestAgentChannel(spec.paths),
     ['-object', JSON.stringify({ 'qom-type': 'rng-builtin', id: 'rng' })],
     device({ driver: 'virtio-rng-pci', rng: 'rng', bus: 'pcie.0', addr: toAddress(SLOT.rng) }),
@@ -80,9 +87,14 @@ function board({ hardware, accelerator }: ProcessSpec): Arg[] {
   ]
 }
 
+/** How many root ports for disks a process is started with that has disks in these slots. */
+export function diskPorts(slots: readonly number[]): number {
+  return Math.max(-1, ...slots) + 1 + SPARE_PORTS
+}
+
 /** Root ports at fixed addresses for devices that are there, and some for those to come. */
-function rootPorts(kind: 'disk' | 'nic', firstSlot: number, used: number): Arg[] {
-  return Array.from({ length: used + SPARE_PORTS }, (_, index) =>
+function rootPorts(kind: 'disk' | 'nic', firstSlot: number, count: number): Arg[] {
+  return Array.from({ length: count }, (_, index) =>
     device({
       driver: 'pcie-root-port',
       id: `${kind}-port-${index}`,
@@ -96,20 +108,10 @@ function rootPorts(kind: 'disk' | 'nic', firstSlot: number, used: number): Arg[]
   )
 }
 
-function diskArgs(disk: OpenableDisk, index: number, directIo: boolean): Arg[] {
+function diskArgs(disk: OpenableDisk, slot: number, directIo: boolean, isFirst: boolean): Arg[] {
   return [
-    ...blockGraph(disk, index, directIo).map((node): Arg => ['-blockdev', JSON.stringify(node)]),
-    device({
-      driver: 'virtio-blk-pci',
-      id: `disk-${index}`,
-      bus: `disk-port-${index}`,
-      drive: topNode(index),
-      // What the guest sees as /dev/disk/by-id/virtio-<serial>. Virtio has room for 20 characters.
-      serial: disk.id.slice(0, 20),
-      werror: 'stop',
-      rerror: 'stop',
-      ...(index === 0 ? { bootindex: 0 } : {}),
-    }),
+    ...blockGraph(disk, slot, directIo).map((node): Arg => ['-blockdev', JSON.stringify(node)]),
+    device({ ...diskDevice(disk, slot), ...(isFirst ? { bootindex: 0 } : {}) }),
   ]
 }
 

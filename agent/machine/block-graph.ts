@@ -22,8 +22,27 @@ export interface FormatNode {
 }
 
 /** Name of the node that a disk's device is attached to. */
-export function topNode(index: number): string {
-  return nodeName(index, 0)
+export function topNode(slot: number): string {
+  return nodeName(slot, 0)
+}
+
+/** The device of a disk, for `-device` and `device_add`. */
+export function diskDevice({ id }: Pick<OpenableDisk, 'id'>, slot: number) {
+  return {
+    driver: 'virtio-blk-pci',
+    id: deviceId(slot),
+    bus: `disk-port-${slot}`,
+    drive: topNode(slot),
+    // What the guest sees as /dev/disk/by-id/virtio-<serial>. Virtio has room for 20 characters.
+    serial: id.slice(0, 20),
+    werror: 'stop',
+    rerror: 'stop',
+  }
+}
+
+/** Name of the device in a slot. */
+export function deviceId(slot: number): string {
+  return `disk-${slot}`
 }
 
 /** The nodes of one disk in the order QEMU needs them: a layer after the one that it is backed by. */

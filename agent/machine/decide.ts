@@ -1,7 +1,8 @@
 import type { DesiredMachine } from '../contract.ts'
 import type { RunState } from '../qmp/commands.ts'
 import { LONGEST_DELAY_MS } from './back-off.ts'
-import type { MachineRecord } from './record.ts'
+import type { PlugStep } from './plugged.ts'
+import { isDue, isRestartDue, type MachineRecord } from './record.ts'
 
 /** What the host sees of a machine's process. Silent: it lives, but its monitor does not answer. */
 export type ProcessState = 'None' | 'Silent' | RunState
@@ -13,7 +14,7 @@ export interface Shutdown {
 }
 
 export interface Situation {
-  readonly record: Pick<MachineRecord, 'desired' | 'ended' | 'retryAt' | 'buriedAt'>
+  readonly record: Pick<MachineRecord, 'desired' | 'ended' | 'retryAt' | 'buriedAt' | 'carriedOut'>
   readonly process: ProcessState
   /** The host is going down: nothing starts. */
   readonly held: boolean
@@ -22,16 +23,36 @@ export interface Situation {
   readonly claimed: boolean
   /** It holds claims on disks that it is to have no longer. */
   readonly surplus: boolean
+  /** What is next about the disks of its process. */
+  readonly plug: PlugStep
   readonly nowMs: number
   /** Wall clock. */
   readonly now: Date
 }
 
+/** What is done to a process that runs on. */
+const processSteps = ['PressPowerButton', 'CancelShutdown', 'Pause', 'Resume', 'Reset'] as const
+export type ProcessStep = (typeof processSteps)[number]
+
 /** The next thing to do about a machine. */
 export type Step =
   | { readonly do: 'Wait'; readonly forMs?: number }
-  | { readonly do: 'Start' | 'Claim' | 'Release' | 'PressPowerButton' | 'CancelShutdown' | 'Bury' }
+  | { readonly do: 'Start' | 'Claim' | 'Release' | 'Bury' }
+  | { readonly do: ProcessStep }
+  | Exclude<PlugStep, { do: 'Wait' }>
   | { readonly do: 'End'; readonly how: 'Quit' | 'Kill' }
+
+const plugSteps = ['Look', 'Detach', 'Clean', 'Attach']
+
+/** Whether a step is about the disks of a process that runs. */
+export function isOfPlugs(step: Step | { readonly do: 'Reap' }): step is Exclude<PlugStep, { do: 'Wait' }> {
+  return plugSteps.includes(step.do)
+}
+
+/** Whether a step is done to a process that runs on. */
+export function isOfProcess(step: { readonly do: string }): step is { readonly do: ProcessStep } {
+  return processSteps.some((name) => name === step.do)
+}
 
 /** Guests lose a press of the power button while they boot. */
 const PRESS_AGAIN_MS = 3000
@@ -39,7 +60,7 @@ const PRESS_AGAIN_MS = 3000
 /** Decides purely, from scratch each time: it does not matter which step an agent died in. */
 export function decide(situation: Situation): Step {
   const power = powerFor(situation)
-  if (situation.process !== 'None') return power === 'Running' ? keepOn(situation) : shutDown(situation)
+  if (situation.process !== 'None') return endOf(situation) ?? (isToEnd(situation) ? shutDown : keepOn)(situation)
   if (situation.surplus && power !== 'Absent') return { do: 'Release' }
   switch (power) {
     case 'Running':
@@ -63,19 +84,46 @@ function start({ record: { ended, retryAt }, now }: Situation): Step {
   return isOver ? { do: 'Start' } : { do: 'Wait', forMs: waitMs }
 }
 
-function keepOn({ process, shutdown, claimed }: Situation): Step {
+/** What has ended inside is ended outside, whatever is wanted next. */
+function endOf({ process }: Situation): Step | undefined {
   if (process === 'shutdown') return { do: 'End', how: 'Quit' }
-  if (process === 'guest-panicked' || process === 'internal-error') return { do: 'End', how: 'Kill' }
-  if (shutdown) return { do: 'CancelShutdown' }
-  return claimed ? { do: 'Wait' } : { do: 'Claim' }
+  return process === 'guest-panicked' || process === 'internal-error' ? { do: 'End', how: 'Kill' } : undefined
+}
+
+function isToEnd(situation: Situation): boolean {
+  return powerFor(situation) !== 'Running' || isRestartDue(situation.record)
+}
+
+function keepOn(situation: Situation): Step {
+  if (situation.shutdown) return { do: 'CancelShutdown' }
+  return steer(situation) ?? changeDisks(situation)
+}
+
+/** What the guest is to give back comes first; what it is to get is claimed before. */
+function changeDisks({ plug, claimed, surplus }: Situation): Step {
+  if (plug.do !== 'Wait' && plug.do !== 'Attach') return plug
+  if (surplus) return { do: 'Release' }
+  return claimed ? plug : { do: 'Claim' }
+}
+
+/** What its monitor has to be told. One that does not answer is told later. */
+function steer({ record, process }: Situation): Step | undefined {
+  const { paused = false, once } = record.desired
+  if (process === 'Silent') return undefined
+  if (once === 'Reset' && isDue(record)) return { do: 'Reset' }
+  if (paused) return process === 'running' ? { do: 'Pause' } : undefined
+  return process === 'paused' ? { do: 'Resume' } : undefined
 }
 
 function shutDown({ record, process, shutdown, nowMs }: Situation): Step {
-  if (process === 'shutdown') return { do: 'End', how: 'Quit' }
-  if (process === 'guest-panicked' || process === 'internal-error') return { do: 'End', how: 'Kill' }
+  const { gracePeriodSeconds } = record.desired
+  const end: Step = { do: 'End', how: process === 'Silent' ? 'Kill' : 'Quit' }
+  if (gracePeriodSeconds === 0) return end
+  // A guest that is halted cannot obey.
+  if (process === 'paused') return { do: 'Resume' }
   if (!shutdown) return { do: 'PressPowerButton' }
-  const graceMs = shutdown.beganMs + record.desired.gracePeriodSeconds * 1000 - nowMs
-  if (graceMs <= 0) return { do: 'End', how: process === 'Silent' ? 'Kill' : 'Quit' }
+  const graceMs = shutdown.beganMs + gracePeriodSeconds * 1000 - nowMs
+  if (graceMs <= 0) return end
   const pressInMs = shutdown.pressedMs + PRESS_AGAIN_MS - nowMs
   return pressInMs <= 0 ? { do: 'PressPowerButton' } : { do: 'Wait', forMs: Math.min(graceMs, pressInMs) }
 }

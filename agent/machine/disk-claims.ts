@@ -3,6 +3,7 @@ import { AgentError } from '../errors.ts'
 import type { OpenableDisk, Storage } from '../storage/storage.ts'
 import type { Owner } from './launch.ts'
 import type { MachineRecord } from './record.ts'
+import { slotsOf } from './slots.ts'
 import type { StoredRecord } from './stored-record.ts'
 
 /** The claims of one machine on its disks. Storage keeps them; this knows which of them this agent has seen granted. */
@@ -24,28 +25,39 @@ export class DiskClaims {
     return this.#granted?.key === keyOf(this.#record.current)
   }
 
+  /** The disks that were granted last. */
+  get granted(): readonly OpenableDisk[] {
+    return this.#granted?.disks ?? []
+  }
+
   /** Whether the machine holds claims on disks that it is to have no longer, and that can be released. */
   get haveSurplus(): boolean {
-    const { claims } = this.#record.current
-    return !this.#releaseFailed && claims.some((claim) => !isWanted(this.#record.current, claim.id))
+    return this.hasSurplus(() => false)
+  }
+
+  /** The same, of a machine whose process has some of them open. */
+  hasSurplus(isOpen: (id: string) => boolean): boolean {
+    return !this.#releaseFailed && surplusOf(this.#record.current).some((id) => !isOpen(id))
   }
 
   /** Throws `AgentError` as storage does: none is claimed then. Once granted it costs nothing to ask again. */
-  async claim(owner: Owner | undefined, isRunning = false): Promise<readonly OpenableDisk[]> {
+  async claim(owner: Owner | undefined, isOpen?: (id: string) => boolean): Promise<readonly OpenableDisk[]> {
     const record = this.#record.current
     const key = keyOf(record)
     if (this.#granted?.key === key) return this.#granted.disks
     const { id, decision, disks: wanted } = record.desired
-    const claimant = { id, decision, isRunning, ...(owner ? { owner } : {}) }
+    const claimant = { id, decision, ...(isOpen ? { isOpen } : {}), ...(owner ? { owner } : {}) }
     const disks = await this.#storage.claimDisks(claimant, wanted)
     this.#granted = { key, disks }
     return disks
   }
 
-  /** Gives back what the machine is to have no longer. It must be off. A storage that is away is tried again later. */
-  async releaseSurplus(): Promise<void> {
-    const { id, disks } = this.#record.current.desired
-    const keep = disks.map((disk) => disk.id)
+  /** Gives back what the machine is to have no longer and has not open. A storage that is away is tried again later. */
+  async releaseSurplus(isOpen: (id: string) => boolean): Promise<void> {
+    const { desired, claims } = this.#record.current
+    const { id } = desired
+    const open = claims.filter((claim) => isOpen(claim.id))
+    const keep = [...desired.disks, ...open].map((disk) => disk.id)
     try {
       await this.#storage.releaseDisks(id, keep, this.#all)
     } catch (error) {
@@ -55,10 +67,10 @@ export class DiskClaims {
       this.#log.warn({ machine: id, code: error.code, err: error }, 'a disk cannot be released yet')
       return
     }
-    await this.#record.update((record) => ({
-      ...record,
-      claims: record.claims.filter(({ id: disk }) => keep.includes(disk) || isWanted(record, disk)),
-    }))
+    await this.#record.update((record) => {
+      const left = record.claims.filter(({ id: disk }) => keep.includes(disk) || isWanted(record, disk))
+      return { ...record, claims: left, ...(record.slots && { slots: slotsOf(record.slots, left) }) }
+    })
   }
 
   /** Gives back all. The machine must be off. Throws when a storage is away. */
@@ -84,6 +96,11 @@ export class DiskClaims {
 
 function keyOf({ desired: { decision, disks } }: MachineRecord): string {
   return JSON.stringify([decision.id, disks.map(({ id }) => id)])
+}
+
+/** Ids of disks that the machine may hold claims on although it is to have them no longer. */
+export function surplusOf(record: MachineRecord): string[] {
+  return record.claims.flatMap(({ id }) => (isWanted(record, id) ? [] : [id]))
 }
 
 // Asked of the record as it is then: an order may have come while disks were released.

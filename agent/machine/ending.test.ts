@@ -9,6 +9,8 @@ const { decision } = desired
 const launch = { bootId: 'boot-1', confirmed: true }
 const running = newRecord({ desired, launch })
 const never = newRecord({ desired: { ...desired, restart: 'Never' }, launch })
+const onFailure = newRecord({ desired: { ...desired, restart: 'OnFailure' }, launch })
+const restarting = newRecord({ desired: { ...desired, once: 'Restart' }, launch })
 const stopped = newRecord({ desired: { ...desired, power: 'Stopped' }, launch })
 const sight: LastSight = {
   state: 'running',
@@ -26,6 +28,8 @@ test.each([
   ['obeyed the power button', running, { state: 'shutdown', pressed: true }, 'Ordered'],
   ['crashed after the power button', running, { pressed: true }, 'Crash'],
   ['was to stop', stopped, {}, 'Ordered'],
+  ['was to be followed by another', restarting, {}, 'Ordered'],
+  ['followed another and is gone', { ...restarting, carriedOut: decision.id }, {}, 'Crash'],
   ['went down with its host', running, { held: true }, 'Ordered'],
   ['never ran', running, { state: 'Silent', seenRunning: false }, 'FailedStart'],
   ['never ran under an earlier decision', running, { seenRunning: false, startedUnder: 'other' }, 'Ordered'],
@@ -52,6 +56,14 @@ test('Machine that ran for long starts again with the shortest wait', () => {
   })
 })
 
+test('Machine that restarts on failure only is started again after a crash, and left off after a shutdown', () => {
+  const crashed = afterEnd(onFailure, { how: 'Crash', decision, ranMs: 1000 }, now)
+  expect(crashed).toMatchObject({ lastEnding: 'Crash', retryAt: '2026-01-01T00:00:01.000Z' })
+  const shutDown = afterEnd(onFailure, { how: 'GuestShutdown', decision, ranMs: 1000 }, now)
+  expect(shutDown).toMatchObject({ ended: 'GuestShutdown' })
+  expect(shutDown).not.toHaveProperty('retryAt')
+})
+
 test.each(['Crash', 'GuestShutdown'] as const)('Machine that is not to restart is left off after: %s', (how) => {
   const { launch: _launch, ...rest } = never
   expect(afterEnd(never, { how, decision, ranMs: 1000 }, now)).toEqual({ ...rest, ended: how })
@@ -76,7 +88,17 @@ test('Machine that was decided anew meanwhile does not bear how it ended before'
 })
 
 test.each([
-  ['crashed, when it ran in this boot', running, 'boot-1', { failures: 1, retryAt: '2026-01-01T00:00:01.000Z' }],
+  [
+    'crashed, when it ran in this boot',
+    running,
+    'boot-1',
+    {
+      failures: 1,
+      lastEnding: 'Crash',
+      retryAt: '2026-01-01T00:00:01.000Z',
+    },
+  ],
+  ['was shut down, when it was to restart', restarting, 'boot-1', {}],
   ['went with its host, when that booted', running, 'boot-2', {}],
   ['crashed for good, when it is not to restart', never, 'boot-1', { ended: 'Crash' }],
   ['never started, when nobody saw it run', { ...never, launch: { ...launch, confirmed: false } }, 'boot-1', {}],

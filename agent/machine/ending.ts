@@ -1,7 +1,7 @@
 import type { Decision } from '../contract.ts'
 import { backOffMs, STABLE_AFTER_MS } from './back-off.ts'
 import type { GuestState } from './guest.ts'
-import type { Ending, MachineRecord } from './record.ts'
+import { isRestartDue, type Ending, type MachineRecord } from './record.ts'
 
 type HowEnded = Ending | 'Ordered' | 'FailedStart'
 
@@ -20,9 +20,11 @@ export interface LastSight extends ProcessLife {
 }
 
 /** Why a process is gone, from what was last seen of it. */
-export function howEnded({ desired }: MachineRecord, sight: LastSight): HowEnded {
+export function howEnded(record: MachineRecord, sight: LastSight): HowEnded {
+  const { desired } = record
   const isShutdown = sight.state === 'shutdown'
-  if (desired.power !== 'Running' || sight.held || (sight.pressed && isShutdown)) return 'Ordered'
+  const isToEnd = desired.power !== 'Running' || sight.held || isRestartDue(record)
+  if (isToEnd || (sight.pressed && isShutdown)) return 'Ordered'
   if (isShutdown) return 'GuestShutdown'
   if (sight.seenRunning) return 'Crash'
   // What could not start under another decision may well start under this one.
@@ -43,20 +45,24 @@ export function afterEnd(record: MachineRecord, { how, decision, ranMs }: Ended,
 }
 
 function afterOrderedEnd(record: MachineRecord): MachineRecord {
-  const { launch: _launch, retryAt: _retryAt, ...rest } = record
+  const { launch: _launch, retryAt: _retryAt, lastEnding: _lastEnding, ...rest } = record
   return { ...rest, failures: 0 }
 }
 
 function afterEnding(record: MachineRecord, ending: Ending, ranMs: number, now: Date): MachineRecord {
   const { launch: _launch, ...rest } = record
-  if (record.desired.restart === 'Never') return { ...rest, ended: ending }
+  if (!startsAgain(record, ending)) return { ...rest, ended: ending }
   const failures = (ranMs >= STABLE_AFTER_MS ? 0 : record.failures) + 1
-  return { ...rest, failures, retryAt: after(now, backOffMs(failures)) }
+  return { ...rest, failures, lastEnding: ending, retryAt: after(now, backOffMs(failures)) }
+}
+
+function startsAgain({ desired: { restart } }: MachineRecord, ending: Ending): boolean {
+  return restart === 'Always' || (restart === 'OnFailure' && ending === 'Crash')
 }
 
 // It is tried again, whatever its restart policy.
 function afterFailedStart(record: MachineRecord, now: Date): MachineRecord {
-  const { launch: _launch, ...rest } = record
+  const { launch: _launch, lastEnding: _lastEnding, ...rest } = record
   const failures = record.failures + 1
   return { ...rest, failures, retryAt: after(now, backOffMs(failures)) }
 }
@@ -66,7 +72,7 @@ export function afterAbsence(record: MachineRecord, bootId: string, now: Date): 
   const { launch, ...rest } = record
   if (!launch) return record
   // It may never have started; or it went with the host, and comes back with it.
-  if (!launch.confirmed || launch.bootId !== bootId) return rest
+  if (!launch.confirmed || launch.bootId !== bootId || isRestartDue(record)) return rest
   return record.desired.power === 'Running' ? afterEnding(record, 'Crash', 0, now) : rest
 }
 

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../lib/log.ts'
 import type { RunState } from '../qmp/commands.ts'
 import { QmpError } from '../qmp/errors.ts'
-import { Monitor } from '../qmp/monitor.ts'
+import type { Args, Command, Reply } from '../qmp/commands.ts'
+import { Monitor, type MonitorEvent } from '../qmp/monitor.ts'
 import { isAlive, kill, type HostProcess } from './processes.ts'
 
 /** Silent: the process lives, but its monitor does not answer. */
@@ -36,12 +37,15 @@ export interface GuestDeps {
 /** A QEMU process that runs, with its monitor. It stays alive when this object goes. */
 export class Guest implements Disposable {
   readonly process: HostProcess
+  /** It is to stay halted: what its disk refused is not tried again meanwhile. */
+  isToBePaused = false
   readonly #deps: GuestDeps
   readonly #exit = Promise.withResolvers<void>()
   #monitor: Monitor | undefined
   #state: GuestState = 'Silent'
   #problem: GuestProblem | undefined
   #hasExited = false
+  #deviceDeletions = 0
   #ticks = 0
   #connecting = false
   #resuming = false
@@ -87,6 +91,23 @@ export class Guest implements Disposable {
     await this.#monitor?.execute('system_powerdown')
   }
 
+  /** How many devices it gave back since this object is there. */
+  get deviceDeletions(): number {
+    return this.#deviceDeletions
+  }
+
+  /** Asks its monitor. Throws `QmpError`. */
+  async ask<C extends Command>(command: C, args?: Args<C>): Promise<Reply<C>> {
+    if (!this.#monitor) throw new QmpError('QMP_DISCONNECTED', `${command}: no connection`)
+    return this.#monitor.execute(command, args)
+  }
+
+  /** Halts the guest, lets it go on, or presses its reset button. Throws `QmpError`. */
+  async steer(command: 'stop' | 'cont' | 'system_reset'): Promise<void> {
+    await this.#monitor?.execute(command)
+    await this.refresh()
+  }
+
   /** Ends the process, at first by asking it to close its disks. False when even a kill does not end it in time. */
   async end(how: 'Quit' | 'Kill'): Promise<boolean> {
     if (how === 'Quit' && (await this.#quit())) return true
@@ -120,7 +141,7 @@ export class Guest implements Disposable {
     if (this.#monitor) return true
     const link = { ended: false }
     const listener = {
-      onEvent: () => void (this.#resuming || this.refresh()),
+      onEvent: (event: MonitorEvent) => this.#hear(event),
       onEnd: () => {
         link.ended = true
         this.#disconnected()
@@ -153,6 +174,13 @@ export class Guest implements Disposable {
     return false
   }
 
+  #hear(event: MonitorEvent): void {
+    if (event === 'DEVICE_DELETED') {
+      this.#deviceDeletions += 1
+      this.#deps.onChange()
+    } else if (!this.#resuming) void this.refresh()
+  }
+
   #disconnected(): void {
     if (!this.#monitor) return
     this.#monitor = undefined
@@ -171,7 +199,7 @@ export class Guest implements Disposable {
   }
 
   async #look(monitor: Monitor): Promise<void> {
-    if (this.#state === 'io-error') await this.#resume(monitor)
+    if (this.#state === 'io-error' && !this.isToBePaused) await this.#resume(monitor)
     await this.refresh()
   }
 

@@ -19,8 +19,7 @@ test.each([
   ['its type', { machineType: 'pc-q35-8.1' }, ['machineType']],
   ['its type to what it is', { machineType: 'pc-q35-7.2' }, []],
   ['its cards', { macs: [] }, ['macs']],
-  ['the order of its disks', { disks: disks.toReversed() }, ['disks']],
-  ['how its disks are written', { disks: disks.map(({ id, storage }) => ({ storage, id })) }, []],
+  ['its disks', { disks: disks.slice(1) }, []],
 ])('Machine that changes %s waits for a restart with: %#', (_name, change, fields) => {
   expect(pendingRestart({ ...desired, ...change }, started)).toEqual(fields)
 })

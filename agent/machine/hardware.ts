@@ -17,14 +17,9 @@ export function toHardware(desired: DesiredMachine, known: string): Hardware {
   return { cpus, memoryBytes, macs, disks, machineType: desired.machineType === 'q35' ? known : desired.machineType }
 }
 
-/** Names the fields of the desired machine that a process was not started with. */
+/** Names the fields of the desired machine that a process was not started with. Disks come and go while it runs. */
 export function pendingRestart(desired: DesiredMachine, started: Hardware): string[] {
   const wanted = toHardware(desired, started.machineType)
-  const fields = ['cpus', 'memoryBytes', 'machineType', 'macs', 'disks'] as const
-  return fields.filter((field) => JSON.stringify(plain(wanted[field])) !== JSON.stringify(plain(started[field])))
-}
-
-// The order of properties depends on who wrote the JSON, and means nothing.
-function plain(value: Hardware[keyof Hardware]): unknown {
-  return Array.isArray(value) ? value.map((item) => (typeof item === 'string' ? item : [item.storage, item.id])) : value
+  const fields = ['cpus', 'memoryBytes', 'machineType', 'macs'] as const
+  return fields.filter((field) => JSON.stringify(wanted[field]) !== JSON.stringify(started[field]))
 }

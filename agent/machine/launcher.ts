@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import type { Log } from '../../lib/log.ts'
 import { isMissing } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
-import type { Hypervisor } from '../hypervisor.ts'
+import type { Hypervisor, Qemu } from '../hypervisor.ts'
 import { machinePaths, type Folders } from '../paths.ts'
 import type { OpenableDisk } from '../storage/storage.ts'
 import { toArgv, type UserNetwork } from './argv.ts'
@@ -22,6 +22,8 @@ export interface LaunchRequest {
 
 /** Everything a machine needs of the host to have a process. */
 export interface Launcher {
+  /** Disks are read and written past the host's page cache. */
+  readonly directIo: boolean
   /** The record with a user of its own, where the host gives each machine one. */
   withUid(record: MachineRecord): MachineRecord
   ownerOf(record: MachineRecord): Owner | undefined
@@ -64,6 +66,7 @@ export function newLauncher(config: LauncherConfig): Launcher {
   const findAll = () => findMachines(folders.run)
 
   return {
+    directIo: config.directIo,
     withUid(record) {
       if (!uids || record.buriedAt !== undefined) return record
       if (record.uid !== undefined) {
@@ -80,11 +83,12 @@ export function newLauncher(config: LauncherConfig): Launcher {
       const { id, name } = record.desired
       const hardware = record.launch?.hardware
       if (!hardware) throw new AgentError('INTERNAL', 'a machine is started without a plan')
-      await refuseUnknownType(hypervisor, hardware.machineType)
+      const { hasPvpanic: pvpanic } = await qemuFor(hypervisor, hardware.machineType)
       const paths = pathsOf(id)
       const { userNetwork, directIo } = config
       const accelerator = hypervisor.accelerator.name
-      const args = toArgv({ id, name, hardware, disks, accelerator, userNetwork, directIo, paths })
+      const slots = record.slots ?? {}
+      const args = toArgv({ id, name, hardware, disks, slots, accelerator, userNetwork, directIo, pvpanic, paths })
       const { process, child } = await launch(program, args, pad.log, this.ownerOf(record))
       const guest = new Guest(process, { id, uid: record.uid ?? ownUid(), qmp: paths.qmp, log, onChange }, child)
       logs.set(guest, { id, start: pad.logStart })
@@ -128,8 +132,9 @@ function ownUid(): number | undefined {
   return process.getuid?.()
 }
 
-async function refuseUnknownType(hypervisor: Pick<Hypervisor, 'qemu'>, type: string): Promise<void> {
-  const { version, machineTypes } = await hypervisor.qemu()
-  if (machineTypes.includes(type)) return
+async function qemuFor(hypervisor: Pick<Hypervisor, 'qemu'>, type: string): Promise<Qemu> {
+  const qemu = await hypervisor.qemu()
+  const { version, machineTypes } = qemu
+  if (machineTypes.includes(type)) return qemu
   throw new AgentError('QEMU_UNAVAILABLE', `QEMU ${version} of this host does not know the machine type ${type}`)
 }

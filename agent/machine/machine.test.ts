@@ -52,6 +52,7 @@ async function newWorld() {
   }
 
   const launcher: Launcher = {
+    directIo: false,
     withUid: (record) => (record.buriedAt === undefined ? { uid: 5000, ...record } : record),
     ownerOf: () => undefined,
     prepare: async () => {
@@ -89,7 +90,10 @@ async function newWorld() {
       },
       releaseDisks: () => at('release'),
     },
-    hypervisor: { bootId: 'boot-1', qemu: async () => ({ version: '7.2', q35: 'pc-q35-7.2', machineTypes: [] }) },
+    hypervisor: {
+      bootId: 'boot-1',
+      qemu: async () => ({ version: '7.2', q35: 'pc-q35-7.2', machineTypes: [], hasPvpanic: true }),
+    },
     launcher,
     clock: systemClock,
     log: silentLog,

@@ -3,20 +3,20 @@ import type { Log } from '../../lib/log.ts'
 import type { DesiredMachine, ObservedMachine } from '../contract.ts'
 import { AgentError } from '../errors.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { QmpError } from '../qmp/errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import { Alarm } from './alarm.ts'
 import { Appearance } from './appearance.ts'
-import { decide, type Shutdown, type Step } from './decide.ts'
+import { decide, isOfPlugs, isOfProcess, type Step } from './decide.ts'
 import { DiskClaims } from './disk-claims.ts'
-import { afterEnd, bury, howEnded, type ProcessLife } from './ending.ts'
+import { bury } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Launcher } from './launcher.ts'
+import { MachineProcess } from './machine-process.ts'
 import { internalProblem, observe, toProblem, type Problem } from './observe.ts'
 import { accept } from './order.ts'
-import { findLaunchFacts, withConfirmation, withLaunch, withOrder } from './plan.ts'
+import { findLaunchFacts, withOrder } from './plan.ts'
 import type { RecordStore } from './record-store.ts'
-import type { MachineRecord } from './record.ts'
+import { isDue, isRestartDue, type MachineRecord } from './record.ts'
 import { StoredRecord } from './stored-record.ts'
 
 export interface MachineDeps {
@@ -31,22 +31,16 @@ export interface MachineDeps {
   readonly onChange: (machine: ObservedMachine) => void
 }
 
-const CONNECT_MS = 5000
-const ADOPT_MS = 2000
 const TRY_AGAIN_MS = 10_000
-const STILL_THERE_MS = 5000
 
 /** One machine: takes orders, and works towards them one step after the other, for as long as the agent lives. */
 export class Machine {
   readonly #deps: MachineDeps
   readonly #record: StoredRecord
   readonly #claims: DiskClaims
+  readonly #process: MachineProcess
   readonly #alarm: Alarm
   readonly #appearance: Appearance
-  #guest: Guest | undefined
-  #shutdown: Shutdown | undefined
-  #life: ProcessLife = { startedUnder: undefined, pressed: false, seenRunning: false }
-  #starting = false
   #problem: Problem | undefined
   #refusal: AgentError | undefined
   /** What was refused is about to be tried again. */
@@ -60,6 +54,8 @@ export class Machine {
     this.#deps = deps
     this.#record = new StoredRecord(record, isStored, deps.records)
     this.#claims = new DiskClaims(this.#record, deps.storage, deps.log)
+    const listener = { onChange: () => this.#changed(), onEvent: () => this.poke() }
+    this.#process = new MachineProcess(this.#record, this.#claims, deps, listener)
     this.#appearance = new Appearance(deps.onChange)
     this.#alarm = new Alarm(deps.clock, () => this.poke())
   }
@@ -70,15 +66,12 @@ export class Machine {
 
   /** There is no process, and none is being started. */
   get isOff(): boolean {
-    return this.#guest === undefined && !this.#starting
+    return this.#process.isOff
   }
 
   /** Takes over a process that runs. */
   async adopt(guest: Guest): Promise<void> {
-    this.#guest = guest
-    const seenRunning = this.#record.current.launch?.confirmed === true
-    this.#life = { startedUnder: undefined, pressed: false, seenRunning }
-    await guest.connect(ADOPT_MS)
+    await this.#process.adopt(guest)
   }
 
   /** Stores an order. Throws `STALE_EPOCH` and `BAD_REQUEST`; when it returns, the order survives a crash. */
@@ -109,18 +102,26 @@ export class Machine {
   }
 
   observed(): ObservedMachine {
-    const guest = this.#guest
+    const { guest, state, isStarting, shutdown } = this.#process
+    const record = this.#record.current
     return this.#appearance.stamp(
-      observe(this.#record.current, {
-        process: guest ? guest.state : 'None',
+      observe(record, {
+        process: state,
         pid: guest?.process.pid,
-        starting: this.#starting,
-        stopping: this.#shutdown !== undefined,
+        starting: isStarting,
+        stopping: shutdown !== undefined || isRestartDue(record),
         guestProblem: guest?.problem,
         held: this.#deps.isHeld(),
         problem: this.#problem,
+        pendingDisks: this.#process.pendingDisks,
+        lacksPort: this.#process.lacksPort,
       }),
     )
+  }
+
+  /** As `MachineProcess.growDisk`. */
+  async growDisk(id: string, sizeBytes: number): Promise<boolean> {
+    return this.#process.growDisk(id, sizeBytes)
   }
 
   /** Makes the machine look whether there is something to do. */
@@ -134,7 +135,7 @@ export class Machine {
   async close(): Promise<void> {
     this.#closed = true
     this.#alarm.set(undefined)
-    this.#guest?.[Symbol.dispose]()
+    this.#process.close()
     await this.#work
   }
 
@@ -165,16 +166,19 @@ export class Machine {
   }
 
   #nextStep(): Step | { readonly do: 'Reap' } {
-    if (this.#guest?.hasExited) return { do: 'Reap' }
-    if (this.#guest?.state === 'running') this.#noteRunning()
+    const { guest, state, shutdown } = this.#process
+    if (guest?.hasExited) return { do: 'Reap' }
+    this.#process.noteState()
+    if (state === 'running' && this.#problem?.code === 'StartFailed') this.#problem = undefined
     const { clock, isHeld } = this.#deps
     return decide({
       record: this.#record.current,
-      process: this.#guest ? this.#guest.state : 'None',
+      process: state,
       held: isHeld(),
-      shutdown: this.#shutdown,
+      shutdown,
       claimed: this.#claims.areHeld,
-      surplus: this.#claims.haveSurplus,
+      surplus: this.#claims.hasSurplus(this.#process.isOpen),
+      plug: this.#process.nextPlugStep,
       nowMs: clock.monotonicMs(),
       now: clock.now(),
     })
@@ -182,20 +186,17 @@ export class Machine {
 
   /** Returns after how many milliseconds to go on; undefined: at once. */
   async #perform(step: Exclude<Step, { do: 'Wait' }> | { readonly do: 'Reap' }): Promise<number | undefined> {
+    if (isOfProcess(step)) return this.#process.perform(step.do)
+    if (isOfPlugs(step)) return this.#process.plug(step)
     switch (step.do) {
       case 'Reap':
         return this.#reap()
       case 'Start':
-        return this.#unlessRefused(() => this.#start())
+        return this.#unlessRefused(() => this.#process.start())
       case 'Claim':
-        return this.#unlessRefused(() => this.#claims.claim(this.#owner, true))
+        return this.#unlessRefused(() => this.#claims.claim(this.#owner, this.#process.isOpen))
       case 'Release':
-        await this.#claims.releaseSurplus()
-        return undefined
-      case 'PressPowerButton':
-        return this.#pressPowerButton()
-      case 'CancelShutdown':
-        this.#shutdown = undefined
+        await this.#claims.releaseSurplus(this.#process.isOpen)
         return undefined
       case 'End':
         return this.#end(step.how)
@@ -204,69 +205,17 @@ export class Machine {
     }
   }
 
-  async #start(): Promise<void> {
-    const { log, launcher, hypervisor, isHeld } = this.#deps
-    this.#starting = true
-    this.#changed()
-    try {
-      const { q35 } = await hypervisor.qemu()
-      await using pad = await launcher.prepare(this.#record.current)
-      const disks = await this.#claims.claim(this.#owner)
-      await this.#record.update((record) => withLaunch(record, { bootId: hypervisor.bootId, q35 }))
-      const record = this.#record.current
-      // Another order may have come meanwhile; what it wants is decided anew.
-      if (this.#closed || isHeld() || record.desired.power !== 'Running' || !this.#claims.areHeld) return
-      this.#life = { startedUnder: record.desired.decision.id, pressed: false, seenRunning: false }
-      const guest = await launcher.launch({ record, disks, pad, onChange: () => this.poke() })
-      this.#guest = guest
-      await guest.connect(CONNECT_MS)
-      log.info({ machine: this.#id, name: record.desired.name, pid: guest.process.pid, state: guest.state }, 'launched')
-    } finally {
-      this.#starting = false
-    }
-  }
-
-  async #pressPowerButton(): Promise<undefined> {
-    const nowMs = this.#deps.clock.monotonicMs()
-    this.#life = { ...this.#life, pressed: true }
-    this.#shutdown = { beganMs: this.#shutdown?.beganMs ?? nowMs, pressedMs: nowMs }
-    this.#changed()
-    try {
-      await this.#guest?.pressPowerButton()
-    } catch (error) {
-      if (!(error instanceof QmpError)) throw error
-      // The grace period goes on, and ends it if nothing else does.
-      this.#deps.log.warn({ machine: this.#id, code: error.code, err: error }, 'the power button cannot be pressed')
-    }
-  }
-
   async #end(how: 'Quit' | 'Kill'): Promise<number | undefined> {
-    if (!this.#guest || (await this.#guest.end(how))) return undefined
-    const message = 'the process of the machine cannot be ended; the host may be waiting for storage'
-    this.#problem = toProblem('StillRunning', message)
-    return STILL_THERE_MS
+    const againInMs = await this.#process.end(how)
+    if (againInMs !== undefined) {
+      const message = 'the process of the machine cannot be ended; the host may be waiting for storage'
+      this.#problem = toProblem('StillRunning', message)
+    }
+    return againInMs
   }
 
-  /** Takes note of a process that is gone. */
   async #reap(): Promise<undefined> {
-    const guest = this.#guest
-    if (!guest) return
-    const { clock, log, launcher } = this.#deps
-    const { decision, name } = this.#record.current.desired
-    const sight = { ...this.#life, state: guest.state, held: this.#deps.isHeld() }
-    const how = howEnded(this.#record.current, sight)
-    const failed = how === 'FailedStart' ? toProblem('StartFailed', await launcher.lastWords(guest)) : undefined
-    const ranMs = launcher.ageMs(guest)
-    await this.#record.update((record) => afterEnd(record, { how, decision, ranMs }, clock.now()))
-    log.info({ machine: this.#id, name, pid: guest.process.pid, how, why: failed?.message }, 'ended')
-    guest[Symbol.dispose]()
-    this.#guest = undefined
-    this.#shutdown = undefined
-    this.#problem = failed
-    this.#claims.recheck()
-    // What kept it from starting may be a process of its own, which a killed agent was just starting.
-    const stray = failed ? await launcher.find(this.#record.current, () => this.poke()) : undefined
-    if (stray) await this.adopt(stray)
+    this.#problem = await this.#process.reap()
   }
 
   async #bury(): Promise<void> {
@@ -298,21 +247,6 @@ export class Machine {
     }
   }
 
-  #noteRunning(): void {
-    if (this.#problem?.code === 'StartFailed') this.#problem = undefined
-    this.#life = { ...this.#life, seenRunning: true }
-    if (this.#record.current.launch?.confirmed === false) void this.#confirmLaunch()
-  }
-
-  async #confirmLaunch(): Promise<void> {
-    try {
-      await this.#record.update(withConfirmation)
-    } catch (error) {
-      // Without the note a crash would be taken for a failed start. The next look tries again.
-      this.#deps.log.error({ machine: this.#id, err: error }, 'a start cannot be noted')
-    }
-  }
-
   get #id(): string {
     return this.#record.id
   }
@@ -324,11 +258,23 @@ export class Machine {
   #isSettled(): boolean {
     if (this.#isAskedAgain) return false
     if (this.#refusal || this.#problem) return true
-    const { desired, ended, retryAt } = this.#record.current
-    const { state } = this.observed()
-    if (desired.power !== 'Running') return state === desired.power && !this.#claims.haveSurplus
-    if (this.isOff) return ended !== undefined || retryAt !== undefined || this.#deps.isHeld()
-    return state === 'Running' && this.#claims.areHeld
+    const { power } = this.#record.current.desired
+    if (power !== 'Running') return this.observed().state === power && !this.#claims.haveSurplus
+    return this.isOff ? this.#staysOff() : this.#runsAsWanted()
+  }
+
+  #staysOff(): boolean {
+    const { ended, retryAt } = this.#record.current
+    return ended !== undefined || retryAt !== undefined || this.#deps.isHeld()
+  }
+
+  #runsAsWanted(): boolean {
+    const record = this.#record.current
+    const wanted = record.desired.paused === true ? 'Paused' : 'Running'
+    const { state, pendingDisks = [], pendingRestart } = this.observed()
+    const hasAll = pendingDisks.length === 0 || pendingRestart.includes('disks')
+    const hasDisks = hasAll && this.#process.areDisksKnown
+    return state === wanted && hasDisks && this.#claims.areHeld && !isDue(record)
   }
 
   #changed(): void {

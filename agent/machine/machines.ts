@@ -21,6 +21,7 @@ export interface MachinesDeps {
   readonly onChange: (machine: ObservedMachine) => void
 }
 
+const SECTOR_BYTES = 512
 /** How long an order of a forgotten machine is remembered. Older orders than that no controller repeats. */
 const REMEMBERED_MS = 30 * 24 * 3600 * 1000
 
@@ -31,6 +32,8 @@ export interface Machines extends AsyncDisposable {
   list(): ObservedMachine[]
   /** As `HostAgent.putMachine`. */
   put(desired: DesiredMachine, waitMs: number): Promise<ObservedMachine>
+  /** Makes a disk larger in the process that has it open; false when there is none that does it. */
+  growDisk(disk: { readonly id: string; readonly sizeBytes: number }): Promise<boolean>
   /** As `HostAgent.stopGuests`. Nothing starts any more while this agent lives. */
   stopGuests(): Promise<void>
 }
@@ -78,6 +81,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
       await machine.order(desired)
       return machine.converged(waitMs)
     },
+    growDisk: (disk) => growDisk(all.values(), disk),
     stopGuests: async () => {
       held = true
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -94,6 +98,14 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
       await Promise.all([...all.values()].map((machine) => machine.close()))
     },
   }
+}
+
+async function growDisk(
+  machines: Iterable<Machine>,
+  { id, sizeBytes }: { readonly id: string; readonly sizeBytes: number },
+): Promise<boolean> {
+  const user = [...machines].find(({ record }) => record.current.desired.disks.some((disk) => disk.id === id))
+  return user === undefined ? false : user.growDisk(id, Math.ceil(sizeBytes / SECTOR_BYTES) * SECTOR_BYTES)
 }
 
 function isThere({ record }: Machine): boolean {
@@ -159,8 +171,10 @@ function newMachine(desired: DesiredMachine, deps: MachineDeps): Machine {
 
 async function adoptOrphan(desired: DesiredMachine, process: FoundProcess, deps: MachineDeps): Promise<Machine> {
   const { launcher, hypervisor, log } = deps
+  // Whether what is to be done once was done to it, nobody knows: then it is not done.
+  const carriedOut = desired.decision.id
   const launch = { bootId: hypervisor.bootId, confirmed: true }
-  const record: MachineRecord = { ...accept(undefined, desired), launch, mayHoldOthers: true }
+  const record: MachineRecord = { ...accept(undefined, desired), carriedOut, launch, mayHoldOthers: true }
   const machine = new Machine(process.uid === ownUid() ? record : { ...record, uid: process.uid }, false, deps)
   await machine.adopt(launcher.toGuest(process, () => machine.poke()))
   log.warn({ machine: desired.id, pid: process.pid }, 'a guest without an order has one now, and is adopted')

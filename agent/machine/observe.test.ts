@@ -15,6 +15,8 @@ const off: Sight = {
   guestProblem: undefined,
   held: false,
   problem: undefined,
+  pendingDisks: [],
+  lacksPort: false,
 }
 const on: Sight = { ...off, process: 'running', pid: 4711 }
 const retryAt = '2026-01-01T00:00:00.000Z'
@@ -54,6 +56,7 @@ test.each([
   ['it crashed for good', { ended: 'Crash' }, off, 'Crashed'],
   ['it shut itself down for good', { ended: 'GuestShutdown' }, off, 'GuestShutdown'],
   ['it waits after a crash', { retryAt }, off, 'Crashed'],
+  ['it waits after it shut itself down', { retryAt, lastEnding: 'GuestShutdown' }, off, 'GuestShutdown'],
   ['it starts after a crash', { retryAt }, { ...off, starting: true }, undefined],
   ['its host goes down', {}, { ...off, held: true }, 'HostStopping'],
   ['its storage is full', { launch }, { ...on, process: 'io-error', guestProblem: 'nospace' }, 'DiskFull'],

@@ -36,6 +36,9 @@ export interface Sight {
   /** The host is going down: nothing starts. */
   readonly held: boolean
   readonly problem: Problem | undefined
+  readonly pendingDisks: NonNullable<ObservedMachine['pendingDisks']>
+  /** A disk waits for a root port, of which there are more at the next start. */
+  readonly lacksPort: boolean
 }
 
 /** What the contract tells about a machine. */
@@ -50,7 +53,11 @@ export function observe(record: MachineRecord, sight: Sight): Omit<ObservedMachi
     power: desired.power,
     state: stateOf(record, sight),
     ...(problem ? { problem: { code: problem.code, message: problem.message } } : {}),
-    pendingRestart: isOn && launch?.hardware ? pendingRestart(desired, launch.hardware) : [],
+    pendingRestart: [
+      ...(isOn && launch?.hardware ? pendingRestart(desired, launch.hardware) : []),
+      ...(sight.lacksPort ? ['disks'] : []),
+    ],
+    ...(sight.pendingDisks.length > 0 ? { pendingDisks: [...sight.pendingDisks] } : {}),
     restarts: record.restarts,
     ...(record.retryAt !== undefined && !isOn ? { retryAt: record.retryAt } : {}),
     ...(sight.pid === undefined ? {} : { pid: sight.pid }),
@@ -107,12 +114,18 @@ function problemOf(record: MachineRecord, sight: Sight): Problem | undefined {
     : toProblem('DiskFailed', 'a disk could not be read or written, so the guest is paused until it can')
 }
 
-function whyOff({ desired, ended, retryAt }: MachineRecord, { held, starting }: Sight): Problem | undefined {
+function whyOff(
+  { desired, ended, retryAt, lastEnding }: MachineRecord,
+  { held, starting }: Sight,
+): Problem | undefined {
   if (desired.power !== 'Running' || starting) return undefined
   if (held) return toProblem('HostStopping', 'the host is shutting its guests down; they start again with its agent')
   if (ended === 'GuestShutdown') return toProblem('GuestShutdown', 'the guest shut itself down')
   if (ended === 'Crash') return toProblem('Crashed', 'the machine ended without being told to')
-  return retryAt === undefined ? undefined : toProblem('Crashed', 'the machine keeps ending and is started again later')
+  if (retryAt === undefined) return undefined
+  return lastEnding === 'GuestShutdown'
+    ? toProblem('GuestShutdown', 'the guest shut itself down, and is started again after a while')
+    : toProblem('Crashed', 'the machine ended without being told to, and is started again after a while')
 }
 
 /** A problem with one of the codes that a machine can have. */

@@ -35,6 +35,15 @@ test('Order of the same decision may change everything but its power', () => {
 })
 
 test.each([
+  ['Always', undefined],
+  ['OnFailure', undefined],
+  ['Never', 'Crash'],
+] as const)('Order to restart %s of a machine that had crashed for good leaves it ended: %s', (restart, ended) => {
+  const over = { ...held, desired: { ...machine, restart: 'Never' as const }, ended: 'Crash' as const }
+  expect(accept(over, { ...machine, restart, cpus: 4 }).ended).toBe(ended)
+})
+
+test.each([
   ['an older epoch', { id, epoch: 4, follows: [] }],
   ['an older epoch of another id', { id: randomUUID(), epoch: 1, follows: [id] }],
   ['the same epoch of another id', { id: randomUUID(), epoch: 5, follows: [id] }],

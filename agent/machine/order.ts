@@ -17,7 +17,13 @@ export function accept(held: MachineRecord | undefined, desired: DesiredMachine)
   if (desired.power !== power) {
     throw new AgentError('BAD_REQUEST', `this decision is for power ${power}; another power needs another decision`)
   }
-  return isDeepStrictEqual(desired, held.desired) ? held : { ...held, desired }
+  return isDeepStrictEqual(desired, held.desired) ? held : changed(held, desired)
+}
+
+/** One that ended and was left off is started when it is to be restarted from now on. */
+function changed({ ended, ...held }: MachineRecord, desired: DesiredMachine): MachineRecord {
+  const isStillOver = desired.restart === held.desired.restart || desired.restart === 'Never'
+  return { ...held, desired, ...(ended !== undefined && isStillOver && { ended }) }
 }
 
 /** The record of a machine that none is known of. What was decided before may have been known to one that was lost. */
@@ -28,7 +34,7 @@ function first(desired: DesiredMachine): MachineRecord {
 
 /** A new decision: what happened under the last one no longer counts. */
 function afresh(held: MachineRecord, desired: DesiredMachine): MachineRecord {
-  const { uid, machineType, launch, claims, mayHoldOthers } = held
+  const { uid, machineType, launch, claims, slots, mayHoldOthers } = held
   return {
     version: 1,
     desired,
@@ -39,6 +45,7 @@ function afresh(held: MachineRecord, desired: DesiredMachine): MachineRecord {
     ...(machineType === undefined ? {} : { machineType }),
     ...(launch ? { launch } : {}),
     ...(mayHoldOthers ? { mayHoldOthers } : {}),
+    ...(slots ? { slots } : {}),
   }
 }
 

@@ -36,6 +36,15 @@ test('Launch after a wait is counted as a restart', () => {
   expect(record).not.toHaveProperty('retryAt')
 })
 
+test.each(['Restart', 'Reset'] as const)('Launch is all that a %s asks of a machine that is off', (once) => {
+  const noted = withLaunch(newRecord({ desired }), facts)
+  const anew = { ...desired, once }
+  const record = withLaunch({ ...noted, desired: anew }, facts)
+  expect(record.carriedOut).toBe(anew.decision.id)
+  expect(withLaunch(record, facts)).toBe(record)
+  expect(withOrder(newRecord({ desired: anew }), facts).carriedOut).toBe(anew.decision.id)
+})
+
 test('Launch is confirmed once', () => {
   const record = withConfirmation(withLaunch(newRecord({ desired }), facts))
   expect(record.launch?.confirmed).toBe(true)
@@ -64,7 +73,7 @@ test('Order notes no launch of a machine that does not start now', () => {
 })
 
 test('Facts are those of the host, and none while it has no QEMU', async () => {
-  const qemu = { version: '7.2.0', q35: 'pc-q35-7.2', machineTypes: [] }
+  const qemu = { version: '7.2.0', q35: 'pc-q35-7.2', machineTypes: [], hasPvpanic: true }
   expect(await findLaunchFacts({ bootId: 'boot-1', qemu: async () => qemu })).toEqual(facts)
   const missing = () => Promise.reject(new AgentError('QEMU_UNAVAILABLE', 'none'))
   expect(await findLaunchFacts({ bootId: 'boot-1', qemu: missing })).toBeUndefined()

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import { AgentError } from '../errors.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { toHardware } from './hardware.ts'
-import type { MachineRecord } from './record.ts'
+import { assignSlots } from './slots.ts'
+import { isDue, withCarriedOut, type MachineRecord } from './record.ts'
 
 /** What of the host goes into the plan of a launch. */
 export interface LaunchFacts {
@@ -35,18 +37,25 @@ export function withOrder(record: MachineRecord, facts: LaunchFacts | undefined)
 
 /** Notes the launch that is about to happen; the very same record when that is noted already. */
 export function withLaunch(record: MachineRecord, { bootId, q35 }: LaunchFacts): MachineRecord {
-  const { retryAt, launch, ...rest } = record
+  const { retryAt, launch } = record
   const machineType = record.machineType ?? q35
   const hardware = toHardware(record.desired, machineType)
-  const isNoted = launch?.bootId === bootId && JSON.stringify(launch.hardware) === JSON.stringify(hardware)
-  if (isNoted && !launch.confirmed && retryAt === undefined) return record
+  const slots = assignSlots(record.slots, record.desired.disks)
+  const isPlaced = isDeepStrictEqual(slots, record.slots)
+  const isNoted = isPlaced && launch?.bootId === bootId && JSON.stringify(launch.hardware) === JSON.stringify(hardware)
+  if (isNoted && !launch.confirmed && retryAt === undefined && !isDue(record)) return record
   return {
-    ...rest,
+    ...withoutWait(withCarriedOut(record)),
     // An explicit version is kept too: a later change to plain q35 does not change the guest's hardware.
     machineType: hardware.machineType,
     launch: { bootId, hardware, confirmed: false },
+    slots,
     restarts: retryAt === undefined ? record.restarts : record.restarts + 1,
   }
+}
+
+function withoutWait({ retryAt: _retryAt, lastEnding: _lastEnding, ...rest }: MachineRecord): MachineRecord {
+  return rest
 }
 
 /** Notes that the machine was seen running; the very same record when that is noted already. */

@@ -29,6 +29,8 @@ export const machineRecord = z.object({
   claims: desiredMachine.shape.disks,
   /** It may hold claims besides, for an earlier record of it may have been lost. */
   mayHoldOthers: z.literal(true).optional(),
+  /** Root port of each disk, by its id: it keeps it for as long as the machine has the disk. */
+  slots: z.record(z.uuid(), z.int().min(0)).optional(),
   /** Starts that followed a crash, a failed start or a shutdown from inside, since the last decision. */
   restarts: z.int(),
   /** The like in a row, none of which ran for long. Decides how long the next start waits. */
@@ -37,7 +39,27 @@ export const machineRecord = z.object({
   retryAt: z.iso.datetime().optional(),
   /** It ended by itself and is not to be started again under this decision. */
   ended: ending.optional(),
+  /** How it ended before the start that it waits for. */
+  lastEnding: ending.optional(),
+  /** Id of the decision whose `once` was carried out, or is just about to be: nobody does it again. */
+  carriedOut: z.uuid().optional(),
   /** When it was forgotten. What is left only remembers the decision, so that an older order is refused. */
   buriedAt: z.iso.datetime().optional(),
 })
 export type MachineRecord = z.infer<typeof machineRecord>
+
+/** Whether what is to be done once under the present decision is still to be done. */
+export function isDue({ desired, carriedOut }: Pick<MachineRecord, 'desired' | 'carriedOut'>): boolean {
+  return desired.once !== undefined && carriedOut !== desired.decision.id
+}
+
+/** Whether a process that runs now is to be followed by another. */
+export function isRestartDue(record: Pick<MachineRecord, 'desired' | 'carriedOut'>): boolean {
+  const { once, power } = record.desired
+  return once === 'Restart' && power === 'Running' && isDue(record)
+}
+
+/** Notes that it is done; the very same record when that is noted already. */
+export function withCarriedOut(record: MachineRecord): MachineRecord {
+  return isDue(record) ? { ...record, carriedOut: record.desired.decision.id } : record
+}

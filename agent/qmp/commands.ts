@@ -37,12 +37,25 @@ export const commands = {
       z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }),
     ),
   },
+  stop: { args: z.undefined(), reply: nothing },
   cont: { args: z.undefined(), reply: nothing },
+  system_reset: { args: z.undefined(), reply: nothing },
   system_powerdown: { args: z.undefined(), reply: nothing },
+  'query-named-block-nodes': {
+    args: z.object({ flat: z.literal(true) }),
+    reply: z.array(z.object({ 'node-name': z.string(), file: z.string() })),
+  },
+  'qom-list': { args: z.object({ path: z.string() }), reply: z.array(z.object({ name: z.string() })) },
+  'blockdev-add': { args: z.looseObject({ driver: z.string(), 'node-name': z.string() }), reply: nothing },
+  'blockdev-del': { args: z.object({ 'node-name': z.string() }), reply: nothing },
+  device_add: { args: z.looseObject({ driver: z.string(), id: z.string() }), reply: nothing },
+  device_del: { args: z.object({ id: z.string() }), reply: nothing },
+  block_resize: { args: z.object({ 'node-name': z.string(), size: z.int() }), reply: nothing },
   quit: { args: z.undefined(), reply: nothing },
 } as const satisfies Record<string, { args: z.ZodType; reply: z.ZodType }>
 
 export type Command = keyof typeof commands
+export type Args<C extends Command> = z.input<(typeof commands)[C]['args']>
 export type Reply<C extends Command> = z.output<(typeof commands)[C]['reply']>
 
 // Spelled out per command, so that TypeScript can tell one command's reply from another's.

@@ -92,7 +92,7 @@ test('Monitor takes a line of nearly one MiB, and ends the connection at a longe
   const listener = newListener()
   const monitor = await Monitor.connect(qemu.path, listener)
   expect(await monitor.execute('query-status')).toEqual({ status: 'running' })
-  const asked = monitor.execute('query-block', 60_000)
+  const asked = monitor.execute('query-block', undefined, 60_000)
   qemu.wires.at(-1)?.write('x'.repeat(1024 * 1024 + 1))
   await expect(asked).rejects.toMatchObject({ code: expect.stringMatching(/QMP_UNEXPECTED_REPLY/) })
   await listener.ended
@@ -148,7 +148,7 @@ test('Monitor waits no longer than it may, and a late reply is taken for no othe
   })
   await using qemu = await newScriptedMonitor({ script })
   const monitor = await Monitor.connect(qemu.path, ignore)
-  await expect(monitor.execute('query-status', 50)).rejects.toMatchObject({ code: 'QMP_TIMEOUT' })
+  await expect(monitor.execute('query-status', undefined, 50)).rejects.toMatchObject({ code: 'QMP_TIMEOUT' })
   late[0]?.()
   expect(await monitor.execute('query-status')).toEqual({ status: 'running' })
   monitor.close()

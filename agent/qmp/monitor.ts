@@ -1,12 +1,21 @@
-import { parseReply, type Command, type Reply } from './commands.ts'
+import { parseReply, type Args, type Command, type Reply } from './commands.ts'
 import { QmpError } from './errors.ts'
 import { LineSocket } from './line-socket.ts'
 import { parseMessage, type Message } from './messages.ts'
 
 const DEFAULT_TIMEOUT_MS = 5000
 
-/** Events that say something about a machine's run state. The rest of QEMU's events are not passed on. */
-const passedOn = ['STOP', 'RESUME', 'SHUTDOWN', 'RESET', 'POWERDOWN', 'BLOCK_IO_ERROR', 'GUEST_PANICKED'] as const
+/** Events that say something about a machine's run state, or what it is made of. The rest of QEMU's events are not passed on. */
+const passedOn = [
+  'STOP',
+  'RESUME',
+  'SHUTDOWN',
+  'RESET',
+  'POWERDOWN',
+  'BLOCK_IO_ERROR',
+  'GUEST_PANICKED',
+  'DEVICE_DELETED',
+] as const
 export type MonitorEvent = (typeof passedOn)[number]
 
 export interface MonitorListener {
@@ -48,7 +57,7 @@ export class Monitor {
     })
     try {
       await withTimeout(monitor.#greeted.promise, timeoutMs, 'greeting')
-      await monitor.execute('qmp_capabilities', timeoutMs)
+      await monitor.execute('qmp_capabilities', undefined, timeoutMs)
       return monitor
     } catch (error) {
       monitor.close()
@@ -57,14 +66,14 @@ export class Monitor {
   }
 
   /** Carries out one command. A reply that comes after the time limit is dropped; the connection stays. */
-  async execute<C extends Command>(command: C, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Reply<C>> {
+  async execute<C extends Command>(command: C, args?: Args<C>, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Reply<C>> {
     if (this.#ended || !this.#lines) throw new QmpError('QMP_DISCONNECTED', `${command}: no connection`)
     this.#lastId += 1
     const id = String(this.#lastId)
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#waiting.set(id, { resolve, reject })
     try {
-      this.#lines.send(JSON.stringify({ execute: command, id }))
+      this.#lines.send(JSON.stringify({ execute: command, arguments: args, id }))
       return parseReply(command, await withTimeout(promise, timeoutMs, command))
     } finally {
       this.#waiting.delete(id)

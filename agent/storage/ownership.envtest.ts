@@ -156,7 +156,7 @@ test('a disk that its running machine has open is claimed by the next decision, 
   await using qemu = await openForWriting(fileOf(world, disk))
   await world.storage.putDisk({ ...disk, sizeBytes: 16 * MIB })
   const decision = newDecision(2, machine.decision.id)
-  expect(await world.storage.claimDisks({ ...machine, decision, isRunning: true }, [disk])).toHaveLength(1)
+  expect(await world.storage.claimDisks({ ...machine, decision, isOpen: () => true }, [disk])).toHaveLength(1)
   await expect(world.storage.claimDisks(machine, [disk])).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
   expect(await headerOf(fileOf(world, disk))).toMatchObject({ isDirty: true, virtualSizeBytes: 8 * MIB })
   expect(qemu.isOpen()).toBe(true)

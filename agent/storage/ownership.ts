@@ -28,8 +28,8 @@ export interface Machine {
   readonly id: string
   readonly decision: Decision
   readonly owner?: { readonly uid: number; readonly gid: number }
-  /** Its process has disks open already. */
-  readonly isRunning?: boolean
+  /** Whether its process has a disk open already; of one that has not, none is. */
+  readonly isOpen?: (diskId: string) => boolean
 }
 
 /** Who may open which disk. As in `Storage`. */
@@ -101,7 +101,7 @@ async function requireFile(place: Place): Promise<DiskFile> {
 /** Makes a disk that is claimed ready for QEMU, which opens each layer by its name and follows no header. */
 async function open(place: Place, file: DiskFile, machine: Machine, deps: OwnershipDeps): Promise<OpenableDisk> {
   const base = file.base && (await requireBase(place, file.base))
-  if (machine.isRunning !== true) await makeReady(place, file, machine, deps)
+  if (machine.isOpen?.(place.id) !== true) await makeReady(place, file, machine, deps)
   return { id: place.id, layers: [{ path: file.path, format: 'qcow2' }, ...(base ? [base] : [])] }
 }
 

@@ -37,15 +37,15 @@ export interface Storage {
   /**
    * Claims every disk for this decision, all or none; throws DISK_CLAIMED, DISK_NOT_FOUND, STORAGE_UNAVAILABLE, and
    * IMAGE_REJECTED for a damaged disk. Durable when it returns. Also hands the files to uid and gid when given, repairs
-   * a disk that was not closed cleanly, and lets one grow that waited for that. The machine must be off; of one that
-   * `isRunning` only the claims change.
+   * a disk that was not closed cleanly, and lets one grow that waited for that. Of a disk that the machine's process
+   * has open only the claim changes.
    */
   claimDisks(
-    machine: { id: string; decision: Decision; owner?: { uid: number; gid: number }; isRunning?: boolean },
+    machine: { id: string; decision: Decision; owner?: { uid: number; gid: number }; isOpen?: (id: string) => boolean },
     disks: readonly { id: string; storage: string }[],
   ): Promise<OpenableDisk[]>
   /**
-   * Releases every claim that this machine holds on disks that are not in `keep`. The machine must be off. `claims`
+   * Releases every claim that this machine holds on disks that are not in `keep`. Its process must have none of them open. `claims`
    * are all that it may hold: only their storages are needed. Without them every storage is searched. Throws
    * STORAGE_UNAVAILABLE after all others are released when it may hold some on a storage that cannot be used now.
    */

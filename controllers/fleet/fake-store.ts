@@ -43,6 +43,11 @@ export class FakeStore<R extends Resource> {
     this.put(next)
   }
 
+  /** The wall clock. */
+  now(): Date {
+    return new Date(Date.parse('2026-01-01T00:00:00Z') + this.nowMs)
+  }
+
   async reconcile<Scope>(reconciler: Reconciler<R, Scope>, times = 1): Promise<Next> {
     let next: Next = {}
     for (let i = 0; i < times; i++) next = await reconcile('key', reconciler, this.#env())
@@ -64,7 +69,7 @@ export class FakeStore<R extends Resource> {
     return {
       get: () => structuredClone(this.stored),
       clock: {
-        now: () => new Date('2026-01-01T00:00:00Z'),
+        now: () => this.now(),
         monotonicMs: () => this.nowMs,
         sleep: () => Promise.resolve(),
       },

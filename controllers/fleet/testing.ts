@@ -19,6 +19,8 @@ export interface FakeHost extends FleetHost {
   session: number
   /** Answered with every machine from now on. */
   pendingRestart: string[]
+  /** The like. */
+  pendingDisks: NonNullable<ObservedMachine['pendingDisks']>
   /** Every order that was accepted, oldest first. */
   readonly orders: DesiredMachine[]
   /** Sizes in bytes, by id. */
@@ -54,6 +56,7 @@ export function fakeHost(name: string): FakeHost {
     slow: false,
     asked: 0,
     pendingRestart: [],
+    pendingDisks: [],
     fault: undefined,
     downloads: new Map(),
     image: { state: 'Verified', sha256: 'a'.repeat(64), sizeBytes: 10 * 2 ** 20, virtualSizeBytes: 64 * 2 ** 20 },
@@ -115,7 +118,7 @@ export function observedHost(name: string): ObservedHost {
   }
 }
 
-function obey({ machines, orders, pendingRestart }: FakeHost, machine: DesiredMachine): ObservedMachine {
+function obey({ machines, orders, pendingRestart, pendingDisks }: FakeHost, machine: DesiredMachine): ObservedMachine {
   const { id, name, decision, power } = machine
   const held = machines.get(id)
   if (held && held.decision.epoch > decision.epoch) {
@@ -129,6 +132,7 @@ function obey({ machines, orders, pendingRestart }: FakeHost, machine: DesiredMa
     power,
     state: power,
     pendingRestart,
+    ...(pendingDisks.length > 0 && { pendingDisks }),
     restarts: 0,
     revision: orders.length,
   }

@@ -5,15 +5,19 @@ const MAX_FOLLOWS = 8
 /** More decisions than one machine has in its life. An epoch that is further ahead of its host is not from us. */
 const MAX_LEAD = 2 ** 32
 
-/**
- * Puts the next decision into the status. It counts once it is stored: only then may a host hear of it.
- * `seen` is a decision that a host or a disk holds although it is not ours, after the platform's state was restored.
- */
+export interface DecisionDetails {
+  /** What was asked for beyond power. */
+  readonly how?: Pick<MachineDecision, 'request' | 'paused'>
+  /** A decision that a host or a disk holds although it is not ours, after the platform's state was restored. */
+  readonly seen?: { readonly id: string; readonly epoch: number }
+}
+
+/** Puts the next decision into the status. It counts once it is stored: only then may a host hear of it. */
 export function decide(
   scope: Scope,
   power: MachineDecision['power'],
   host: string,
-  seen?: { id: string; epoch: number },
+  { how, seen }: DecisionDetails = {},
 ): Outcome {
   const { status, deps } = scope
   const before = status.decision
@@ -25,6 +29,7 @@ export function decide(
     power,
     host,
     follows: [...follows].slice(0, MAX_FOLLOWS),
+    ...how,
   }
   return decided
 }

@@ -1,5 +1,6 @@
 import type { DesiredMachine } from '../../agent/contract.ts'
 import { toBytes } from '../../policy/quantity.ts'
+import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
 
 /** The whole order for a host, from the spec and the stored decision. */
@@ -7,7 +8,7 @@ export function toDesiredMachine(
   { vm, status, namespace, name, disks }: Scope,
   decision: MachineDecision,
 ): DesiredMachine {
-  const { id, epoch, follows, power } = decision
+  const { id, epoch, follows, power, paused, request } = decision
   return {
     id: status.machineId ?? '',
     name: `${namespace}/${name}`,
@@ -21,8 +22,10 @@ export function toDesiredMachine(
       id: at?.id ?? uid,
       storage: at?.dataStorage ?? spec.dataStorage ?? '',
     })),
-    restart: vm.spec.runStrategy === 'Always' ? 'Always' : 'Never',
-    gracePeriodSeconds: vm.spec.terminationGracePeriodSeconds,
+    restart: restartPolicy[vm.spec.runStrategy],
+    gracePeriodSeconds: request === 'ForceStop' ? 0 : vm.spec.terminationGracePeriodSeconds,
+    ...(paused === true && { paused }),
+    ...((request === 'Restart' || request === 'Reset') && { once: request }),
   }
 }
 

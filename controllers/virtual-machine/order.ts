@@ -70,7 +70,9 @@ function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
     const message = `Host ${host} holds an order that no later one can follow: switch the guest off there, and create the machine anew`
     return blocked(VirtualMachineReason.HostRefused, message, LOOK_AGAIN_MS)
   }
-  return decide(scope, scope.status.decision?.power ?? 'Stopped', host, decision)
+  const { power = 'Stopped', paused } = scope.status.decision ?? {}
+  // A request that is to be carried out once may have been long ago: it is not repeated.
+  return decide(scope, power, host, { seen: decision, ...(paused === true && { how: { paused } }) })
 }
 
 /** Not reachable is not gone: the machine may still run there. */

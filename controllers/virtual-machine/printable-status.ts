@@ -10,13 +10,16 @@ export function printableStatus({ vm, status, observed }: Scope, ready: Report):
   }
   if (ready.reason === VirtualMachineReason.HostUnreachable || ready.reason === VirtualMachineReason.HostNotFound)
     return 'Unknown'
-  if (observed) return ofState(observed.state, observed.power, observed.restarts)
+  if (observed) return ofState(observed)
   return ready.status === 'Unknown' ? 'Unknown' : 'Provisioning'
 }
 
 type Observed = NonNullable<Scope['observed']>
 
-function ofState(state: Observed['state'], power: Observed['power'], restarts: number): string {
-  if (state === 'Stopped' && power === 'Running') return restarts > 0 ? 'CrashLoopBackOff' : 'Starting'
-  return state === 'Absent' ? 'Stopped' : state
+function ofState({ state, power, retryAt, problem }: Observed): string {
+  if (state === 'Absent') return 'Stopped'
+  if (state !== 'Stopped' || power !== 'Running') return state
+  if (retryAt !== undefined) return 'CrashLoopBackOff'
+  const endedForGood = problem?.code === 'GuestShutdown' || problem?.code === 'Crashed'
+  return endedForGood ? 'Stopped' : 'Starting'
 }

@@ -116,21 +116,6 @@ describe('VirtualMachine', () => {
     expect(world.disks.get('data')?.status?.attachedTo).toBeUndefined()
   })
 
-  test('keeps a detached disk claimed until the machine has started without it', async () => {
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
-    world.disks.set('data', disk('data'))
-    await world.reconcile()
-    world.finishDisk('web-root')
-    await world.reconcile()
-    const id = world.stored?.status?.machineId ?? ''
-    world.host.pendingRestart = ['disks']
-    if (world.stored) world.stored.spec.disks = []
-    await world.settle()
-    expect(world.disks.get('data')?.status?.attachedTo?.machineId).toBe(id)
-    expect(world.condition('SpecApplied')).toMatchObject({ status: 'False', reason: 'RestartRequired' })
-    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
-  })
-
   test('is stopped by a decision with a higher epoch, even while its disks are not ready', async () => {
     const world = await running()
     const epoch = world.stored?.status?.decision?.epoch ?? 0

@@ -28,6 +28,7 @@ export interface Deps {
   /** Claims a disk for a machine, or gives it back; fails with Conflict when somebody else changed it meanwhile. */
   readonly setAttachment: (disk: Disk, attachment: Attachment | undefined) => Promise<Disk>
   readonly newId: () => string
+  readonly now: () => Date
   readonly newMac: () => string
   readonly orders: Orders
 }

@@ -116,6 +116,7 @@ export class World {
         ),
       ...this.#diskAccess(),
       newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
+      now: () => this.store.now(),
       newMac: () => '02:00:00:00:00:01',
     }
   }

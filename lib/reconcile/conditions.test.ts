@@ -50,3 +50,10 @@ test.each<[string, Report[], Report, Report | undefined, string[]]>([
   expect(items.map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected)
   expect(items.every(({ message }) => message !== '')).toBe(true)
 })
+
+test('that an object is ready in another way is news, once', () => {
+  const stopped = report('Ready', 'True', 'SuspendedByUser', 'It was stopped')
+  const told = { type: 'Normal', reason: 'SuspendedByUser', message: 'It was stopped' }
+  expect(news([condition(yes)], stopped, undefined)).toEqual([told])
+  expect(news([condition(stopped)], stopped, undefined)).toEqual([])
+})

@@ -28,18 +28,21 @@ export interface News {
 
 /** What a person would call news: that the object became ready, that it no longer is, and what only they can mend. */
 export function news(current: readonly Condition[], ready: Report, blocked: Report | undefined): News[] {
-  const before = current.find(({ type }) => type === 'Ready')
   const items: News[] = []
   if (blocked && !isTold(current, blocked)) {
     items.push({ type: 'Warning', reason: blocked.reason, message: blocked.message })
   }
-  if (before?.status === ready.status) return items
-  if (ready.status === 'True') {
-    items.push({ type: 'Normal', reason: 'Ready', message: 'Everything is as the spec says' })
-  } else if (before?.status === 'True' && ready.reason !== blocked?.reason) {
-    items.push({ type: 'Normal', reason: ready.reason, message: ready.message })
+  const before = current.find(({ type }) => type === 'Ready')
+  if (isNews(before, ready) && ready.reason !== blocked?.reason) {
+    items.push({ type: 'Normal', reason: ready.reason, message: ready.message || 'Everything is as the spec says' })
   }
   return items
+}
+
+/** That it is ready, or in another way than before; or that it no longer is. */
+function isNews(before: Condition | undefined, { status, reason }: Report): boolean {
+  if (status === 'True') return before?.status !== 'True' || before.reason !== reason
+  return before?.status === 'True'
 }
 
 function isTold(current: readonly Condition[], { type, status, reason, message }: Report): boolean {

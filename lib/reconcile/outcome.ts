@@ -1,6 +1,6 @@
 /** How one phase ended. Expected states are values; anything unexpected is thrown. */
 export type Outcome =
-  | { readonly type: 'done' }
+  | { readonly type: 'done'; readonly reason?: string; readonly message?: string }
   | { readonly type: 'decided' }
   | {
       readonly type: 'waiting' | 'unknown' | 'blocked'
@@ -10,6 +10,11 @@ export type Outcome =
     }
 
 export const done: Outcome = { type: 'done' }
+
+/** The phase is done, in a way that a user should know of. */
+export function doneAs(reason: string, message: string): Outcome {
+  return { type: 'done', reason, message }
+}
 
 /** The phase put a decision into the status. It is stored at once, and only then acted on, by running all phases again. */
 export const decided: Outcome = { type: 'decided' }

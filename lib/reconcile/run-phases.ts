@@ -69,7 +69,7 @@ async function attempt<Scope>(phase: Phase<Scope>, scope: Scope): Promise<Attemp
 function toReport(type: string, outcome: Attempt): Report {
   switch (outcome.type) {
     case 'done':
-      return { type, status: 'True', reason: type, message: '' }
+      return { type, status: 'True', reason: outcome.reason ?? type, message: outcome.message ?? '' }
     case 'waiting':
     case 'blocked':
       return { type, status: 'False', reason: outcome.reason, message: outcome.message }
@@ -91,7 +91,10 @@ function toReport(type: string, outcome: Attempt): Report {
 }
 
 /** Ready repeats the report a user has to read first. */
-export function summarise({ obstacle }: Result, deleting: boolean): Report {
+export function summarise({ obstacle, reports }: Result, deleting: boolean): Report {
   if (deleting) return { type: 'Ready', status: 'False', reason: 'Deleting', message: obstacle?.message ?? '' }
-  return obstacle ? { ...obstacle, type: 'Ready' } : { type: 'Ready', status: 'True', reason: 'Ready', message: '' }
+  if (obstacle) return { ...obstacle, type: 'Ready' }
+  // One that is done in a way of its own says more than that all is well.
+  const told = reports.find(({ status, message }) => status === 'True' && message !== '')
+  return told ? { ...told, type: 'Ready' } : { type: 'Ready', status: 'True', reason: 'Ready', message: '' }
 }

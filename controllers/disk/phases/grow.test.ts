@@ -36,7 +36,7 @@ describe('Disk', () => {
     expect(world.condition('SpecApplied')).toMatchObject({
       status: 'False',
       reason: 'RestartRequired',
-      message: expect.stringContaining('VirtualMachine web is off'),
+      message: expect.stringContaining('VirtualMachine web has the disk open'),
     })
     expect(retryAfterMs).toBe(5_000)
     const { writes } = world.store

@@ -23,7 +23,7 @@ export const growDisk: Phase<Scope> = {
       ? waiting(DiskReason.Growing, 'The disk is being made larger', RETRY_MS)
       : waiting(
           DiskReason.RestartRequired,
-          `The disk grows when VirtualMachine ${machine} is off: set its spec.runStrategy to Halted and back to Always`,
+          `VirtualMachine ${machine} has the disk open and does not take the new size: it is tried again, and done when the machine is off`,
           RETRY_MS,
         )
   },

@@ -17,6 +17,7 @@ import type { Scope } from '../scope.ts'
 /** Makes the root disk, and claims every disk for this machine, so that no other can open it. */
 export const prepareDisks: Phase<Scope> = {
   condition: VirtualMachineCondition.DisksReady,
+  after: [VirtualMachineCondition.ImageReady, VirtualMachineCondition.Placed],
 
   async run(scope) {
     const { vm, namespace, deps } = scope

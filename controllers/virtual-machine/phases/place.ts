@@ -13,6 +13,7 @@ import { toBytes } from '../../../policy/quantity.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
 import { noSuchDisk } from './disks.ts'
+import { wantedPower } from '../run-strategy.ts'
 import type { Scope } from '../scope.ts'
 
 /** Chooses a host and a storage, once, and with them everything that the machine is from then on. */
@@ -48,7 +49,9 @@ function bind(scope: Scope, { host, dataStorage }: Spot, rootDiskBytes: number |
   status.rootDisk = rootDiskName(vm)
   if (dataStorage !== undefined) status.dataStorage = dataStorage
   status.networks ??= [{ mac: deps.newMac() }]
-  return decide(scope, vm.spec.runStrategy === 'Always' ? 'Running' : 'Stopped', host)
+  const power = wantedPower(vm.spec.runStrategy, status)
+  status.runStrategy = vm.spec.runStrategy
+  return decide(scope, power, host)
 }
 
 interface Spot {

@@ -1,12 +1,13 @@
 import type { ObservedMachine } from '../../../agent/contract.ts'
 import { VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
-import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import { done, doneAs, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
 import { giveOrder, unreachable } from '../order.ts'
-import type { Scope } from '../scope.ts'
+import { wantedPower } from '../run-strategy.ts'
+import type { MachineDecision, Scope } from '../scope.ts'
 
-/** Brings the machine to what runStrategy asks. Stopping needs nothing but the host; starting needs the disks too. */
+/** Brings the machine to what was decided. Stopping needs nothing but the host; starting needs the disks too. */
 export const reachPowerState: Phase<Scope> = {
   condition: VirtualMachineCondition.PowerStateReached,
   after: [VirtualMachineCondition.Placed],
@@ -14,34 +15,70 @@ export const reachPowerState: Phase<Scope> = {
   async run(scope) {
     const { vm, status, disks } = scope
     const { decision, host = '' } = status
-    const wanted = vm.spec.runStrategy === 'Always' ? 'Running' : 'Stopped'
+    const wanted = wantedPower(vm.spec.runStrategy, status)
+    status.runStrategy = vm.spec.runStrategy
     if (decision?.power !== wanted) return decide(scope, wanted, host)
 
     const complete = disks.length === 1 + vm.spec.disks.length
-    if (wanted === 'Running' && !complete) return withoutDisks(scope, host)
+    if (wanted === 'Running' && !complete) return withoutDisks(scope, decision, host)
     const answer = await giveOrder(scope, decision)
     if ('type' in answer) return answer
     scope.observed = answer
-    return judge(answer, wanted)
+    return judge(scope, decision, answer)
   },
 }
 
 /** A machine whose disks are not all there is not started; it may well be running with the ones it had. */
-function withoutDisks(scope: Scope, name: string): Outcome {
+function withoutDisks(scope: Scope, decision: MachineDecision, name: string): Outcome {
   const host = scope.deps.fleet.get(name)
   if (host?.state !== 'Connected') return unreachable(name)
   const observed = host.machines.get(scope.status.machineId ?? '')
   if (observed) scope.observed = observed
-  if (observed?.power === 'Running') return judge(observed, 'Running')
+  if (observed?.power === 'Running') return judge(scope, decision, observed)
   return waiting(VirtualMachineReason.DiskNotReady, 'Its disks are not ready')
 }
 
-function judge({ state, problem }: ObservedMachine, wanted: 'Running' | 'Stopped'): Outcome {
-  if (state === wanted) return done
-  if (problem)
-    return waiting(state === 'Paused' ? VirtualMachineReason.Paused : VirtualMachineReason.StartFailed, problem.message)
+function judge(scope: Scope, decision: MachineDecision, observed: ObservedMachine): Outcome {
+  const { state, problem } = observed
+  if (decision.power === 'Stopped') return state === 'Stopped' ? whyOff(scope) : stopping
+  if (state === 'Stopped') return whyNotOn(scope, observed)
+  if (decision.paused !== true && state === 'Running') return done
+  if (problem) {
+    const reason = state === 'Paused' ? VirtualMachineReason.Paused : VirtualMachineReason.StartFailed
+    return waiting(reason, problem.message)
+  }
+  return decision.paused === true && state === 'Paused' ? paused : underWay(observed, decision)
+}
+
+function underWay({ state }: ObservedMachine, { request }: MachineDecision): Outcome {
   if (state === 'Paused') return waiting(VirtualMachineReason.Paused, 'The machine is paused')
-  return wanted === 'Running'
-    ? waiting(VirtualMachineReason.Starting, 'The machine is starting')
-    : waiting(VirtualMachineReason.Stopping, 'The guest was asked to shut down')
+  return request === 'Restart'
+    ? waiting(VirtualMachineReason.Restarting, 'The guest is shut down, and then started again')
+    : waiting(VirtualMachineReason.Starting, 'The machine is starting')
+}
+
+const stopping = waiting(VirtualMachineReason.Stopping, 'The guest was asked to shut down')
+const paused = doneAs(VirtualMachineReason.PausedByUser, 'It is paused until a request Resume in spec.power')
+
+function whyOff({ vm: { spec } }: Scope): Outcome {
+  if (spec.runStrategy === 'Halted' || spec.runStrategy === 'Manual') return done
+  const message = 'It was stopped by a request, and is off until a request Start in spec.power or another runStrategy'
+  return doneAs(VirtualMachineReason.SuspendedByUser, message)
+}
+
+/** A machine that should run and does not: it waits for its next start, or it ended and is left so. */
+function whyNotOn({ vm: { spec } }: Scope, { problem, retryAt }: ObservedMachine): Outcome {
+  if (!problem) return waiting(VirtualMachineReason.Starting, 'The machine is starting')
+  const { code, message } = problem
+  const isShutdown = code === 'GuestShutdown'
+  if (retryAt !== undefined && (isShutdown || code === 'Crashed')) {
+    const what = isShutdown ? 'The guest shut itself down' : 'The machine ended without being told to'
+    const how = 'it is started again at the time in status.restartAt: see its serial log'
+    return waiting(VirtualMachineReason.CrashLoopBackOff, `${what}; ${how}`)
+  }
+  const left = `is left off under runStrategy ${spec.runStrategy}: request Start in spec.power`
+  if (isShutdown) return doneAs(VirtualMachineReason.GuestShutdown, `The guest shut itself down, and ${left}`)
+  return code === 'Crashed'
+    ? waiting(VirtualMachineReason.Crashed, `The machine ended without being told to, and ${left}`)
+    : waiting(VirtualMachineReason.StartFailed, message)
 }

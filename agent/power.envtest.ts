@@ -1,0 +1,103 @@
+import { expect, test } from 'vitest'
+import { decidedAnew } from './machine/testing.ts'
+import { bootGuest, hasBooted, newAgentWorld, seen, serialLog, typeInto, eventually } from './testing.ts'
+
+const WAIT_MS = 30_000
+const limit = { timeout: 300_000 }
+
+test('Guest is halted while it is to be paused, also by the next agent, and then goes on', limit, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const { machine, pid } = await bootGuest(world, first.agent)
+  const paths = world.pathsOf(machine.id)
+  const ticks = async () => (await serialLog(paths)).split('\ntick').length
+  await typeInto(paths, 'while true; do echo tick; sleep 0.1; done &\n')
+  await eventually('it ticks', async () => (await ticks()) > 2)
+  const pause = decidedAnew(machine, { paused: true })
+  const paused = await first.agent.putMachine(pause, WAIT_MS)
+  expect(paused).toMatchObject({ state: 'Paused', pid })
+  expect(paused).not.toHaveProperty('problem')
+  const before = await ticks()
+  await first.end('SIGKILL')
+
+  const { agent } = await world.start()
+  expect(await agent.putMachine(pause, WAIT_MS)).toMatchObject({ state: 'Paused', pid })
+  expect(await ticks()).toBe(before)
+  expect(await agent.putMachine(decidedAnew(pause, { paused: false }), WAIT_MS)).toMatchObject({
+    state: 'Running',
+    pid,
+  })
+  await eventually('it goes on', async () => (await ticks()) > before)
+})
+
+test('Guest that is paused is shut down in order when it is stopped', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine } = await bootGuest(world, agent)
+  const pause = decidedAnew(machine, { paused: true })
+  await agent.putMachine(pause, WAIT_MS)
+  const stop = decidedAnew(pause, { power: 'Stopped', paused: false })
+  expect(await agent.putMachine(stop, WAIT_MS)).toMatchObject({ state: 'Stopped' })
+  expect(await serialLog(world.pathsOf(machine.id))).toContain('holdfast-guest: off')
+})
+
+test('Guest is reset once by an order, however often it comes and whoever dies meanwhile', limit, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const { machine, pid } = await bootGuest(world, first.agent)
+  const reset = decidedAnew(machine, { once: 'Reset' })
+  expect(await first.agent.putMachine(reset, WAIT_MS)).toMatchObject({ state: 'Running', pid, restarts: 0 })
+  await first.agent.putMachine(reset, WAIT_MS)
+  await hasBooted(world, machine, 2)
+  await first.end('SIGKILL')
+  const { agent } = await world.start()
+  expect(await agent.putMachine(reset, WAIT_MS)).toMatchObject({ state: 'Running', pid })
+  await typeInto(world.pathsOf(machine.id), 'echo still""here\n')
+  await eventually('it runs', async () => (await serialLog(world.pathsOf(machine.id))).includes('\nstillhere'))
+  expect(await serialLog(world.pathsOf(machine.id))).not.toContain('boots 3')
+})
+
+test.each([0, 300, 1500])(
+  'Guest is restarted once by an order, also when its agent is killed %d ms later',
+  limit,
+  async (afterMs) => {
+    await using world = await newAgentWorld()
+    const first = await world.start()
+    const { machine, pid } = await bootGuest(world, first.agent)
+    const restart = decidedAnew(machine, { once: 'Restart' })
+    expect(await first.agent.putMachine(restart, afterMs)).toMatchObject({ power: 'Running' })
+    await first.end('SIGKILL')
+    const { agent } = await world.start()
+    const running = await agent.putMachine(restart, WAIT_MS)
+    expect(running).toMatchObject({ state: 'Running', restarts: 0 })
+    expect(running.pid).not.toBe(pid)
+    await hasBooted(world, machine, 2)
+    expect(await serialLog(world.pathsOf(machine.id))).toContain('holdfast-guest: off')
+    expect(await agent.putMachine(restart, WAIT_MS)).toMatchObject({ state: 'Running', pid: running.pid })
+  },
+)
+
+test('Guest is switched off at once when it has no grace', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine } = await bootGuest(world, agent)
+  const stop = decidedAnew(machine, { power: 'Stopped' })
+  await agent.putMachine({ ...stop, gracePeriodSeconds: 3600 }, 0)
+  expect(await agent.putMachine(decidedAnew(stop, { gracePeriodSeconds: 0 }), WAIT_MS)).toMatchObject({
+    state: 'Stopped',
+  })
+})
+
+test('Guest whose kernel panics has crashed, and one that shuts itself down has not', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine, pid } = await bootGuest(world, agent, { restart: 'OnFailure' })
+  await typeInto(world.pathsOf(machine.id), 'echo c > /proc/sysrq-trigger\n')
+  const again = await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid !== pid)
+  expect(again.restarts).toBe(1)
+  await hasBooted(world, machine, 2)
+  await typeInto(world.pathsOf(machine.id), 'poweroff\n')
+  const off = await seen(agent, machine.id, ({ state }) => state === 'Stopped')
+  expect(off).toMatchObject({ problem: { code: 'GuestShutdown' } })
+  expect(off).not.toHaveProperty('retryAt')
+})

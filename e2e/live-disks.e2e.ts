@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { disk, machine } from './testing/manifests.ts'
+import { condition, eventually, isReady, newPlatform, qemus, type Platform } from './testing/platform.ts'
+
+const SLOW_MS = 120_000
+
+describe('Disks of machines that run', () => {
+  let platform: Platform
+
+  beforeAll(async () => {
+    platform = await newPlatform()
+    await platform.start()
+    await platform.apply(disk('shared'), machine('left'), machine('right'))
+    for (const name of ['left', 'right']) {
+      await eventually(async () => (await platform.serialLog(name)).includes('guest# '), SLOW_MS)
+    }
+  }, 300_000)
+  afterAll(async () => platform[Symbol.asyncDispose](), 120_000)
+
+  const patch = (kind: string, name: string, spec: object) =>
+    platform.kubectl('patch', kind, name, '--type=merge', `--patch=${JSON.stringify({ spec })}`)
+  const attach = (vm: string, ...names: string[]) =>
+    patch('hfvm', vm, { disks: names.map((name) => ({ diskRef: { name } })) })
+  const holder = async () => {
+    const found = await platform.kubectl(
+      'get',
+      'hfdisk',
+      'shared',
+      '--output=jsonpath={.status.attachedTo.virtualMachine}',
+    )
+    return found.stdout
+  }
+  const pids = async () => (await qemus(platform)).map(({ pid }) => pid).toSorted((a, b) => a - b)
+  /** Types a command into a guest until its output is there. */
+  const says = async (vm: string, command: string, answer: string) => {
+    const id = (await platform.get('virtualmachines', vm))?.status?.machineId ?? ''
+    let attempt = 0
+    await eventually(async () => {
+      const mark = `try-${++attempt}-`
+      const socket = connect(join(platform.home, 'run', id, 'console'))
+      await once(socket, 'connect')
+      socket.end(`echo ${mark}""is $(${command})\n`)
+      await once(socket.resume(), 'close')
+      return new RegExp(`\ntry-\\d+-is ${answer}`).test(await platform.serialLog(vm))
+    }, SLOW_MS)
+  }
+
+  test('move from one machine to another, and no machine is restarted', async () => {
+    const before = await pids()
+    await attach('left', 'shared')
+    await eventually(async () => isReady(await platform.get('virtualmachines', 'left')) && (await holder()) === 'left')
+    await says('left', 'echo moved >/dev/vdb; sync; head -c 5 /dev/vdb', 'moved')
+
+    await attach('right', 'shared')
+    await eventually(async () => condition(await platform.get('virtualmachines', 'right'))?.reason === 'DiskInUse')
+    await attach('left')
+    await eventually(async () => (await holder()) === 'right', SLOW_MS)
+    await says('right', 'head -c 5 /dev/vdb', 'moved')
+    await eventually(async () => isReady(await platform.get('virtualmachines', 'right')))
+    expect(await pids()).toEqual(before)
+  })
+
+  test('grow, and the guest sees it', async () => {
+    const before = await pids()
+    await patch('hfdisk', 'right-root', { size: '256Mi' })
+    await eventually(async () => {
+      const found = await platform.get('disks', 'right-root')
+      return condition(found, 'SpecApplied')?.status === 'True' && found?.status?.['size'] === '256Mi'
+    }, SLOW_MS)
+    await says('right', 'cat /sys/block/vda/size', String((256 * 2 ** 20) / 512))
+    expect(await pids()).toEqual(before)
+  })
+
+  test('come and go although controllers and agent are killed', async () => {
+    const before = await pids()
+    for (const names of [[], ['shared'], []]) {
+      await attach('right', ...names)
+      process.kill(await platform.pid('controllers'), 'SIGKILL')
+      process.kill(await platform.pid('agent'), 'SIGKILL')
+      await eventually(async () => (await holder()) === (names.length > 0 ? 'right' : ''), SLOW_MS)
+      await eventually(async () => {
+        const vm = await platform.get('virtualmachines', 'right')
+        return isReady(vm) && condition(vm, 'SpecApplied')?.status === 'True'
+      }, SLOW_MS)
+    }
+    expect(await pids()).toEqual(before)
+  })
+})
