@@ -28,7 +28,7 @@ describe(`Kill -9 at any request (${PERCENT} % of them, HOLDFAST_SEED=${SEED})`,
           throw new Error(toText(point), { cause })
         })
       }
-      console.info(`${flow.name}: ${chosen.length} of ${points.length} points`)
+      process.stdout.write(`${flow.name}: ${chosen.length} of ${points.length} points\n`)
     },
     TIMEOUT_MS,
   )

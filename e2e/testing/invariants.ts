@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import * as z from 'zod'
 import { condition, isReady, run, type Found, type Platform } from './platform.ts'
 import { HOST, type UnderTest } from './under-test.ts'
 
@@ -51,15 +52,17 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
   ]
 }
 
+const spec = z.looseObject({ runStrategy: z.string() })
+
 function objections(vm: Found, processes: readonly Process[]): string[] {
   const { name } = vm.metadata
-  if (!isReady(vm)) return [`VirtualMachine ${name}: ${condition(vm)?.reason ?? 'new'} ${condition(vm)?.message ?? ''}`]
+  if (!isReady(vm)) return [`VirtualMachine ${name} is not ready: ${JSON.stringify(condition(vm))}`]
   const running = processes.filter(({ machineId }) => machineId === vm.status?.machineId).length
-  const wanted = String(vm['spec'] && (vm['spec'] as { runStrategy?: string }).runStrategy) === 'Halted' ? 0 : 1
+  const isOn = spec.parse(vm['spec']).runStrategy !== 'Halted'
   const shown = vm.status?.printableStatus
   return [
-    ...(running === wanted ? [] : [`${name} has ${running} processes of QEMU, not ${wanted}`]),
-    ...(shown === (wanted === 1 ? 'Running' : 'Stopped') ? [] : [`${name} is shown as ${shown}`]),
+    ...(running === (isOn ? 1 : 0) ? [] : [`${name} has ${running} processes of QEMU`]),
+    ...(shown === (isOn ? 'Running' : 'Stopped') ? [] : [`${name} is shown as ${shown}`]),
   ]
 }
 
@@ -85,7 +88,7 @@ async function leftSockets({ home }: Platform, vms: readonly Found[]): Promise<s
 }
 
 async function leftFiles(storage: string, disks: readonly Found[]): Promise<string[]> {
-  const known = new Set(disks.map(({ metadata, status }) => String(status?.['id'] ?? metadata.uid)))
+  const known = new Set(disks.map(({ metadata, status }) => status?.id ?? metadata.uid))
   const names = await readdir(join(storage, 'disks'))
   return names.filter((name) => !known.has(name.slice(0, 36))).map((name) => `the file ${name} is left`)
 }
