@@ -24,6 +24,7 @@ const object = z.looseObject({
       conditions: z
         .array(z.object({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() }))
         .default([]),
+      id: z.string().optional(),
       machineId: z.string().optional(),
       host: z.string().optional(),
       printableStatus: z.string().optional(),

@@ -10,12 +10,19 @@ export interface SecondAgent extends AsyncDisposable {
   readonly port: number
   /** Folder for a data storage. */
   readonly storage: string
+  /** Ends it as kill -9 does. */
+  kill(): Promise<void>
 }
 
 const MAIN = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
 
 /** An agent of another host, as it would run there: a process and folders of its own, an identity of the same authority. */
-export async function startAgent(platform: Platform, name: string, env: NodeJS.ProcessEnv = {}): Promise<SecondAgent> {
+export async function startAgent(
+  platform: Platform,
+  name: string,
+  env: NodeJS.ProcessEnv = {},
+  knownPort?: number,
+): Promise<SecondAgent> {
   const folder = join(platform.home, name)
   const at = (...parts: string[]) => join(folder, ...parts)
   for (const part of ['', 'import', 'storage']) await mkdir(at(part), { recursive: true, mode: 0o711 })
@@ -24,7 +31,7 @@ export async function startAgent(platform: Platform, name: string, env: NodeJS.P
   const authority = await loadOrCreateAuthority(join(platform.home, 'pki', 'agents'), 'holdfast-agents')
   await loadOrIssue(authority, { folder, name: 'tls', commonName: name, dnsNames: [name], usages: ['Server'] })
 
-  const port = await freePort()
+  const port = knownPort ?? (await freePort())
   await using log = await open(at('log'), 'a')
   const child = spawn(process.execPath, [MAIN], {
     stdio: ['ignore', log.fd, log.fd],
@@ -46,6 +53,10 @@ export async function startAgent(platform: Platform, name: string, env: NodeJS.P
   return {
     port,
     storage: at('storage'),
+    async kill() {
+      child.kill('SIGKILL')
+      await exit
+    },
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM')
       await exit

@@ -1,0 +1,115 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as z from 'zod'
+import { condition, isReady, run, type Found, type Platform } from './platform.ts'
+import { HOST, type UnderTest } from './under-test.ts'
+
+const QUIET_MS = 1_500
+const PATIENCE_MS = 60_000
+const POLL_MS = 250
+const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages']
+
+interface Process {
+  readonly pid: number
+  readonly machineId: string
+  /** Files that it writes to. */
+  readonly disks: readonly string[]
+}
+
+/**
+ * Waits until nothing is wrong any more, and then that nothing is written any more. Throws with what is still wrong.
+ * Wrong is: a machine with another number of QEMUs than its spec wants; two QEMUs that write one disk; a status that
+ * says something else than the processes; a process, a socket or a file that belongs to no object.
+ */
+export async function untilSound(test: UnderTest): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS
+  for (;;) {
+    const wrong = await findWrong(test)
+    if (wrong.length === 0 && (await isQuiet(test.platform))) return
+    if (performance.now() > deadline)
+      throw new Error(wrong.length > 0 ? wrong.join('\n') : 'something is written again and again')
+    await sleep(POLL_MS)
+  }
+}
+
+async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
+  const [vms, disks, processes] = [
+    await platform.list('virtualmachines'),
+    await platform.list('disks'),
+    await findQemus(platform),
+  ]
+  const here = vms.filter(({ status }) => status?.host === HOST)
+  return [
+    ...vms.flatMap((vm) => objections(vm, processes)),
+    ...disks
+      .filter((disk) => !isReady(disk))
+      .map((disk) => `Disk ${disk.metadata.name}: ${condition(disk)?.message ?? 'new'}`),
+    ...strangers(vms, processes),
+    ...writersOfOne(processes),
+    ...(await leftSockets(platform, here)),
+    ...(await leftFiles(storage, disks)),
+  ]
+}
+
+const spec = z.looseObject({ runStrategy: z.string() })
+
+function objections(vm: Found, processes: readonly Process[]): string[] {
+  const { name } = vm.metadata
+  if (!isReady(vm)) return [`VirtualMachine ${name} is not ready: ${JSON.stringify(condition(vm))}`]
+  const running = processes.filter(({ machineId }) => machineId === vm.status?.machineId).length
+  const isOn = spec.parse(vm['spec']).runStrategy !== 'Halted'
+  const shown = vm.status?.printableStatus
+  return [
+    ...(running === (isOn ? 1 : 0) ? [] : [`${name} has ${running} processes of QEMU`]),
+    ...(shown === (isOn ? 'Running' : 'Stopped') ? [] : [`${name} is shown as ${shown}`]),
+  ]
+}
+
+function strangers(vms: readonly Found[], processes: readonly Process[]): string[] {
+  const known = new Set(vms.map(({ status }) => status?.machineId))
+  return processes.filter(({ machineId }) => !known.has(machineId)).map(({ pid }) => `process ${pid} is no machine's`)
+}
+
+function writersOfOne(processes: readonly Process[]): string[] {
+  const writers = Map.groupBy(
+    processes.flatMap(({ pid, disks }) => disks.map((disk) => ({ pid, disk }))),
+    ({ disk }) => disk,
+  )
+  return [...writers]
+    .filter(([, all]) => all.length > 1)
+    .map(([disk, all]) => `${disk} is written by ${all.map(({ pid }) => pid).join(' and ')}`)
+}
+
+async function leftSockets({ home }: Platform, vms: readonly Found[]): Promise<string[]> {
+  const known = new Set(vms.map(({ status }) => status?.machineId))
+  const names = await readdir(join(home, HOST, 'run'))
+  return names.filter((name) => !known.has(name)).map((name) => `the sockets of ${name} are left`)
+}
+
+async function leftFiles(storage: string, disks: readonly Found[]): Promise<string[]> {
+  const known = new Set(disks.map(({ metadata, status }) => status?.id ?? metadata.uid))
+  const names = await readdir(join(storage, 'disks'))
+  return names.filter((name) => !known.has(name.slice(0, 36))).map((name) => `the file ${name} is left`)
+}
+
+async function isQuiet(platform: Platform): Promise<boolean> {
+  const before = await versions(platform)
+  await sleep(QUIET_MS)
+  return before === (await versions(platform))
+}
+
+async function versions(platform: Platform): Promise<string> {
+  const all = await Promise.all(kinds.map((kind) => platform.list(kind)))
+  return JSON.stringify(all.flat().map(({ metadata }) => [metadata.uid, metadata.resourceVersion]))
+}
+
+async function findQemus({ home }: Platform): Promise<Process[]> {
+  const { stdout } = await run('ps', ['-eo', 'pid=,args=', '--width', '100000'], process.env)
+  const lines = stdout.split('\n').filter((line) => line.includes('qemu-system') && line.includes(`${home}/`))
+  return lines.map((line) => ({
+    pid: Number.parseInt(line, 10),
+    machineId: /-uuid ([0-9a-f-]{36})/.exec(line)?.[1] ?? '',
+    disks: [...line.matchAll(/"filename":"([^"]*\/disks\/[^"]*)"/g)].map(([, path]) => path ?? ''),
+  }))
+}

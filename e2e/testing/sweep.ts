@@ -1,0 +1,113 @@
+import type { FaultProxy, Verdict } from './fault-proxy.ts'
+import { untilSound } from './invariants.ts'
+import { disk, machine } from './manifests.ts'
+import { eventually, isReady } from './platform.ts'
+import { HOST, type UnderTest } from './under-test.ts'
+
+/** One change that a user makes. What it needs is there before, and is gone after. */
+export interface Flow {
+  readonly name: string
+  readonly prepare: (test: UnderTest) => Promise<void>
+  readonly change: (test: UnderTest) => Promise<void>
+}
+
+const VM = 'swept'
+const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
+const withData = { disks: [{ diskRef: { name: 'data' } }] }
+const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
+const nothing = async () => undefined
+const apply =
+  (...manifests: object[]) =>
+  async ({ platform }: UnderTest) =>
+    void (await platform.apply(...manifests))
+
+export const flows: readonly Flow[] = [
+  { name: 'create', prepare: nothing, change: apply(on()) },
+  { name: 'create with a disk', prepare: nothing, change: apply(data(), on(withData)) },
+  { name: 'halt', prepare: apply(on()), change: apply(on({ runStrategy: 'Halted' })) },
+  { name: 'start', prepare: apply(on({ runStrategy: 'Halted' })), change: apply(on()) },
+  { name: 'resize', prepare: apply(on({ runStrategy: 'Halted' })), change: apply(on({ memory: '192Mi', cpus: 2 })) },
+  { name: 'grow', prepare: apply(data(), on({ ...withData, runStrategy: 'Halted' })), change: apply(data('96Mi')) },
+  { name: 'attach', prepare: apply(data(), on({ runStrategy: 'Halted' })), change: apply(on(withData)) },
+  { name: 'detach', prepare: apply(data(), on({ ...withData, runStrategy: 'Halted' })), change: apply(on()) },
+  {
+    name: 'delete',
+    prepare: apply(data(), on(withData)),
+    change: async ({ platform }) => void (await platform.kubectl('delete', 'hfvm', VM, '--wait=false')),
+  },
+]
+
+/** Who is killed, at which request, and whether the request was carried out before. */
+export interface Point {
+  readonly flow: Flow
+  readonly victim: 'controllers' | 'agent'
+  readonly at: 'api' | 'host'
+  readonly request: number
+  readonly after: boolean
+}
+
+export function toText({ flow, victim, at, request, after }: Point): string {
+  return `${flow.name}: ${victim} killed ${after ? 'after' : 'before'} request ${request} to the ${at}`
+}
+
+/** Every point of a flow: it is gone through once without a fault, to count its requests. */
+export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> {
+  await flow.prepare(test)
+  await untilSound(test)
+  test.api.reset()
+  test.host.reset()
+  await flow.change(test)
+  await untilSound(test)
+  const [toApi, toHost] = [test.api.count, test.host.count]
+  await clear(test)
+  const up = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
+  const both = (point: Omit<Point, 'after' | 'flow'>): Point[] =>
+    [false, true].map((after) => ({ ...point, flow, after }))
+  return [
+    ...up(toApi).flatMap((request) => both({ victim: 'controllers', at: 'api', request })),
+    ...up(toHost).flatMap((request) => both({ victim: 'controllers', at: 'host', request })),
+    ...up(toHost).flatMap((request) => both({ victim: 'agent', at: 'host', request })),
+  ]
+}
+
+/** Goes through a flow, kills at the point, starts again what was killed, and waits until all is sound. */
+export async function playPoint(test: UnderTest, { flow, victim, at, request, after }: Point): Promise<void> {
+  await flow.prepare(test)
+  await untilSound(test)
+  test.api.reset()
+  test.host.reset()
+  const killed = Promise.withResolvers<undefined>()
+  const proxy: FaultProxy = test[at]
+  const kill = async () => {
+    await (victim === 'controllers' ? test.killControllers() : test.killAgent())
+    killed.resolve(undefined)
+  }
+  proxy.judge = async ({ number }): Promise<Verdict> => {
+    if (number !== request) return { type: 'pass' }
+    if (after) return { type: 'cutAfter', meanwhile: kill }
+    await kill()
+    return { type: 'cut' }
+  }
+  await flow.change(test)
+  await killed.promise
+  proxy.reset()
+  if (victim === 'controllers') test.startControllers()
+  else await test.restartAgent()
+  await untilSound(test)
+  await clear(test)
+}
+
+/** Takes away what the flow made, and checks that nothing of it is left. */
+async function clear(test: UnderTest): Promise<void> {
+  const { platform } = test
+  test.api.reset()
+  test.host.reset()
+  await platform.kubectl('delete', 'hfvm', VM, '--ignore-not-found', '--wait=false')
+  await platform.kubectl('delete', 'hfdisk', 'data', '--ignore-not-found', '--wait=false')
+  await eventually(async () => {
+    const left = [...(await platform.list('virtualmachines')), ...(await platform.list('disks'))]
+    return left.every(({ metadata }) => ![VM, `${VM}-root`, 'data'].includes(metadata.name))
+  })
+  await eventually(async () => isReady(await platform.get('hosts', HOST)))
+  await untilSound(test)
+}

@@ -1,0 +1,138 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, open, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
+import { FaultProxy } from './fault-proxy.ts'
+import { dataStorage, host } from './manifests.ts'
+import { eventually, isReady, newPlatform, type Platform } from './platform.ts'
+import { startAgent, type SecondAgent } from './second-agent.ts'
+
+/** Name of the host whose agent can be killed. */
+export const HOST = 'host-2'
+
+const CONTROLLERS = join(import.meta.dirname, '..', '..', 'controllers', 'main.ts')
+
+/** A platform whose controllers and one agent are started and killed by the test, with a proxy before each server. */
+export class UnderTest implements AsyncDisposable {
+  readonly platform: Platform
+  /** Between the controllers and the API server. */
+  readonly api: FaultProxy
+  /** Between the controllers and the agent. */
+  readonly host: FaultProxy
+  readonly #log: FileHandle
+  readonly #kubeconfig: string
+  #agent: SecondAgent
+  #controllers: ChildProcess | undefined
+
+  private constructor(parts: {
+    platform: Platform
+    api: FaultProxy
+    host: FaultProxy
+    log: FileHandle
+    kubeconfig: string
+    agent: SecondAgent
+  }) {
+    this.platform = parts.platform
+    this.api = parts.api
+    this.host = parts.host
+    this.#log = parts.log
+    this.#kubeconfig = parts.kubeconfig
+    this.#agent = parts.agent
+  }
+
+  static async start(): Promise<UnderTest> {
+    const platform = await newPlatform()
+    const started = await platform.start()
+    if (started.code !== 0) throw new Error(started.stdout + started.stderr)
+    process.kill(await platform.pid('controllers'), 'SIGSTOP')
+    const agent = await startAgent(platform, HOST)
+    const api = await proxyToApi(platform)
+    const toHost = await proxyToAgent(platform, agent.port)
+    const kubeconfig = await proxiedKubeconfig(platform, api.port)
+    const log = await open(join(platform.home, 'logs', 'controllers-under-test.log'), 'a')
+    const test = new UnderTest({ platform, api, host: toHost, log, kubeconfig, agent })
+    test.startControllers()
+    await platform.apply(host(HOST, toHost.port), dataStorage('local-2', HOST, agent.storage))
+    await eventually(async () => isReady(await platform.get('datastorages', 'local-2')))
+    await eventually(async () =>
+      String((await platform.get('images', 'holdfast-guest'))?.status?.['hosts']).includes(HOST),
+    )
+    return test
+  }
+
+  get storage(): string {
+    return this.#agent.storage
+  }
+
+  startControllers(): void {
+    const pki = (name: string) => join(this.platform.home, 'pki', 'agents', name)
+    this.#controllers = spawn(process.execPath, [CONTROLLERS], {
+      stdio: ['ignore', this.#log.fd, this.#log.fd],
+      env: {
+        HOLDFAST_KUBECONFIG: this.#kubeconfig,
+        HOLDFAST_AGENT_CA: pki('ca.crt'),
+        HOLDFAST_AGENT_CLIENT_CERT: pki('holdfast-controllers.crt'),
+        HOLDFAST_AGENT_CLIENT_KEY: pki('holdfast-controllers.key'),
+      },
+    })
+  }
+
+  /** Ends the controllers as kill -9 does, and waits until they are gone. */
+  async killControllers(): Promise<void> {
+    const child = this.#controllers
+    if (child?.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+
+  async killAgent(): Promise<void> {
+    await this.#agent.kill()
+  }
+
+  /** At the same address, with everything that it knew. */
+  async restartAgent(): Promise<void> {
+    this.#agent = await startAgent(this.platform, HOST, {}, this.#agent.port)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.api.reset()
+    this.host.reset()
+    await this.platform.kubectl('delete', 'hfvm', '--all', '--timeout=60s')
+    await this.killControllers()
+    await this.#agent[Symbol.asyncDispose]()
+    await Promise.all([this.api[Symbol.asyncDispose](), this.host[Symbol.asyncDispose]()])
+    await this.#log.close()
+    await this.platform[Symbol.asyncDispose]()
+  }
+}
+
+async function proxyToApi({ home }: Platform): Promise<FaultProxy> {
+  const pki = (name: string) => readFile(join(home, 'pki', 'kubernetes', name), 'utf8')
+  return FaultProxy.start({
+    port: Number(await readFile(join(home, 'port'), 'utf8')),
+    serverName: 'localhost',
+    ca: await pki('ca.crt'),
+    server: { certificate: await pki('kube-apiserver.crt'), key: await pki('kube-apiserver.key') },
+    client: { certificate: await pki('holdfast-controllers.crt'), key: await pki('holdfast-controllers.key') },
+  })
+}
+
+async function proxyToAgent({ home }: Platform, port: number): Promise<FaultProxy> {
+  const folder = await mkdtemp(join(home, 'proxy-'))
+  const pki = join(home, 'pki', 'agents')
+  const authority = await loadOrCreateAuthority(pki, 'holdfast-agents')
+  const request = { folder, name: 'tls', commonName: HOST, dnsNames: [HOST], usages: ['Server'] } as const
+  const server = await loadOrIssue(authority, request)
+  await rm(folder, { recursive: true })
+  const read = (name: string) => readFile(join(pki, name), 'utf8')
+  const client = { certificate: await read('holdfast-controllers.crt'), key: await read('holdfast-controllers.key') }
+  return FaultProxy.start({ port, serverName: HOST, ca: authority.certificate, server, client })
+}
+
+async function proxiedKubeconfig({ home }: Platform, port: number): Promise<string> {
+  const text = await readFile(join(home, 'pki', 'kubernetes', 'holdfast-controllers.kubeconfig'), 'utf8')
+  const path = join(home, 'pki', 'kubernetes', 'proxied.kubeconfig')
+  await writeFile(path, text.replace(/https:\/\/127\.0\.0\.1:\d+/, `https://127.0.0.1:${port}`), { mode: 0o600 })
+  return path
+}
