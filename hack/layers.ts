@@ -60,7 +60,7 @@ export function objection(file: string, target: string): string | undefined {
   const [top = ''] = file.split('/')
   const allowed = layers[top]
   if (!allowed) return `${top}/ is not in the table of layers`
-  if (target === 'npm:vitest' && /\.(test|envtest|e2e)\.ts$/.test(file)) return undefined
+  if (target === 'npm:vitest' && /\.(test|envtest|e2e|soak)\.ts$/.test(file)) return undefined
 
   const holders = reserved[target]
   if (holders && !matchesAny(file, holders)) return `only ${holders.join(' and ')} may use it`

@@ -21,8 +21,15 @@ const apply =
   async ({ platform }: UnderTest) =>
     void (await platform.apply(...manifests))
 
+const ask = (name: string) => async (test: UnderTest) =>
+  apply(on({ power: { request: name, at: new Date().toISOString() } }))(test)
+
 export const flows: readonly Flow[] = [
   { name: 'create', prepare: nothing, change: apply(on()) },
+  { name: 'attach while it runs', prepare: apply(data(), on()), change: apply(on(withData)) },
+  { name: 'detach while it runs', prepare: apply(data(), on(withData)), change: apply(on()) },
+  { name: 'grow while it runs', prepare: apply(data(), on(withData)), change: apply(data('96Mi')) },
+  { name: 'restart', prepare: apply(on()), change: ask('Restart') },
   { name: 'create with a disk', prepare: nothing, change: apply(data(), on(withData)) },
   { name: 'halt', prepare: apply(on()), change: apply(on({ runStrategy: 'Halted' })) },
   { name: 'start', prepare: apply(on({ runStrategy: 'Halted' })), change: apply(on()) },

@@ -45,6 +45,7 @@ export class UnderTest implements AsyncDisposable {
     const platform = await newPlatform()
     const started = await platform.start()
     if (started.code !== 0) throw new Error(started.stdout + started.stderr)
+    // Its own controllers, which lead no more once they miss their lease.
     process.kill(await platform.pid('controllers'), 'SIGSTOP')
     const agent = await startAgent(platform, HOST)
     const api = await proxyToApi(platform)

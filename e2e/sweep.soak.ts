@@ -3,8 +3,8 @@ import { seededRandom } from '../lib/queue/testing.ts'
 import { findPoints, flows, playPoint, toText } from './testing/sweep.ts'
 import { UnderTest } from './testing/under-test.ts'
 
-/** Of every hundred points, how many are played; all of them by `npm run soak`. */
-const PERCENT = Number(process.env['HOLDFAST_SWEEP_PERCENT'] ?? 10)
+/** Of every hundred points, how many are played. */
+const PERCENT = Number(process.env['HOLDFAST_SWEEP_PERCENT'] ?? 100)
 const SEED = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000)
 const TIMEOUT_MS = 90 * 60_000
 
