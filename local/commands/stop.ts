@@ -23,14 +23,18 @@ export async function stop(home: Home, terminal: Terminal): Promise<number> {
   }
   await show(progress, terminal)
   if (await readState(home.state)) throw new LocalError('NOT_READY', `it did not end: see ${home.log}`)
-  return 0
+  return explainLeftGuests(home, terminal)
 }
 
 async function explainRest(home: Home, terminal: Terminal): Promise<number> {
   terminal.print(`Holdfast does not run in ${home.root}.`)
+  return explainLeftGuests(home, terminal)
+}
+
+async function explainLeftGuests(home: Home, terminal: Terminal): Promise<number> {
   const left = await findLeftGuests(home)
   if (left.length === 0) return 0
-  const what = `it was killed and left guests running (processes ${left.join(', ')})`
-  terminal.print(`But ${what}: npm start takes them over, and npm stop then shuts them down.`)
+  const what = `left guests running (processes ${left.join(', ')})`
+  terminal.print(`It ${what}: npm start takes them over, and npm stop then shuts them down.`)
   return 1
 }

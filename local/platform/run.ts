@@ -40,6 +40,8 @@ export interface Audience {
 }
 
 const PROGRESS_MS = 2_000
+const AGENT_BACK_MS = 20_000
+const POLL_MS = 200
 
 /** Runs the whole platform on this machine until it is asked to stop, and ends all of it. The home must be prepared. */
 export async function runPlatform(options: RunOptions, audience: Audience): Promise<void> {
@@ -136,11 +138,23 @@ async function observe({ home }: RunOptions, { say }: Audience) {
   return { observer, state }
 }
 
+/** An agent that was killed a moment ago is just being started again. */
+async function whenItAnswers<T>(ask: () => Promise<T>, hurry: AbortSignal): Promise<T> {
+  const deadline = performance.now() + AGENT_BACK_MS
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      const isAway = error instanceof AgentError && error.code === 'UNREACHABLE'
+      if (!isAway || hurry.aborted || performance.now() > deadline) throw error
+    }
+    await sleep(POLL_MS)
+  }
+}
+
 /** Shuts the guests of this machine down. Those that take longer than the user wants to wait run on. */
 async function stopGuests(agent: HostAgent, { say, hurry }: Audience): Promise<void> {
   const running = async () => (await agent.machines()).filter(({ pid }) => pid !== undefined).map(({ name }) => name)
-  if ((await running()).length === 0) return
-  say('shutting guests down; once more Ctrl-C leaves them running')
   const timer = setInterval(() => {
     void running().then(
       (names) => names.length > 0 && say(`waiting for ${names.join(', ')}`),
@@ -148,6 +162,8 @@ async function stopGuests(agent: HostAgent, { say, hurry }: Audience): Promise<v
     )
   }, PROGRESS_MS)
   try {
+    if ((await whenItAnswers(running, hurry)).length === 0) return
+    say('shutting guests down; once more Ctrl-C leaves them running')
     await Promise.race([
       agent.stopGuests(),
       sleep(2 ** 31 - 1, undefined, { signal: hurry, ref: false }).catch(() => undefined),
