@@ -78,7 +78,7 @@ describe('A manifest is refused with what to do', () => {
     [
       'an unknown runStrategy',
       vm({ runStrategy: 'on' }),
-      'spec.runStrategy: Unsupported value: "on": supported values: "Always", "Halted"',
+      'spec.runStrategy: Unsupported value: "on": supported values: "Always", "RerunOnFailure", "Manual", "Halted"',
     ],
     [
       'a machine type of another family',

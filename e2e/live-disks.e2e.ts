@@ -78,8 +78,8 @@ describe('Disks of machines that run', () => {
     const before = await pids()
     for (const names of [[], ['shared'], []]) {
       await attach('right', ...names)
-      process.kill(await platform.pid('controllers'), 'SIGKILL')
-      process.kill(await platform.pid('agent'), 'SIGKILL')
+      await platform.kill('controllers')
+      await platform.kill('agent')
       await eventually(async () => (await holder()) === (names.length > 0 ? 'right' : ''), SLOW_MS)
       await eventually(async () => {
         const vm = await platform.get('virtualmachines', 'right')

@@ -43,7 +43,10 @@ export async function examine(
 async function examineRaw(file: FileHandle, size: number): Promise<Examined> {
   const found = await recognise(file, size)
   if (found === 'qcow2') {
-    return refused('ImageRefused', 'The file is a qcow2 image and not a raw disk: set spec.format to qcow2')
+    return refused(
+      'ImageRefused',
+      'The file is a qcow2 image and not a raw disk: create another Image with format qcow2',
+    )
   }
   if (found !== undefined) return refused('ImageRefused', `The file is not a raw disk: ${convert(found)}`)
   if (size > MAX_VIRTUAL_BYTES) return refused('ImageRefused', 'The file is larger than 64 TiB: use a smaller image')
@@ -102,12 +105,12 @@ function toRefusal({ code, what }: HeaderFault): Examined {
 }
 
 function wrongFormat(found: string | undefined): Examined {
-  const hint = found === undefined ? 'if it is a raw disk, set spec.format to raw' : convert(found)
+  const hint = found === undefined ? 'if it is a raw disk, create another Image with format raw' : convert(found)
   return refused('WrongFormat', `The file is not a qcow2 image: ${hint}`)
 }
 
 function convert(found: string): string {
-  return `it looks like ${found}; convert it with qemu-img convert -O qcow2 and set spec.format to qcow2`
+  return `it looks like ${found}; convert it with qemu-img convert -O qcow2, and create another Image with format qcow2`
 }
 
 async function judge(file: FileHandle, header: Qcow2Header, { qemuImg, log }: ExamineDeps): Promise<Examined> {

@@ -155,7 +155,7 @@ function answer(findings: Findings | 'Failed', wanted: string | undefined): Insp
   }
   const { sha256, sizeBytes, examined } = findings
   if (wanted !== undefined && wanted.toLowerCase() !== sha256) {
-    const message = `The SHA-256 of the file is ${sha256} and not ${wanted}: correct the checksum, or copy the file again`
+    const message = `The SHA-256 of the file is ${sha256} and not ${wanted}: copy the file again, or create another Image with its checksum`
     return { state: 'Refused', code: 'ChecksumMismatch', message }
   }
   if ('refusal' in examined) return { state: 'Refused', ...examined.refusal }

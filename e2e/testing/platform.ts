@@ -95,6 +95,17 @@ export class Platform implements AsyncDisposable {
     return pid
   }
 
+  /** As kill -9 does; of a program that is just being started again, once it runs. */
+  async kill(program: string): Promise<void> {
+    await eventually(async () => {
+      try {
+        return process.kill(await this.pid(program), 'SIGKILL')
+      } catch {
+        return false // It does not run yet, or no more.
+      }
+    })
+  }
+
   async serialLog(vm: string): Promise<string> {
     const found = await this.get('virtualmachines', vm)
     return readFile(join(this.home, 'agent', 'serial', `${found?.status?.machineId}.log`), 'utf8').catch(() => '')

@@ -12,7 +12,7 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
   await prepareHome(home)
   // Of a detached platform it is the standard output already.
   if (env['HOLDFAST_DETACHED'] === undefined) terminal.keep(home.log)
-  const { stop, hurry } = followSignals()
+  const { stop, hurry } = followSignals(() => terminal.say('stopping'))
   const running = runPlatform(options, {
     say: terminal.say,
     stop,
@@ -40,13 +40,14 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
   return 0
 }
 
-function followSignals(): { stop: AbortSignal; hurry: AbortSignal } {
+function followSignals(onStop: () => void): { stop: AbortSignal; hurry: AbortSignal } {
   const stop = new AbortController()
   const hurry = new AbortController()
   let firstAt = 0
   const take = () => {
     if (!stop.signal.aborted) {
       firstAt = performance.now()
+      onStop()
       stop.abort()
     } else if (performance.now() - firstAt > ONE_PRESS_MS) hurry.abort()
   }

@@ -5,6 +5,7 @@ import { leaseStore } from '../../lib/kube/lease-store.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 import { isNameOf } from '../../lib/process-name.ts'
 import type { Home } from '../home.ts'
+import { findLeftGuests } from '../platform/left-guests.ts'
 import { takeInventory, whyNotReady } from '../platform/readiness.ts'
 import { findRunning, type PlatformState } from '../platform/state.ts'
 import { isAlive } from '../../lib/process-identity.ts'
@@ -16,7 +17,10 @@ const ANSWER_MS = 5_000
 export async function status(home: Home, terminal: Terminal): Promise<number> {
   const state = await findRunning(home)
   if (!state) {
-    terminal.print(`Holdfast does not run in ${home.root}. npm start starts it.`)
+    const left = await findLeftGuests(home)
+    const guests =
+      left.length === 0 ? '' : ` It left guests running (processes ${left.join(', ')}), which that takes over.`
+    terminal.print(`Holdfast does not run in ${home.root}. npm start starts it.${guests}`)
     return 3
   }
   terminal.print(`Holdfast in ${home.root}: ${state.phase} (process ${state.supervisor.pid}, since ${state.since})`)

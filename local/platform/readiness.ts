@@ -8,6 +8,8 @@ import type { Kube } from '../../lib/kube/client.ts'
 import { collectionPath, keyOf, type Endpoint } from '../../lib/kube/paths.ts'
 
 const PATIENCE_MS = 120_000
+/** What does not move for so long waits for somebody, and need not be waited for. */
+const STUCK_MS = 15_000
 const POLL_MS = 200
 
 /** What the cluster holds of what a person would look at first. */
@@ -42,12 +44,20 @@ export interface Waiting {
 export async function untilReady({ kube, agent, say, signal }: Waiting): Promise<Inventory> {
   const deadline = performance.now() + PATIENCE_MS
   let told = ''
+  let toldAt = performance.now()
   for (;;) {
     const inventory = await takeInventory(kube)
     const pending = [...obstacles(inventory), ...laggards(await agent.machines())]
-    if (pending.length === 0 || performance.now() > deadline || signal.aborted) return inventory
+    if (pending.length === 0 || signal.aborted) return inventory
+    if (performance.now() > deadline || performance.now() - toldAt > STUCK_MS) {
+      say(`not ready, and not waited for any longer: ${pending.join('; ')}`)
+      return inventory
+    }
     const line = `waiting for ${pending[0]}${pending.length > 1 ? ` and ${pending.length - 1} more` : ''}`
-    if (line !== told) say(line)
+    if (line !== told) {
+      say(line)
+      toldAt = performance.now()
+    }
     told = line
     await sleep(POLL_MS)
   }

@@ -74,7 +74,6 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   state.update({ phase: 'Ready' })
   await untilAborted(signal)
   state.update({ phase: 'Stopping' })
-  audience.say('stopping')
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {
