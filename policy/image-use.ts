@@ -39,6 +39,6 @@ export function imageObjection(
   if (obstacle !== undefined)
     return { reason: 'ImageNotReady', message: `Image ${name} is not ready: ${obstacle}`, final: false }
   if (size === undefined || toBytes(size) >= (knownBytes(image.status?.virtualSize) ?? 0)) return undefined
-  const message = `A disk of ${size} is smaller than Image ${name}: create it anew with ${smallest} or more`
+  const message = `A disk of ${size} is smaller than Image ${name}: ask for ${smallest} or more`
   return { reason: 'DiskTooSmall', message, final: true }
 }

@@ -14,6 +14,8 @@ export const requireImage: Phase<Scope> = {
     const objection = imageObjection(deps.image(namespace, imageRef.name), { namespace, name: imageRef.name, size })
     if (!objection) return done
     const reason = VirtualMachineReason[objection.reason]
-    return objection.final ? blocked(reason, objection.message) : waiting(reason, objection.message)
+    // What a root disk is made of stays as it was written.
+    const anew = objection.reason === 'DiskTooSmall' ? ', in a machine that you create anew' : ''
+    return objection.final ? blocked(reason, `${objection.message}${anew}`) : waiting(reason, objection.message)
   },
 }
