@@ -52,10 +52,17 @@ function newWorld() {
       return disk
     },
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
+    isMade: () => false,
     now: () => new Date('2026-01-01T00:00:00Z'),
     newMac: () => '02:00:00:00:00:01',
   })
-  const ofDisks = diskReconciler({ fleet, candidates, image: () => image(), virtualMachine: () => vm.stored })
+  const ofDisks = diskReconciler({
+    fleet,
+    candidates,
+    made: { note: () => undefined },
+    image: () => image(),
+    virtualMachine: () => vm.stored,
+  })
   const round = async (times: number) => {
     for (let i = 0; i < times; i++) {
       await vm.reconcile(machines)

@@ -12,14 +12,16 @@ import { isKubeError } from '../lib/kube/errors.ts'
 import { eventRecorder } from '../lib/kube/events.ts'
 import type { Leadership } from '../lib/kube/leadership.ts'
 import { runElector, type ElectorOptions } from '../lib/kube/lease.ts'
-import { objectPath, type Endpoint } from '../lib/kube/paths.ts'
+import { keyOf, objectPath, type Endpoint } from '../lib/kube/paths.ts'
 import { NotLeading, whileLeading } from '../lib/kube/while-leading.ts'
 import { objectWriter } from '../lib/kube/writer.ts'
 import { defaultImports } from '../policy/imports.ts'
 import { endSubscriptions, followCluster, newCaches, untilSynced, type Caches } from './cluster/caches.ts'
 import { FIELD_MANAGER, newController, type Controller, type ControllerDeps } from './cluster/controller.ts'
+import { enqueueAll } from './cluster/watch.ts'
 import { dataStorageReconciler } from './data-storage/reconciler.ts'
 import { watchDataStorages } from './data-storage/watches.ts'
+import { newMadeDisks } from './disk/made.ts'
 import { diskReconciler } from './disk/reconciler.ts'
 import { watchDisks } from './disk/watches.ts'
 import { newCandidates, type Candidates } from './fleet/candidates.ts'
@@ -123,13 +125,18 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const host = newController(Host, hosts, hostReconciler({ fleet }), parts)
   const dataStorage = newController(DataStorage, dataStorages, dataStorageReconciler({ fleet }), parts)
   const ofImages = newController(Image, images, imageReconciler(readForImages(parts)), parts)
-  const ofDisks = newController(Disk, disks, diskReconciler({ fleet, candidates, image, virtualMachine }), parts)
+  const made = newMadeDisks({
+    onChange: (listener) => disks.onChange(listener),
+    onMade: ({ metadata }) => enqueueAll(vm.add, virtualMachines.by('disk', keyOf(metadata))),
+  })
+  const ofDisks = newController(Disk, disks, diskReconciler({ fleet, candidates, made, image, virtualMachine }), parts)
   const reconciler = virtualMachineReconciler({
     fleet,
     candidates,
     ledger,
     image,
     virtualMachine,
+    isMade: made.has,
     machinesOf: (machineId) => virtualMachines.by('machineId', machineId),
     now: parts.clock.now,
     ...accessDisks(parts),

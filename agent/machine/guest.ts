@@ -150,10 +150,10 @@ export class Guest implements Disposable {
     try {
       if (!(await isOwnSocket(this.#deps))) return this.#distrust('its socket was exchanged')
       const monitor = await Monitor.connect(this.#deps.qmp, listener, Math.max(1, timeoutMs))
-      const id = await askId(monitor)
-      if (id !== this.#deps.id) {
+      const { machineId } = monitor
+      if (machineId !== this.#deps.id) {
         monitor.close()
-        return this.#distrust(`it is the one of machine ${id}`)
+        return this.#distrust(`it is the one of machine ${machineId}`)
       }
       if (link.ended) return false
       this.#monitor = monitor
@@ -269,15 +269,6 @@ export class Guest implements Disposable {
 async function isOwnSocket({ qmp, uid }: GuestDeps): Promise<boolean> {
   const found = await lstat(qmp)
   return found.isSocket() && (uid === undefined || found.uid === uid)
-}
-
-async function askId(monitor: Monitor): Promise<string> {
-  try {
-    return (await monitor.execute('query-uuid')).UUID
-  } catch (error) {
-    monitor.close()
-    throw error
-  }
 }
 
 async function findDiskProblem(monitor: Monitor): Promise<'nospace' | 'failed'> {

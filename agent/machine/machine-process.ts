@@ -132,8 +132,10 @@ export class MachineProcess {
   async #launch(): Promise<void> {
     const { log, launcher, hypervisor, isHeld } = this.#deps
     const { q35 } = await hypervisor.qemu()
+    const claiming = this.#claims.claim(launcher.ownerOf(this.#record.current))
+    claiming.catch(() => undefined) // Thrown below, once the pad is there to be let go of.
     await using pad = await launcher.prepare(this.#record.current)
-    const disks = await this.#claims.claim(launcher.ownerOf(this.#record.current))
+    const disks = await claiming
     await this.#record.update((record) => withLaunch(record, { bootId: hypervisor.bootId, q35 }))
     const record = this.#record.current
     // Another order may have come meanwhile; what it wants is decided anew.

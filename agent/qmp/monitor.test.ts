@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Monitor, type MonitorEvent } from './monitor.ts'
-import { GREETING, newScriptedMonitor, succeed, type Script, type Wire } from './testing.ts'
+import { GREETING, MACHINE_ID, newScriptedMonitor, succeed, type Script, type Wire } from './testing.ts'
 
 const ignore = { onEvent: () => undefined, onEnd: () => undefined }
 
@@ -27,8 +27,9 @@ test('Monitor negotiates, knows the version, and answers commands', async () => 
   await using qemu = await newScriptedMonitor()
   const monitor = await Monitor.connect(qemu.path, ignore)
   expect(monitor.version).toBe('7.2.22')
+  expect(monitor.machineId).toBe(MACHINE_ID)
   expect(await monitor.execute('query-status')).toEqual({ status: 'running' })
-  expect(qemu.commands).toEqual(['qmp_capabilities', 'query-status'])
+  expect(qemu.commands).toEqual(['qmp_capabilities', 'query-uuid', 'query-status'])
   monitor.close()
 })
 

@@ -33,6 +33,8 @@ interface Waiting {
 export class Monitor {
   /** Of the QEMU at the other end, as in its greeting. */
   version = ''
+  /** UUID of the machine at the other end. */
+  machineId = ''
   readonly #listener: MonitorListener
   readonly #waiting = new Map<string, Waiting>()
   readonly #greeted = Promise.withResolvers<void>()
@@ -46,7 +48,7 @@ export class Monitor {
   }
 
   /**
-   * Connects and negotiates. Throws Node's error (ENOENT, ECONNREFUSED) when nobody listens yet,
+   * Connects, negotiates and asks whose it is. Throws Node's error (ENOENT, ECONNREFUSED) when nobody listens yet,
    * and `QmpError` when what answers is not, or not in time, a QEMU that takes commands.
    */
   static async connect(path: string, listener: MonitorListener, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Monitor> {
@@ -57,7 +59,12 @@ export class Monitor {
     })
     try {
       await withTimeout(monitor.#greeted.promise, timeoutMs, 'greeting')
-      await monitor.execute('qmp_capabilities', undefined, timeoutMs)
+      // Answered in this order. A QEMU that is just starting is slow to answer, so both go at once.
+      const [, { UUID }] = await Promise.all([
+        monitor.execute('qmp_capabilities', undefined, timeoutMs),
+        monitor.execute('query-uuid', undefined, timeoutMs),
+      ])
+      monitor.machineId = UUID
       return monitor
     } catch (error) {
       monitor.close()

@@ -35,6 +35,17 @@ describe('Disk', () => {
     expect(world.store.writes).toBe(1)
   })
 
+  test('tells that its host has made it before the API server knows', async () => {
+    const world = new World(newDisk({ dataStorage: 'local' }))
+    world.host.slow = true
+    await world.reconcile()
+    expect(world.made).toEqual([])
+    world.host.slow = false
+    world.store.crash = new Error('the API server went away')
+    await expect(world.reconcile()).rejects.toThrow('went away')
+    expect(world.made).toEqual([world.stored?.metadata.name])
+  })
+
   test('writes nothing and asks nothing of its host while all is well', async () => {
     const world = new World(newDisk(fromImage))
     await world.reconcile()

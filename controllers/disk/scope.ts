@@ -4,12 +4,14 @@ import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
 import type { Candidates } from '../fleet/candidates.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { MadeDisks } from './made.ts'
 
 /** The world outside, as this controller needs it. */
 export interface Deps {
   readonly fleet: Fleet
   readonly candidates: Candidates
   readonly image: (namespace: string, name: string) => Image | undefined
+  readonly made: Pick<MadeDisks, 'note'>
   readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
 }
 

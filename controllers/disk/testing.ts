@@ -17,6 +17,8 @@ export class World {
   readonly hosts: FakeHost[] = [this.host]
   readonly images = new Map<string, Image>([['debian', image()]])
   readonly storages = new Map<string, DataStorage>([['local', dataStorage()]])
+  /** Names of disks that were told to be made. */
+  readonly made: string[] = []
   readonly machines = new Map<string, VirtualMachine>()
   readonly ledger = newLedger()
   readonly store: FakeStore<Disk>
@@ -58,6 +60,7 @@ export class World {
     return diskReconciler({
       fleet,
       candidates,
+      made: { note: ({ metadata }) => void this.made.push(metadata.name) },
       image: (_namespace, name) => this.images.get(name),
       virtualMachine: (_namespace, name) => this.machines.get(name),
     })

@@ -31,6 +31,7 @@ export class World {
   /** The host does what it is told, but nobody hears of it. */
   lostAnswers = false
   #ledger = newLedger()
+  readonly made = new Set<string>()
   #deps = this.#newDeps()
 
   constructor(vm: VirtualMachine) {
@@ -117,6 +118,7 @@ export class World {
       ...this.#diskAccess(),
       newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
       now: () => this.store.now(),
+      isMade: ({ metadata }) => this.made.has(metadata.name),
       newMac: () => '02:00:00:00:00:01',
     }
   }

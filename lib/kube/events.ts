@@ -42,6 +42,8 @@ const REPEAT_MS = 3_600_000
 const BURST = 10
 const REFILL_MS = 60_000
 const MAX_NOTE_BYTES = 1024
+/** A write that people read later must not delay one that a machine waits for. */
+const HOLD_MS = 250
 const MAX_WAITING = 1_000
 const MAX_SENDING = 4
 const MAX_REMEMBERED = 10_000
@@ -55,6 +57,7 @@ export function eventRecorder({ kube, clock, log, controller, instance }: Record
   const buckets = new Map<string, Bucket>()
   const waiting: { path: string; body: object }[] = []
   const sending = new Set<Promise<void>>()
+  let held: Promise<void> | undefined
 
   const send = async ({ path, body }: { path: string; body: object }): Promise<void> => {
     try {
@@ -76,6 +79,12 @@ export function eventRecorder({ kube, clock, log, controller, instance }: Record
     }
   }
 
+  const pumpLater = async (): Promise<void> => {
+    await clock.sleep(HOLD_MS)
+    held = undefined
+    pump()
+  }
+
   return {
     record(event) {
       const now = clock.monotonicMs()
@@ -91,10 +100,11 @@ export function eventRecorder({ kube, clock, log, controller, instance }: Record
       const body = { metadata: { name, namespace }, ...toEvent(event, clock.now()) }
       const reporter = { reportingController: controller, reportingInstance: instance.slice(0, 128) }
       waiting.push({ path: collectionPath(EVENTS, namespace), body: { ...body, ...reporter } })
-      pump()
+      held ??= pumpLater()
     },
 
     async flush() {
+      pump()
       while (sending.size > 0) await Promise.all(sending)
     },
   }

@@ -21,7 +21,9 @@ export const provisionDisk: Phase<Scope> = {
     if ('type' in order) return order
     const answer = await putDisk(scope, agent, order)
     if ('type' in answer) return answer
-    return answer.state === 'Creating' ? waiting(DiskReason.Creating, 'The disk is being made', RETRY_MS) : done
+    if (answer.state === 'Creating') return waiting(DiskReason.Creating, 'The disk is being made', RETRY_MS)
+    scope.deps.made.note(disk)
+    return done
   },
 }
 

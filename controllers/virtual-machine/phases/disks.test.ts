@@ -86,6 +86,19 @@ describe('VirtualMachine', () => {
     })
   })
 
+  test('does not wait until the API server knows of a root disk that its host has made', async () => {
+    const world = new World(machine())
+    await world.reconcile()
+    expect(world.host.orders).toHaveLength(0)
+    world.made.add('web-root')
+    await world.reconcile()
+    expect(world.host.orders).toHaveLength(1)
+    world.finishDisk('web-root')
+    await world.reconcile()
+    expect(world.host.orders).toHaveLength(1)
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
   test('waits for an older disk of its name that is being deleted', async () => {
     const world = new World(machine())
     const labels = { [MACHINE_ID_LABEL]: OTHER }

@@ -94,7 +94,7 @@ async function claim(scope: Scope, disk: Disk): Promise<Outcome> {
   const { status, name, deps } = scope
   const { machineId = '', host } = status
   const maker = makerOf(disk.metadata)
-  const objection = takenBy(scope, disk) ?? unusable(disk, host)
+  const objection = takenBy(scope, disk) ?? unusable(disk, host, deps)
   if (objection) return objection
   // The label claims the disk that was made for this machine, from its first moment and without another write.
   const claimed = maker !== undefined || disk.status?.attachedTo?.machineId === machineId
@@ -120,7 +120,7 @@ function takenBy({ status: own, namespace, deps }: Scope, { metadata, status }: 
   return blocked(VirtualMachineReason.DiskInUse, message)
 }
 
-function unusable(disk: Disk, host: string | undefined): Outcome | undefined {
+function unusable(disk: Disk, host: string | undefined, { isMade }: Scope['deps']): Outcome | undefined {
   const { name, deletionTimestamp } = disk.metadata
   if (deletionTimestamp !== undefined)
     return waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is being deleted`)
@@ -132,7 +132,7 @@ function unusable(disk: Disk, host: string | undefined): Outcome | undefined {
     )
   }
   const obstacle = notReady(disk)
-  return obstacle === undefined
+  return obstacle === undefined || isMade(disk)
     ? undefined
     : waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not ready: ${obstacle}`)
 }
