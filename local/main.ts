@@ -6,6 +6,7 @@ import { status } from './commands/status.ts'
 import { stop } from './commands/stop.ts'
 import { LocalError } from './errors.ts'
 import { homeAt, homeFolder } from './home.ts'
+import type { RunOptions } from './platform/run.ts'
 import { newTerminal } from './terminal.ts'
 
 const USAGE = `usage:
@@ -15,6 +16,9 @@ const USAGE = `usage:
     --agent-port NUMBER    port of the agent (likewise)
     --controllers NUMBER   processes of the controllers, 1 to 5: one leads, and another one takes over when it fails
     --kubeconfig FILE      use a cluster that exists instead of starting one
+    --simulated-hosts NUMBER
+                           1 to 500 hosts without QEMU, to measure the platform with; machines on them are only told of
+    --start-delay MS       how long a machine takes to start on those (0)
   npm stop                 end it, guests included
   npm run status           say what runs
 
@@ -26,6 +30,8 @@ const options = {
   'agent-port': { type: 'string' },
   controllers: { type: 'string' },
   kubeconfig: { type: 'string' },
+  'simulated-hosts': { type: 'string' },
+  'start-delay': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
@@ -46,7 +52,8 @@ async function main(args: readonly string[]): Promise<number> {
       const wanted = {
         port: toPort(values.port, '--port'),
         agentPort: toPort(values['agent-port'], '--agent-port'),
-        controllers: toCount(values.controllers),
+        controllers: toCount('--controllers', values.controllers ?? '1', MAX_CONTROLLERS),
+        simulated: toSimulated(values['simulated-hosts'], values['start-delay']),
       }
       if (values.detach !== true) return start({ home, env, kubeconfig, ...wanted }, terminal)
       return detach({ home, env, args: args.filter((arg) => arg !== '--detach') }, terminal)
@@ -81,11 +88,22 @@ function toPort(text: string | undefined, option: string): number | undefined {
 }
 
 const MAX_CONTROLLERS = 5
+const MAX_SIMULATED = 500
+const MAX_DELAY_MS = 600_000
 
-function toCount(text = '1'): number {
+function toCount(option: string, text: string, max: number, min = 1): number {
   const count = Number(text)
-  if (Number.isInteger(count) && count >= 1 && count <= MAX_CONTROLLERS) return count
-  throw new LocalError('USAGE', `--controllers ${text} is not possible: write a number from 1 to ${MAX_CONTROLLERS}`)
+  if (/^\d+$/.test(text) && count >= min && count <= max) return count
+  throw new LocalError('USAGE', `${option} ${text} is not possible: write a number from ${min} to ${max}`)
+}
+
+function toSimulated(count: string | undefined, delay: string | undefined): RunOptions['simulated'] {
+  if (count !== undefined) {
+    const startMs = toCount('--start-delay', delay ?? '0', MAX_DELAY_MS, 0)
+    return { count: toCount('--simulated-hosts', count, MAX_SIMULATED), startMs }
+  }
+  if (delay === undefined) return undefined
+  throw new LocalError('USAGE', '--start-delay is of simulated hosts: name their number with --simulated-hosts too')
 }
 
 /** What a person can help with in a sentence; the rest with all that a report of it needs. */

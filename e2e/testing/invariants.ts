@@ -22,11 +22,11 @@ interface Process {
  * Wrong is: a machine with another number of QEMUs than its spec wants; two QEMUs that write one disk; a status that
  * says something else than the processes; a process, a socket or a file that belongs to no object.
  */
-export async function untilSound(test: UnderTest): Promise<void> {
+export async function untilSound(test: UnderTest, quietMs = QUIET_MS): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const wrong = await findWrong(test)
-    if (wrong.length === 0 && (await isQuiet(test.platform))) return
+    if (wrong.length === 0 && (await isQuiet(test.platform, quietMs))) return
     if (performance.now() > deadline)
       throw new Error(wrong.length > 0 ? wrong.join('\n') : 'something is written again and again')
     await sleep(POLL_MS)
@@ -93,9 +93,9 @@ async function leftFiles(storage: string, disks: readonly Found[]): Promise<stri
   return names.filter((name) => !known.has(name.slice(0, 36))).map((name) => `the file ${name} is left`)
 }
 
-async function isQuiet(platform: Platform): Promise<boolean> {
+async function isQuiet(platform: Platform, quietMs: number): Promise<boolean> {
   const before = await versions(platform)
-  await sleep(QUIET_MS)
+  await sleep(quietMs)
   return before === (await versions(platform))
 }
 

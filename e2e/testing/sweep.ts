@@ -12,6 +12,8 @@ export interface Flow {
 }
 
 const VM = 'swept'
+/** Before and after a flow it is enough that nothing is under way. */
+const SETTLED_MS = 300
 const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
 const withData = { disks: [{ diskRef: { name: 'data' } }] }
 const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
@@ -60,7 +62,7 @@ export function toText({ flow, victim, at, request, after }: Point): string {
 /** Every point of a flow: it is gone through once without a fault, to count its requests. */
 export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> {
   await flow.prepare(test)
-  await untilSound(test)
+  await untilSound(test, SETTLED_MS)
   test.api.reset()
   test.host.reset()
   await flow.change(test)
@@ -77,16 +79,21 @@ export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> 
   ]
 }
 
-/** Goes through a flow, kills at the point, starts again what was killed, and waits until all is sound. */
-export async function playPoint(test: UnderTest, { flow, victim, at, request, after }: Point): Promise<void> {
+/**
+ * Goes through a flow, kills at the point, starts again what was killed, and waits until all is sound. False when the
+ * flow came to its end with fewer requests: how many there are depends a little on what happens at the same time.
+ */
+export async function playPoint(test: UnderTest, { flow, victim, at, request, after }: Point): Promise<boolean> {
   await flow.prepare(test)
-  await untilSound(test)
+  await untilSound(test, SETTLED_MS)
   test.api.reset()
   test.host.reset()
   const killed = Promise.withResolvers<undefined>()
+  const state: { killing?: Promise<void> } = {}
   const proxy: FaultProxy = test[at]
   const kill = async () => {
-    await (victim === 'controllers' ? test.killControllers() : test.killAgent())
+    state.killing = victim === 'controllers' ? test.killControllers() : test.killAgent()
+    await state.killing
     killed.resolve(undefined)
   }
   proxy.judge = async ({ number }): Promise<Verdict> => {
@@ -96,12 +103,20 @@ export async function playPoint(test: UnderTest, { flow, victim, at, request, af
     return { type: 'cut' }
   }
   await flow.change(test)
-  await killed.promise
+  const over = untilSound(test)
+  over.catch(() => undefined) // Without those who are killed it may well not become so.
+  await Promise.race([killed.promise, over])
   proxy.reset()
-  if (victim === 'controllers') test.startControllers()
-  else await test.restartAgent()
+  await state.killing
+  if (state.killing) await startAgain(test, victim)
   await untilSound(test)
   await clear(test)
+  return state.killing !== undefined
+}
+
+async function startAgain(test: UnderTest, victim: Point['victim']): Promise<void> {
+  if (victim === 'controllers') test.startControllers()
+  else await test.restartAgent()
 }
 
 /** Takes away what the flow made, and checks that nothing of it is left. */
@@ -116,5 +131,5 @@ async function clear(test: UnderTest): Promise<void> {
     return left.every(({ metadata }) => ![VM, `${VM}-root`, 'data'].includes(metadata.name))
   })
   await eventually(async () => isReady(await platform.get('hosts', HOST)))
-  await untilSound(test)
+  await untilSound(test, SETTLED_MS)
 }

@@ -7,15 +7,17 @@ import { AgentError } from '../../agent/errors.ts'
 import { loadOrCreateAuthority, loadOrIssue, type Identity } from '../../lib/tls/authority.ts'
 import { LocalError } from '../errors.ts'
 import type { AgentHome } from '../home.ts'
+import { ADDRESS } from './hosts.ts'
 import { choosePort } from '../processes/kept-port.ts'
 import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
 
 /** Name of the Host that this machine is. */
 export const HOST = 'host-1'
 
-const ADDRESS = '127.0.0.1'
 const CONTROLLERS = 'holdfast-controllers'
 const LOCAL = 'holdfast-local'
+/** Who may give orders to agents of this platform. */
+export const agentClients: readonly string[] = [CONTROLLERS, LOCAL]
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
 const POLL_MS = 50
@@ -68,12 +70,6 @@ export function controllersTls({ pki }: AgentHome): AgentTls {
   return tlsFiles(pki, CONTROLLERS)
 }
 
-/** Its Host object. */
-export function hostManifest(port: number): object {
-  const metadata = { name: HOST }
-  return { apiVersion: 'compute.holdfast.dev/v1alpha1', kind: 'Host', metadata, spec: { address: ADDRESS, port } }
-}
-
 interface AgentIdentities {
   /** PEM. */
   readonly ca: string
@@ -121,7 +117,7 @@ function environment({ home, env }: AgentOptions, port: number): NodeJS.ProcessE
     HOLDFAST_AGENT_TLS_CERT: certificate,
     HOLDFAST_AGENT_TLS_KEY: key,
     HOLDFAST_AGENT_CLIENT_CA: ca,
-    HOLDFAST_AGENT_CLIENT_NAMES: `${CONTROLLERS},${LOCAL}`,
+    HOLDFAST_AGENT_CLIENT_NAMES: agentClients.join(','),
   }
 }
 

@@ -6,45 +6,49 @@ import { isKubeError } from '../../lib/kube/errors.ts'
 import { objectPath, type Endpoint } from '../../lib/kube/paths.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
-import { HOST, hostManifest } from './agent.ts'
+import { HOST } from './agent.ts'
+import type { LocalHosts } from './hosts.ts'
 import { samplePath } from './install.ts'
+import { FIRST_SIMULATED } from './simulated-hosts.ts'
 
 const NAMESPACES: Endpoint = { group: '', version: 'v1', plural: 'namespaces', scope: 'Cluster' }
-const STORAGE = 'local'
+/** Name of the DataStorage of this machine. */
+export const STORAGE = 'local'
 const MANAGER = 'holdfast-local'
 const NAMESPACE_TIMEOUT_MS = 30_000
 const POLL_MS = 50
 
-export interface LocalObjects {
-  readonly agentPort: number
-  /** Folder of the data storage. */
-  readonly storage: string
-}
-
 /**
- * Makes this machine known as a host with a data storage. The first time it also makes an image and a machine, to have
- * something to look at; who deletes them has them no more.
+ * Makes hosts known, each with a data storage. The first time it also makes the samples, to have something to look at;
+ * who deletes them has them no more.
  */
-export async function makeObjects(cluster: Kubectl, kube: Kube, objects: LocalObjects): Promise<void> {
-  await refuseAnotherMachine(kube, objects)
-  const isFirst = !(await exists(kube, Host, HOST))
-  if (isFirst) {
+export async function makeObjects(cluster: Kubectl, kube: Kube, hosts: LocalHosts): Promise<void> {
+  if (!(await exists(kube, Host, hosts.name))) {
     await untilExists(kube, NAMESPACES, 'default')
-    const samples = ['image.yaml', 'virtual-machine.yaml'].flatMap((name) => ['--filename', samplePath(name)])
+    const samples = hosts.samples.flatMap((name) => ['--filename', samplePath(name)])
     await kubectl(cluster, ['apply', ...samples])
   }
   // The host comes last: a start that is interrupted before is the first one again.
-  const list = {
-    apiVersion: 'v1',
-    kind: 'List',
-    items: [storageManifest(objects.storage), hostManifest(objects.agentPort)],
-  }
+  const list = { apiVersion: 'v1', kind: 'List', items: hosts.manifests }
   const how = ['apply', '--server-side', '--force-conflicts', '--field-manager', MANAGER, '--filename', '-']
   await kubectl(cluster, how, JSON.stringify(list))
 }
 
+/** Throws when the cluster has hosts of a local platform of another kind, or of another machine with the same names. */
+export async function refuseOtherPlatform(kube: Kube, storage: string | undefined): Promise<void> {
+  const [isReal, isSimulated] = await Promise.all([exists(kube, Host, HOST), exists(kube, Host, FIRST_SIMULATED)])
+  const other = 'or set HOLDFAST_HOME to another folder'
+  if (storage === undefined && isReal) {
+    throw unfit(`this platform has the real host ${HOST}: start it without --simulated-hosts, ${other}`)
+  }
+  if (storage !== undefined && isSimulated) {
+    throw unfit(`this platform has simulated hosts: start it with --simulated-hosts NUMBER, ${other}`)
+  }
+  if (storage !== undefined) await refuseAnotherMachine(kube, storage)
+}
+
 /** Another machine that joined this cluster has our names: what it made must not be turned to here. */
-async function refuseAnotherMachine(kube: Kube, { storage }: LocalObjects): Promise<void> {
+async function refuseAnotherMachine(kube: Kube, storage: string): Promise<void> {
   const path = objectPath(DataStorage, { name: STORAGE })
   const found = await kube.send<DataStorage>({ method: 'GET', path }).catch((error: unknown) => {
     if (isKubeError(error, 'NotFound')) return undefined
@@ -52,13 +56,13 @@ async function refuseAnotherMachine(kube: Kube, { storage }: LocalObjects): Prom
   })
   if (found === undefined || found.body.spec.local.path === storage) return
   const whose = `its DataStorage ${STORAGE} is the folder ${found.body.spec.local.path}`
-  const message = `this cluster belongs to another local platform already (${whose}): start that one, or use another cluster`
-  throw new LocalError('CLUSTER_UNFIT', message)
+  throw unfit(
+    `this cluster belongs to another local platform already (${whose}): start that one, or use another cluster`,
+  )
 }
 
-function storageManifest(path: string): object {
-  const spec = { type: 'Local', local: { host: HOST, path } }
-  return { apiVersion: 'storage.holdfast.dev/v1alpha1', kind: 'DataStorage', metadata: { name: STORAGE }, spec }
+function unfit(message: string): LocalError {
+  return new LocalError('CLUSTER_UNFIT', message)
 }
 
 // The API server makes the namespace itself, a moment after it is ready.

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HostAgent, ObservedMachine } from '../../agent/contract.ts'
+import type { ObservedMachine } from '../../agent/contract.ts'
 import { DataStorage } from '../../crds/data-storage.ts'
 import { Host } from '../../crds/host.ts'
 import type { Resource } from '../../crds/kind.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { collectionPath, keyOf, type Endpoint } from '../../lib/kube/paths.ts'
+import type { LocalHosts } from './hosts.ts'
 
 const PATIENCE_MS = 120_000
 /** What does not move for so long waits for somebody, and need not be waited for. */
@@ -34,20 +35,19 @@ export async function takeInventory(kube: Kube): Promise<Inventory> {
 
 export interface Waiting {
   readonly kube: Kube
-  /** Of this machine. After a start the API still says what was true before the stop. */
-  readonly agent: Pick<HostAgent, 'machines'>
+  readonly hosts: Pick<LocalHosts, 'machines'>
   readonly say: (line: string) => void
   readonly signal: AbortSignal
 }
 
 /** Waits until everything is Ready, or has been waited for long enough; says what it waits for. */
-export async function untilReady({ kube, agent, say, signal }: Waiting): Promise<Inventory> {
+export async function untilReady({ kube, hosts, say, signal }: Waiting): Promise<Inventory> {
   const deadline = performance.now() + PATIENCE_MS
   let told = ''
   let toldAt = performance.now()
   for (;;) {
     const inventory = await takeInventory(kube)
-    const pending = [...obstacles(inventory), ...laggards(await agent.machines())]
+    const pending = [...obstacles(inventory), ...laggards(await hosts.machines())]
     if (pending.length === 0 || signal.aborted) return inventory
     if (performance.now() > deadline || performance.now() - toldAt > STUCK_MS) {
       say(`not ready, and not waited for any longer: ${pending.join('; ')}`)

@@ -1,21 +1,20 @@
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { AgentError } from '../../agent/errors.ts'
-import type { HostAgent } from '../../agent/contract.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { LocalError } from '../errors.ts'
 import { lockHome, type Home } from '../home.ts'
 import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
-import { controllersTls, startAgent, type LocalAgent } from './agent.ts'
+import { controllersTls } from './agent.ts'
 import { markBoots, watchBoot } from './boot.ts'
 import { openCluster, type Cluster } from './cluster.ts'
 import { startControllers } from './controllers.ts'
-import { provideGuestImage } from './guest-image.ts'
-import { makeObjects } from './objects.ts'
+import type { LocalHosts } from './hosts.ts'
+import { makeObjects, refuseOtherPlatform } from './objects.ts'
+import { startOwnHost } from './own-host.ts'
 import { ensureQemu } from './qemu.ts'
 import { keepRenewed } from './renewal.ts'
 import { untilReady, type Inventory } from './readiness.ts'
+import { startSimulatedHosts } from './simulated-hosts.ts'
 import { newStateFile } from './state.ts'
 
 export interface RunOptions {
@@ -26,6 +25,8 @@ export interface RunOptions {
   readonly kubeconfig: string | undefined
   /** Processes of the controllers. */
   readonly controllers: number
+  /** Hosts without guests, instead of this machine. */
+  readonly simulated: { readonly count: number; readonly startMs: number } | undefined
 }
 
 export interface Audience {
@@ -39,10 +40,6 @@ export interface Audience {
   readonly hurry: AbortSignal
 }
 
-const PROGRESS_MS = 2_000
-const AGENT_BACK_MS = 20_000
-const POLL_MS = 200
-
 /** Runs the whole platform on this machine until it is asked to stop, and ends all of it. The home must be prepared. */
 export async function runPlatform(options: RunOptions, audience: Audience): Promise<void> {
   const { home } = options
@@ -52,10 +49,11 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   const boots = await markBoots(home)
   const { observer, state } = await observe(options, audience)
   running.use(state)
-  const { cluster, agent } = await startParts(options, observer, { running, audience })
+  const { cluster, hosts } = await startParts(options, observer, { running, audience })
   if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
-  await makeObjects(cluster.kubectl, kube, { agentPort: agent.port, storage: home.storage })
+  await refuseOtherPlatform(kube, options.simulated ? undefined : home.storage)
+  await makeObjects(cluster.kubectl, kube, hosts)
   const controllers = await startControllers(options.controllers, {
     kubeconfig: cluster.controllersKubeconfig,
     agentTls: controllersTls(home.agent),
@@ -68,7 +66,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   state.update({ kubeconfig: cluster.kubectl.kubeconfig })
 
   const { say, stop: signal } = audience
-  const inventory = await untilReady({ kube, agent: agent.connection, say, signal })
+  const inventory = await untilReady({ kube, hosts, say, signal })
   await watchBoot(boots, inventory, { say, signal })
   await audience.ready(inventory, cluster)
   state.update({ phase: 'Ready' })
@@ -80,36 +78,35 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort')
 }
 
-interface Ending {
-  readonly running: AsyncDisposableStack
-  readonly audience: Audience
-}
-
-/** The cluster and the agent, side by side. What was started is ended with `running`, also when the other one fails. */
-async function startParts(options: RunOptions, observer: Observer, { running, audience }: Ending): Promise<Parts> {
-  const { home, env, port, agentPort, kubeconfig } = options
-  const { stop: signal } = audience
-  await ensureQemu({ env, say: observer.say, signal })
-  const starting = Promise.allSettled([
-    openCluster({ home, env, port, kubeconfig, observer, signal }).then((cluster) => running.use(cluster)),
-    startAgent({ home: home.agent, logs: home.logs, port: agentPort, env, observer }),
-    provideGuestImage(home.agent.imports, { env, say: observer.say, signal }),
-  ])
-  const [cluster, agent, image] = await starting
-  if (agent.status === 'fulfilled') {
-    const { child, connection } = agent.value
-    running.defer(() => child.stop())
-    running.use(connection)
-    running.defer(() => stopGuests(connection, audience))
-  }
-  for (const part of [cluster, agent, image]) if (part.status === 'rejected') throw part.reason
-  if (cluster.status === 'rejected' || agent.status === 'rejected') throw new Error('unreachable')
-  return { cluster: cluster.value, agent: agent.value }
-}
-
 interface Parts {
   readonly cluster: Cluster
-  readonly agent: LocalAgent
+  readonly hosts: LocalHosts
+}
+
+/** The cluster and the hosts, side by side. What was started is ended with `running`, also when the other one fails. */
+async function startParts(options: RunOptions, observer: Observer, { running, audience }: Run): Promise<Parts> {
+  const { home, env, port, kubeconfig, simulated } = options
+  const { stop: signal, hurry } = audience
+  const { say } = observer
+  if (!simulated) await ensureQemu({ env, say, signal })
+  const [cluster, hosts] = await Promise.allSettled([
+    openCluster({ home, env, port, kubeconfig, observer, signal }).then((opened) => running.use(opened)),
+    simulated
+      ? startSimulatedHosts({ ...options, ...simulated, observer })
+      : startOwnHost({ ...options, observer, signal }),
+  ])
+  if (hosts.status === 'fulfilled') {
+    running.use(hosts.value)
+    running.defer(() => hosts.value.stopGuests({ say: audience.say, hurry }))
+  }
+  if (cluster.status === 'rejected') throw cluster.reason
+  if (hosts.status === 'rejected') throw hosts.reason
+  return { cluster: cluster.value, hosts: hosts.value }
+}
+
+interface Run {
+  readonly running: AsyncDisposableStack
+  readonly audience: Audience
 }
 
 async function observe({ home }: RunOptions, { say }: Audience) {
@@ -135,44 +132,4 @@ async function observe({ home }: RunOptions, { say }: Audience) {
     },
   }
   return { observer, state }
-}
-
-/** An agent that was killed a moment ago is just being started again. */
-async function whenItAnswers<T>(ask: () => Promise<T>, hurry: AbortSignal): Promise<T> {
-  const deadline = performance.now() + AGENT_BACK_MS
-  for (;;) {
-    try {
-      return await ask()
-    } catch (error) {
-      const isAway = error instanceof AgentError && error.code === 'UNREACHABLE'
-      if (!isAway || hurry.aborted || performance.now() > deadline) throw error
-    }
-    await sleep(POLL_MS)
-  }
-}
-
-/** Shuts the guests of this machine down. Those that take longer than the user wants to wait run on. */
-async function stopGuests(agent: HostAgent, { say, hurry }: Audience): Promise<void> {
-  const running = async () => (await agent.machines()).filter(({ pid }) => pid !== undefined).map(({ name }) => name)
-  const timer = setInterval(() => {
-    void running().then(
-      (names) => names.length > 0 && say(`waiting for ${names.join(', ')}`),
-      () => undefined,
-    )
-  }, PROGRESS_MS)
-  try {
-    if ((await whenItAnswers(running, hurry)).length === 0) return
-    say('shutting guests down; once more Ctrl-C leaves them running')
-    await Promise.race([
-      agent.stopGuests(),
-      sleep(2 ** 31 - 1, undefined, { signal: hurry, ref: false }).catch(() => undefined),
-    ])
-    const left = await running()
-    if (left.length > 0) say(`${left.join(', ')} run on; the next start takes them over`)
-  } catch (error) {
-    if (!(error instanceof AgentError)) throw error
-    say(`guests could not be shut down and run on: ${error.message}`)
-  } finally {
-    clearInterval(timer)
-  }
 }

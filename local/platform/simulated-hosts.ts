@@ -1,0 +1,81 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
+import type { Home } from '../home.ts'
+import { findFreePort } from '../processes/port.ts'
+import { supervise, withLifeline, type Observer } from '../processes/supervise.ts'
+import { agentClients, prepareIdentities } from './agent.ts'
+import { ADDRESS, hostManifests, type LocalHosts } from './hosts.ts'
+
+export interface SimulatedHostsOptions {
+  readonly home: Home
+  readonly count: number
+  /** How long a machine takes from the order until it runs. */
+  readonly startMs: number
+  readonly env: NodeJS.ProcessEnv
+  readonly observer: Observer
+}
+
+/** Name of the first of them. */
+export const FIRST_SIMULATED = nameOf(1)
+
+const PROGRAM = 'simulated-hosts'
+const MAIN = fileURLToPath(new URL('../../agent/simulated/main.ts', import.meta.url))
+const GRACE_MS = 5_000
+
+/** Starts one process that answers as the agents of so many hosts would. What it is told is forgotten when it ends. */
+export async function startSimulatedHosts(options: SimulatedHostsOptions): Promise<LocalHosts> {
+  const { home, count, observer } = options
+  const names = Array.from({ length: count }, (_, index) => nameOf(index + 1))
+  const ports: number[] = []
+  for (const _ of names) ports.push(await findFreePort(ports))
+  await prepareIdentities(home.agent.pki)
+  const authority = await loadOrCreateAuthority(home.agent.pki, 'holdfast-agents')
+  const identity = `${PROGRAM}-${count}`
+  await loadOrIssue(authority, {
+    folder: home.agent.pki,
+    name: identity,
+    commonName: PROGRAM,
+    dnsNames: names,
+    ips: [ADDRESS],
+    usages: ['Server'],
+  })
+  const stateDir = join(home.root, PROGRAM)
+  await mkdir(stateDir, { recursive: true, mode: 0o700 })
+  const file = (name: string) => join(home.agent.pki, name)
+  const child = await supervise(
+    {
+      name: PROGRAM,
+      ...withLifeline(process.execPath, [MAIN]),
+      cwd: '/',
+      logPath: join(home.logs, `${PROGRAM}.log`),
+      graceMs: GRACE_MS,
+      env: {
+        HOLDFAST_SIMULATED_HOSTS: names.map((name, index) => `${name}=${ports[index]}`).join(','),
+        HOLDFAST_SIMULATED_START_MS: String(options.startMs),
+        HOLDFAST_SIMULATED_STATE_DIR: stateDir,
+        HOLDFAST_AGENT_TLS_CERT: file(`${identity}.crt`),
+        HOLDFAST_AGENT_TLS_KEY: file(`${identity}.key`),
+        HOLDFAST_AGENT_CLIENT_CA: file('ca.crt'),
+        HOLDFAST_AGENT_CLIENT_NAMES: agentClients.join(','),
+      },
+    },
+    observer,
+  )
+  observer.say(`${count} simulated hosts: machines on them are only told of, and no guest runs`)
+  return {
+    name: FIRST_SIMULATED,
+    manifests: names.flatMap((name, index) =>
+      hostManifests({ name, port: ports[index] ?? 0, storage: name, path: '/simulated' }),
+    ),
+    samples: ['image.yaml'],
+    machines: async () => [],
+    stopGuests: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => child.stop(),
+  }
+}
+
+function nameOf(number: number): string {
+  return `simulated-${number}`
+}
