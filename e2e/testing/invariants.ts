@@ -52,18 +52,24 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
   ]
 }
 
-const spec = z.looseObject({ runStrategy: z.string() })
+const spec = z.looseObject({ runStrategy: z.string(), power: z.object({ request: z.string() }).optional() })
 
 function objections(vm: Found, processes: readonly Process[]): string[] {
   const { name } = vm.metadata
   if (!isReady(vm)) return [`VirtualMachine ${name} is not ready: ${JSON.stringify(condition(vm))}`]
   const running = processes.filter(({ machineId }) => machineId === vm.status?.machineId).length
-  const isOn = spec.parse(vm['spec']).runStrategy !== 'Halted'
+  const wanted = wantedState(vm)
   const shown = vm.status?.printableStatus
   return [
-    ...(running === (isOn ? 1 : 0) ? [] : [`${name} has ${running} processes of QEMU`]),
-    ...(shown === (isOn ? 'Running' : 'Stopped') ? [] : [`${name} is shown as ${shown}`]),
+    ...(running === (wanted === 'Stopped' ? 0 : 1) ? [] : [`${name} has ${running} processes of QEMU`]),
+    ...(shown === wanted ? [] : [`${name} is ${String(shown)} and not ${wanted}`]),
   ]
+}
+
+function wantedState(vm: Found): 'Stopped' | 'Paused' | 'Running' {
+  const { runStrategy, power } = spec.parse(vm['spec'])
+  if (runStrategy === 'Halted' || power?.request === 'ForceStop') return 'Stopped'
+  return power?.request === 'Pause' ? 'Paused' : 'Running'
 }
 
 function strangers(vms: readonly Found[], processes: readonly Process[]): string[] {

@@ -26,6 +26,11 @@ const apply =
 const ask = (name: string) => async (test: UnderTest) =>
   apply(on({ power: { request: name, at: new Date().toISOString() } }))(test)
 
+const remove =
+  (kind: string, name: string) =>
+  async ({ platform }: UnderTest) =>
+    void (await platform.kubectl('delete', kind, name, '--wait=false'))
+
 export const flows: readonly Flow[] = [
   { name: 'create', prepare: nothing, change: apply(on()) },
   { name: 'attach while it runs', prepare: apply(data(), on()), change: apply(on(withData)) },
@@ -39,11 +44,11 @@ export const flows: readonly Flow[] = [
   { name: 'grow', prepare: apply(data(), on({ ...withData, runStrategy: 'Halted' })), change: apply(data('96Mi')) },
   { name: 'attach', prepare: apply(data(), on({ runStrategy: 'Halted' })), change: apply(on(withData)) },
   { name: 'detach', prepare: apply(data(), on({ ...withData, runStrategy: 'Halted' })), change: apply(on()) },
-  {
-    name: 'delete',
-    prepare: apply(data(), on(withData)),
-    change: async ({ platform }) => void (await platform.kubectl('delete', 'hfvm', VM, '--wait=false')),
-  },
+  { name: 'pause', prepare: apply(on()), change: ask('Pause') },
+  { name: 'reset', prepare: apply(on()), change: ask('Reset') },
+  { name: 'force off', prepare: apply(on()), change: ask('ForceStop') },
+  { name: 'delete a disk', prepare: apply(data()), change: remove('hfdisk', 'data') },
+  { name: 'delete', prepare: apply(data(), on(withData)), change: remove('hfvm', VM) },
 ]
 
 /** Who is killed, at which request, and whether the request was carried out before. */
@@ -115,7 +120,7 @@ export async function playPoint(test: UnderTest, { flow, victim, at, request, af
 }
 
 async function startAgain(test: UnderTest, victim: Point['victim']): Promise<void> {
-  if (victim === 'controllers') test.startControllers()
+  if (victim === 'controllers') await test.startControllers()
   else await test.restartAgent()
 }
 

@@ -1,8 +1,7 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, open, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
+import { ControllersProcess } from './controllers-process.ts'
 import { FaultProxy } from './fault-proxy.ts'
 import { dataStorage, host } from './manifests.ts'
 import { eventually, isReady, newPlatform, type Platform } from './platform.ts'
@@ -11,8 +10,6 @@ import { startAgent, type SecondAgent } from './second-agent.ts'
 /** Name of the host whose agent can be killed. */
 export const HOST = 'host-2'
 
-const CONTROLLERS = join(import.meta.dirname, '..', '..', 'controllers', 'main.ts')
-
 /** A platform whose controllers and one agent are started and killed by the test, with a proxy before each server. */
 export class UnderTest implements AsyncDisposable {
   readonly platform: Platform
@@ -20,24 +17,24 @@ export class UnderTest implements AsyncDisposable {
   readonly api: FaultProxy
   /** Between the controllers and the agent. */
   readonly host: FaultProxy
-  readonly #log: FileHandle
-  readonly #kubeconfig: string
+  /** Where its controllers think that the API server is. */
+  readonly kubeconfig: string
+  readonly #controllers: ControllersProcess
   #agent: SecondAgent
-  #controllers: ChildProcess | undefined
 
   private constructor(parts: {
     platform: Platform
     api: FaultProxy
     host: FaultProxy
-    log: FileHandle
     kubeconfig: string
     agent: SecondAgent
   }) {
     this.platform = parts.platform
     this.api = parts.api
     this.host = parts.host
-    this.#log = parts.log
-    this.#kubeconfig = parts.kubeconfig
+    this.kubeconfig = parts.kubeconfig
+    const { home } = parts.platform
+    this.#controllers = new ControllersProcess({ home, kubeconfig: parts.kubeconfig, name: 'controllers-under-test' })
     this.#agent = parts.agent
   }
 
@@ -51,9 +48,8 @@ export class UnderTest implements AsyncDisposable {
     const api = await proxyToApi(platform)
     const toHost = await proxyToAgent(platform, agent.port)
     const kubeconfig = await proxiedKubeconfig(platform, api.port)
-    const log = await open(join(platform.home, 'logs', 'controllers-under-test.log'), 'a')
-    const test = new UnderTest({ platform, api, host: toHost, log, kubeconfig, agent })
-    test.startControllers()
+    const test = new UnderTest({ platform, api, host: toHost, kubeconfig, agent })
+    await test.startControllers()
     await platform.apply(host(HOST, toHost.port), dataStorage('local-2', HOST, agent.storage))
     await eventually(async () => isReady(await platform.get('datastorages', 'local-2')))
     await eventually(async () =>
@@ -62,29 +58,22 @@ export class UnderTest implements AsyncDisposable {
     return test
   }
 
+  /** Process of the controllers. */
+  get controllers(): ControllersProcess {
+    return this.#controllers
+  }
+
   get storage(): string {
     return this.#agent.storage
   }
 
-  startControllers(): void {
-    const pki = (name: string) => join(this.platform.home, 'pki', 'agents', name)
-    this.#controllers = spawn(process.execPath, [CONTROLLERS], {
-      stdio: ['ignore', this.#log.fd, this.#log.fd],
-      env: {
-        HOLDFAST_KUBECONFIG: this.#kubeconfig,
-        HOLDFAST_AGENT_CA: pki('ca.crt'),
-        HOLDFAST_AGENT_CLIENT_CERT: pki('holdfast-controllers.crt'),
-        HOLDFAST_AGENT_CLIENT_KEY: pki('holdfast-controllers.key'),
-      },
-    })
+  async startControllers(): Promise<void> {
+    await this.#controllers.start()
   }
 
   /** Ends the controllers as kill -9 does, and waits until they are gone. */
   async killControllers(): Promise<void> {
-    const child = this.#controllers
-    if (child?.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGKILL')
-    await once(child, 'exit')
+    await this.#controllers.kill()
   }
 
   async killAgent(): Promise<void> {
@@ -103,7 +92,6 @@ export class UnderTest implements AsyncDisposable {
     await this.killControllers()
     await this.#agent[Symbol.asyncDispose]()
     await Promise.all([this.api[Symbol.asyncDispose](), this.host[Symbol.asyncDispose]()])
-    await this.#log.close()
     await this.platform[Symbol.asyncDispose]()
   }
 }
