@@ -23,11 +23,24 @@ const EVENTS = { group: 'events.k8s.io', version: 'v1', scope: 'Namespaced' } as
 const object = z.looseObject({
   /** Built-in kinds leave it out of lists. */
   kind: z.string().default(''),
-  metadata: z.looseObject({ name: z.string(), resourceVersion: z.string(), uid: z.string() }),
+  metadata: z.looseObject({
+    name: z.string(),
+    resourceVersion: z.string(),
+    uid: z.string(),
+    generation: z.int().optional(),
+  }),
   status: z
     .looseObject({
       conditions: z
-        .array(z.object({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() }))
+        .array(
+          z.object({
+            type: z.string(),
+            status: z.string(),
+            reason: z.string(),
+            message: z.string(),
+            observedGeneration: z.int().optional(),
+          }),
+        )
         .default([]),
       id: z.string().optional(),
       machineId: z.string().optional(),

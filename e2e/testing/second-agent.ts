@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile, mkdir, open } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
+import { freePort } from './free-port.ts'
 import type { Platform } from './platform.ts'
 
 export interface SecondAgent extends AsyncDisposable {
@@ -62,12 +62,4 @@ export async function startAgent(
       await exit
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address ? address.port : 0
 }

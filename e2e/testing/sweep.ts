@@ -94,9 +94,10 @@ export async function playPoint(test: UnderTest, { flow, victim, at, request, af
   test.api.reset()
   test.host.reset()
   const killed = Promise.withResolvers<undefined>()
-  const state: { killing?: Promise<void> } = {}
+  const state: { killing?: Promise<void>; isOver: boolean } = { isOver: false }
   const proxy: FaultProxy = test[at]
   const kill = async () => {
+    if (state.isOver) return // The answer to this request came later than all that it was about.
     state.killing = victim === 'controllers' ? test.killControllers() : test.killAgent()
     await state.killing
     killed.resolve(undefined)
@@ -111,6 +112,7 @@ export async function playPoint(test: UnderTest, { flow, victim, at, request, af
   const over = untilSound(test)
   over.catch(() => undefined) // Without those who are killed it may well not become so.
   await Promise.race([killed.promise, over])
+  state.isOver = true
   proxy.reset()
   await state.killing
   if (state.killing) await startAgain(test, victim)
