@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeClock } from '../queue/testing.ts'
 import { newAuthority } from '../tls/authority.ts'
 import { Kube, type KubeOptions } from './client.ts'
+import { KubeError } from './errors.ts'
 
 let stack: AsyncDisposableStack
 let folder: string
@@ -214,6 +215,33 @@ test('a stream that has bytes now and then is not silent', async () => {
   }
   const { kube } = await serve([answer])
   expect(await Array.fromAsync(kube.stream({ path: '/w', stallMs: 400 }, forever))).toEqual([{ n: 1 }])
+})
+
+test('a stream whose answer does not begin in time throws, however long it may be silent later', async () => {
+  const { kube } = await serve([() => undefined])
+  const lines = kube.stream({ path: '/w', stallMs: 10_000, answerMs: 50 }, forever)
+  await expect(Array.fromAsync(lines)).rejects.toMatchObject({ code: 'Timeout' })
+})
+
+test.each([
+  ['ends the streams that were opened with it', 2_000, 'Unreachable'],
+  ['of a caller in a hurry leaves streams alone', 100, undefined],
+])('a call that is never answered %s', async (_name, deadlineMs, code) => {
+  const { kube } = await serve([open('{"n":1}\n'), () => undefined])
+  const abort = new AbortController()
+  const seen: unknown[] = []
+  let error: KubeError | undefined
+  const reading = (async () => {
+    for await (const line of kube.stream({ path: '/w' }, abort.signal)) seen.push(line)
+  })().catch((caught: unknown) => {
+    if (!abort.signal.aborted && caught instanceof KubeError) error = caught
+  })
+  await expect.poll(() => seen.length, { interval: 2, timeout: 4_000 }).toBe(1)
+  await expect(kube.send({ ...get, deadlineMs })).rejects.toMatchObject({ code: 'Timeout' })
+  if (code !== undefined) await reading
+  abort.abort()
+  await reading
+  expect(error?.code).toBe(code)
 })
 
 test('a stream ends when the caller gives up, and so do all when the client is closed', async () => {

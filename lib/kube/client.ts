@@ -35,6 +35,8 @@ export interface StreamCall {
   readonly query?: NonNullable<Call['query']>
   /** Longest time without a byte. Default 55,000. */
   readonly stallMs?: number
+  /** Longest time until the answer begins. Default as `stallMs`. */
+  readonly answerMs?: number
 }
 
 export interface KubeOptions {
@@ -46,6 +48,8 @@ export interface KubeOptions {
 const DEADLINE_MS = 30_000
 const STALL_MS = 55_000
 const MAX_ATTEMPTS = 5
+/** No answer for so long says something about the connection, and not only that the caller was in a hurry. */
+const TELLING_MS = 2_000
 // Etcd takes no object over 1.5 MiB, and JSON at most doubles it.
 const MAX_LINE_BYTES = 8 * 1024 * 1024
 
@@ -97,9 +101,11 @@ export class Kube implements AsyncDisposable {
    * when nothing came for `stallMs`, Unreachable when it was cut; and the signal's reason when that is aborted.
    */
   async *stream(call: StreamCall, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
-    using deadline = new Deadline(call.stallMs ?? STALL_MS, signal)
+    const stallMs = call.stallMs ?? STALL_MS
+    using deadline = new Deadline(call.answerMs ?? stallMs, signal)
     try {
       const { statusCode, body } = await this.#ask({ ...call, method: 'GET' }, deadline, 'streams')
+      deadline.allow(stallMs)
       if (statusCode >= 400) throw toKubeError(statusCode, parseOr(await body.text(), undefined))
       for await (const line of splitLines(touching(body, deadline), MAX_LINE_BYTES)) {
         yield parse(line)
@@ -123,8 +129,9 @@ export class Kube implements AsyncDisposable {
     let refused = false
     for (let attempt = 1; ; attempt++) {
       const connections = await this.#current()
-      // A connection that has gone silent would take the calls after this one with it.
-      deadline.onExpired = () => this.#renew(connections)
+      // A connection that has gone silent would take the calls after this one with it, and its streams say nothing.
+      const waitsMs = purpose === 'calls' ? (call.deadlineMs ?? DEADLINE_MS) : 0
+      deadline.onExpired = () => this.#renew(connections, waitsMs < TELLING_MS ? 'close' : 'hangUp')
       const response = await this.#askOnce(call, deadline, connections[purpose])
       const waitMs = retryAfterMs(response)
       if (response.statusCode === 401 && !refused) {
@@ -169,13 +176,13 @@ export class Kube implements AsyncDisposable {
   }
 
   /** Later calls get new connections; those under way end on the old ones. Does nothing when somebody else did it. */
-  #renew(old: Connections): void {
+  #renew(old: Connections, end: 'close' | 'hangUp' = 'close'): void {
     if (this.#connections !== old) return
     this.#connections = openConnections(this.#credentials)
     this.#retired.add(old)
     const forget = () => this.#retired.delete(old)
     // It fails only when `close` was faster.
-    old.close().then(forget, forget)
+    old[end]().then(forget, forget)
   }
 
   #explain(error: unknown, deadline: Deadline, signal: AbortSignal | undefined): unknown {

@@ -1,18 +1,14 @@
 /** Ends a call after a time without `touch`, or with the caller's signal. Dispose of it when the call is over. */
 export class Deadline implements Disposable {
   readonly #controller = new AbortController()
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout
   readonly #outer: AbortSignal | undefined
   #expired = false
   /** Called when the time has run out. */
   onExpired: (() => void) | undefined
 
   constructor(ms: number, outer?: AbortSignal) {
-    this.#timer = setTimeout(() => {
-      this.#expired = true
-      this.onExpired?.()
-      this.#controller.abort()
-    }, ms)
+    this.#timer = setTimeout(this.#expire, ms)
     this.#outer = outer
     // Not AbortSignal.any: a signal that lives as long as the process would collect one follower a call.
     outer?.addEventListener('abort', this.#follow)
@@ -32,9 +28,21 @@ export class Deadline implements Disposable {
     this.#timer.refresh()
   }
 
+  /** Gives the rest of the call another time. */
+  allow(ms: number): void {
+    clearTimeout(this.#timer)
+    if (!this.#expired) this.#timer = setTimeout(this.#expire, ms)
+  }
+
   [Symbol.dispose](): void {
     clearTimeout(this.#timer)
     this.#outer?.removeEventListener('abort', this.#follow)
+  }
+
+  readonly #expire = (): void => {
+    this.#expired = true
+    this.onExpired?.()
+    this.#controller.abort()
   }
 
   readonly #follow = (): void => this.#controller.abort(this.#outer?.reason)

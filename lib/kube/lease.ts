@@ -21,6 +21,7 @@ export interface ElectorOptions {
   readonly random?: () => number
 }
 
+const ANSWER_SHARE = 0.3
 const defaults: LeaseTiming = { durationMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }
 
 /**
@@ -35,8 +36,8 @@ export async function runElector(
 ): Promise<void> {
   const { kube, lease, hasEnded, timing = defaults, random = Math.random, ...rest } = options
   const { clock, signal, log } = rest
-  // Two tries fit into the time after which a leader gives up.
-  const store = leaseStore(kube, lease, timing.renewDeadlineMs / 2)
+  // Short, so that a server that was away is soon found: one that takes longer for a Lease is as good as away.
+  const store = leaseStore(kube, lease, timing.renewDeadlineMs * ANSWER_SHARE)
   const retryInMs = () => timing.retryMs * (0.8 + random() * 0.4)
   const candidacy: Candidacy = { ...rest, timing, store, retryInMs }
   const candidate = new Candidate(candidacy, hasEnded ?? (() => Promise.resolve(false)))
@@ -54,7 +55,7 @@ export async function runElector(
   while (!signal.aborted) {
     const reign = await stand()
     if (reign) await reign.run(lead)
-    else await clock.sleep(retryInMs(), signal).catch(() => undefined) // Aborted: the loop sees it.
+    else await clock.sleep(retryInMs() / (failures > 0 ? 2 : 1), signal).catch(() => undefined) // Aborted: the loop sees it.
   }
 }
 

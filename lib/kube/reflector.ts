@@ -32,8 +32,11 @@ const STALL_MS = 55_000
 /** A watch that ends this soon and says nothing does not work. */
 const SHORT_MS = 1_000
 const FIRST_RETRY_MS = 250
-/** A server that was away is found within this time. */
-const AWAY_RETRY_MS = 3_000
+/** A server that was away is found within these two together. */
+const AWAY_RETRY_MS = 1_500
+const ANSWER_MS = 3_000
+/** A server may wait until it knows of the latest write before it begins a list. */
+const LIST_ANSWER_MS = 10_000
 const MAX_RETRY_MS = 30_000
 
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
@@ -134,7 +137,13 @@ class Reflector<R extends Resource> {
   /** Asked to watch from a version that it has yet to reach, the server says nothing, as when its etcd was restored. */
   async #checkHistory(): Promise<void> {
     const { kube, signal } = this.#options
-    const { body } = await kube.send({ method: 'GET', path: this.#path, query: { limit: 1 }, signal })
+    const { body } = await kube.send({
+      method: 'GET',
+      path: this.#path,
+      query: { limit: 1 },
+      deadlineMs: ANSWER_MS,
+      signal,
+    })
     this.#wasAway = false
     const { resourceVersion } = page.parse(body).metadata
     if (isNewer(this.#version ?? '0', resourceVersion)) this.#version = undefined
@@ -158,7 +167,13 @@ class Reflector<R extends Resource> {
     const timeoutSeconds = WATCH_SECONDS - Math.floor(Math.random() * 5) // Not all kinds at once.
     const common = { watch: true, allowWatchBookmarks: true, timeoutSeconds }
     let silent = true
-    for await (const line of kube.stream({ path: this.#path, query: { ...common, ...query }, stallMs }, signal)) {
+    const call = {
+      path: this.#path,
+      query: { ...common, ...query },
+      stallMs,
+      answerMs: seen ? LIST_ANSWER_MS : ANSWER_MS,
+    }
+    for await (const line of kube.stream(call, signal)) {
       silent = false
       this.#take(line, seen)
       if (clock.monotonicMs() >= this.#relistAt) return

@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Passing } from './testing/fault-proxy.ts'
+import { machine } from './testing/manifests.ts'
+import { eventually, isReady, qemus } from './testing/platform.ts'
+import { HOST, UnderTest } from './testing/under-test.ts'
+
+/** Long enough for the leader to give its lease up. */
+const AWAY_MS = Number(process.env['HOLDFAST_AWAY_SECONDS'] ?? 12) * 1000
+const ACTED_ON_MS = 5_000
+/** A second for kubectl and for looking. */
+const LOOK_MS = 1_000
+const AFTERMATH_MS = 2_000
+
+describe(`The API server is away for ${AWAY_MS / 1000} s`, () => {
+  let underTest: UnderTest
+
+  beforeAll(async () => {
+    underTest = await UnderTest.start()
+    await underTest.platform.apply(machine('before', { placement: { host: HOST } }))
+    await eventually(async () => isReady(await underTest.platform.get('virtualmachines', 'before')))
+  }, 300_000)
+  afterAll(async () => underTest[Symbol.asyncDispose](), 180_000)
+
+  const ways: [string, (server: number) => void, (server: number) => void][] = [
+    ['frozen', (server) => process.kill(server, 'SIGSTOP'), (server) => process.kill(server, 'SIGCONT')],
+    [
+      'silent: every request is swallowed',
+      () => {
+        underTest.api.stallStreams()
+        underTest.api.judge = () => ({ type: 'stall' })
+      },
+      () => underTest.api.reset(),
+    ],
+    [
+      'not reachable: every connection breaks',
+      () => {
+        underTest.api.judge = () => ({ type: 'cut' })
+        underTest.api.cutAll()
+      },
+      () => underTest.api.reset(),
+    ],
+  ]
+
+  test.each(ways)(
+    '%s; guests run on, and what is applied afterwards is acted on within 5 s',
+    async (way, leave, comeBack) => {
+      const { platform, api } = underTest
+      const name = `after-${way.slice(0, 3)}`
+      const [guests, controllers] = [await qemus(platform), underTest.controllers.pid]
+      const server = await platform.pid('kube-apiserver')
+      leave(server)
+      await sleep(AWAY_MS)
+      expect(await qemus(platform)).toEqual(guests)
+      expect(underTest.controllers.pid).toBe(controllers)
+
+      const lists: string[] = []
+      comeBack(server)
+      api.judge = (passing) => {
+        if (isList(passing)) lists.push(passing.path)
+        return { type: 'pass' }
+      }
+      const backAt = performance.now()
+      await platform.apply(machine(name, { placement: { host: HOST } }))
+      await eventually(async () => (await platform.get('virtualmachines', name))?.status?.host, 30_000)
+      const actedOnMs = Math.round(performance.now() - backAt)
+      process.stdout.write(`${way}: acted on ${actedOnMs} ms after the return\n`)
+      expect(actedOnMs).toBeLessThan(ACTED_ON_MS + LOOK_MS)
+      await eventually(async () => isReady(await platform.get('virtualmachines', name)))
+      await sleep(AFTERMATH_MS)
+      api.reset()
+      const kinds = lists.map((path) => path.replace(/\?.*/, ''))
+      expect(kinds).toEqual([...new Set(kinds)])
+    },
+  )
+})
+
+/** All objects of a kind are asked for; a look at one to learn the version is none. */
+function isList({ method, path }: Passing): boolean {
+  const [resource = '', query = ''] = path.split('?')
+  const isCollection = /\/(virtualmachines|disks|images|hosts|datastorages|platformsettings)$/.test(resource)
+  const isWatch = query.includes('watch=true') && !query.includes('sendInitialEvents=true')
+  return method === 'GET' && isCollection && !isWatch && !/\blimit=1\b/.test(query)
+}
