@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Passing } from './testing/fault-proxy.ts'
+import type { Passing } from '../lib/testing/fault-proxy.ts'
 import { machine } from './testing/manifests.ts'
 import { eventually, isReady, qemus } from './testing/platform.ts'
 import { HOST, UnderTest } from './testing/under-test.ts'
