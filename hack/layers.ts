@@ -40,8 +40,9 @@ const layers: Record<string, readonly string[]> = {
   ],
   e2e: [
     'crds/',
-    'lib/kube/client.ts',
-    'lib/kube/paths.ts',
+    'lib/kube/',
+    'lib/clock.ts',
+    'lib/log.ts',
     'lib/queue/testing.ts',
     'lib/testing/',
     'lib/tls/',

@@ -1,10 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
 import { ControllersProcess } from './controllers-process.ts'
-import { FaultProxy } from '../../lib/testing/fault-proxy.ts'
+import type { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import { dataStorage, host } from './manifests.ts'
 import { eventually, isReady, newPlatform, type Platform } from './platform.ts'
+import { proxiedKubeconfig, proxyToAgent, proxyToApi } from './proxies.ts'
 import { startAgent, type SecondAgent } from './second-agent.ts'
 
 /** Name of the host whose agent can be killed. */
@@ -46,7 +44,7 @@ export class UnderTest implements AsyncDisposable {
     process.kill(await platform.pid('controllers'), 'SIGSTOP')
     const agent = await startAgent(platform, HOST)
     const api = await proxyToApi(platform)
-    const toHost = await proxyToAgent(platform, agent.port)
+    const toHost = await proxyToAgent(platform, HOST, agent.port)
     const kubeconfig = await proxiedKubeconfig(platform, api.port)
     const test = new UnderTest({ platform, api, host: toHost, kubeconfig, agent })
     await test.startControllers()
@@ -94,34 +92,4 @@ export class UnderTest implements AsyncDisposable {
     await Promise.all([this.api[Symbol.asyncDispose](), this.host[Symbol.asyncDispose]()])
     await this.platform[Symbol.asyncDispose]()
   }
-}
-
-async function proxyToApi({ home }: Platform): Promise<FaultProxy> {
-  const pki = (name: string) => readFile(join(home, 'pki', 'kubernetes', name), 'utf8')
-  return FaultProxy.start({
-    port: Number(await readFile(join(home, 'port'), 'utf8')),
-    serverName: 'localhost',
-    ca: await pki('ca.crt'),
-    server: { certificate: await pki('kube-apiserver.crt'), key: await pki('kube-apiserver.key') },
-    client: { certificate: await pki('holdfast-controllers.crt'), key: await pki('holdfast-controllers.key') },
-  })
-}
-
-async function proxyToAgent({ home }: Platform, port: number): Promise<FaultProxy> {
-  const folder = await mkdtemp(join(home, 'proxy-'))
-  const pki = join(home, 'pki', 'agents')
-  const authority = await loadOrCreateAuthority(pki, 'holdfast-agents')
-  const request = { folder, name: 'tls', commonName: HOST, dnsNames: [HOST], usages: ['Server'] } as const
-  const server = await loadOrIssue(authority, request)
-  await rm(folder, { recursive: true })
-  const read = (name: string) => readFile(join(pki, name), 'utf8')
-  const client = { certificate: await read('holdfast-controllers.crt'), key: await read('holdfast-controllers.key') }
-  return FaultProxy.start({ port, serverName: HOST, ca: authority.certificate, server, client })
-}
-
-async function proxiedKubeconfig({ home }: Platform, port: number): Promise<string> {
-  const text = await readFile(join(home, 'pki', 'kubernetes', 'holdfast-controllers.kubeconfig'), 'utf8')
-  const path = join(home, 'pki', 'kubernetes', 'proxied.kubeconfig')
-  await writeFile(path, text.replace(/https:\/\/127\.0\.0\.1:\d+/, `https://127.0.0.1:${port}`), { mode: 0o600 })
-  return path
 }

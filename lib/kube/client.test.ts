@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -162,6 +162,17 @@ test('Kube ends a call that takes too long, and the next one has a connection of
   await expect(kube.send({ ...get, deadlineMs: 150 })).rejects.toMatchObject({ code: 'Timeout' })
   expect(await kube.send(get)).toMatchObject({ status: 200 })
   expect(requests[1]?.socket.remotePort).not.toBe(requests[0]?.socket.remotePort)
+})
+
+test('Kube ends a call in time to a server that takes the connection and says nothing', async () => {
+  const server = createTcpServer(() => undefined).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  stack.defer(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const kube = stack.use(await Kube.connect(await kubeconfig(`https://127.0.0.1:${port}`, { token: 'first' })))
+  const startedAt = performance.now()
+  await expect(kube.send({ ...get, deadlineMs: 100 })).rejects.toMatchObject({ code: 'Timeout' })
+  expect(performance.now() - startedAt).toBeLessThan(5_000)
 })
 
 test('Kube gives up when the caller does, with the reason of the caller', async () => {

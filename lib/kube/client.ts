@@ -150,7 +150,7 @@ export class Kube implements AsyncDisposable {
   async #askOnce(call: Call, { signal }: Deadline, dispatcher: Dispatcher): Promise<Dispatcher.ResponseData> {
     const { method, path, query, body, contentType = 'application/json' } = call
     const { origin, prefix, headers } = this.#credentials
-    return dispatcher.request({
+    const asked = dispatcher.request({
       origin,
       method,
       path: prefix + path,
@@ -162,6 +162,7 @@ export class Kube implements AsyncDisposable {
       bodyTimeout: 0,
       signal,
     })
+    return beforeAbort(asked, signal)
   }
 
   async #current(): Promise<Connections> {
@@ -191,6 +192,19 @@ export class Kube implements AsyncDisposable {
     if (error instanceof KubeError) return error
     if (error instanceof RangeError) return new KubeError('Other', error.message)
     return new KubeError('Unreachable', `the API server cannot be reached: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** While undici opens a connection it does not look at the signal of the request that waits for it. */
+async function beforeAbort<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([asked, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -33,10 +33,10 @@ const STALL_MS = 55_000
 const SHORT_MS = 1_000
 const FIRST_RETRY_MS = 250
 /** A server that was away is found within these two together. */
-const AWAY_RETRY_MS = 1_500
-const ANSWER_MS = 3_000
-/** A server may wait until it knows of the latest write before it begins a list. */
-const LIST_ANSWER_MS = 10_000
+const AWAY_RETRY_MS = 1_000
+const ANSWER_MS = 2_500
+/** For three seconds the server may wait until it knows of the latest write, before it begins a list. */
+const LIST_ANSWER_MS = 3_500
 const MAX_RETRY_MS = 30_000
 /** Lists that are older than what was seen come from a server that lags behind, unless that goes on for this long. */
 const BELIEVED_AFTER_MS = 30_000
@@ -140,7 +140,7 @@ class Reflector<R extends Resource> {
       else if (this.#offersWatchList) await this.#watchList()
       else await this.#list()
     } catch (error) {
-      this.#wasAway = isKubeError(error, 'Unreachable', 'TooManyRequests')
+      this.#wasAway = isKubeError(error, 'Unreachable', 'Timeout', 'TooManyRequests')
       // Whatever else went wrong, only a list is sure to mend it.
       if (!this.#wasAway) this.#version = undefined
       throw error

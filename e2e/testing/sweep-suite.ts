@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { seededRandom } from '../../lib/queue/testing.ts'
+import { findPoints, playPoint, toText, type Flow } from './sweep.ts'
+import { UnderTest } from './under-test.ts'
+
+const TIMEOUT_MS = 90 * 60_000
+
+export interface Sweep {
+  readonly flows: readonly Flow[]
+  /** Of every hundred points of these flows, how many are played. */
+  readonly percent: number
+  /** Decides which. */
+  readonly seed: number
+}
+
+/** Declares the tests of a sweep: one a flow, on one platform. */
+export function describeSweep({ flows, percent, seed }: Sweep): void {
+  describe(`Kill -9 at any request (${percent} % of them, HOLDFAST_SEED=${seed})`, () => {
+    let underTest: UnderTest
+
+    beforeAll(async () => {
+      underTest = await UnderTest.start()
+    }, 300_000)
+    afterAll(async () => underTest[Symbol.asyncDispose](), 180_000)
+
+    test.each(flows)(
+      '$name comes to one sound end',
+      async (flow) => {
+        const points = await findPoints(underTest, flow)
+        expect(points.length).toBeGreaterThan(0)
+        const random = seededRandom(seed + flows.indexOf(flow))
+        let played = 0
+        for (const point of points.filter(() => random() * 100 < percent)) {
+          const isPlayed = await playPoint(underTest, point).catch((cause: unknown) => {
+            throw new Error(toText(point), { cause })
+          })
+          if (isPlayed) played += 1
+        }
+        process.stdout.write(`${flow.name}: ${played} of ${points.length} points\n`)
+      },
+      TIMEOUT_MS,
+    )
+  })
+}
