@@ -19,12 +19,12 @@ import { serveThings, Thing } from './testing.ts'
 import { objectWriter } from './writer.ts'
 
 const SEED = Date.now() % 1_000_000
-const FAULT_MS = 2_500
+const FAULT_MS = 2_000
 const EQUAL_MS = 5_000
 /** In place of 55 s. */
-const STALL_MS = 1_500
+const STALL_MS = 1_000
 /** In place of ten minutes. */
-const RELIST_MS = 1_500
+const RELIST_MS = 1_000
 const NAMES = Array.from({ length: 12 }, (_, index) => `a${index}`)
 
 let stack: AsyncDisposableStack

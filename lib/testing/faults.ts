@@ -3,11 +3,13 @@ import type { FaultProxy, Passing, Verdict } from './fault-proxy.ts'
 import * as lines from './line-faults.ts'
 import { staleReads } from './stale-reads.ts'
 
+type End = () => void | Promise<void>
+
 /** What a network, a proxy in between or an API server does wrong, for as long as a test wants. */
 export interface Fault {
   readonly name: string
   /** Begins. What it returns ends it, and then the proxy is as new. */
-  readonly begin: (proxy: FaultProxy) => (() => void) | Promise<() => void>
+  readonly begin: (proxy: FaultProxy) => End | Promise<End>
 }
 
 /** An upkeep of the server that never comes to rest. */
@@ -61,6 +63,13 @@ const connectionFaults: readonly Fault[] = [
     },
   },
   always('every request breaks its connection', { type: 'cut' }),
+  {
+    name: 'connections are refused',
+    begin({ wire }) {
+      wire.refuse()
+      return () => wire.accept()
+    },
+  },
   always('requests are carried out and their answers lost', { type: 'cutAfter' }),
   always('requests are never answered', { type: 'stall' }),
   {
@@ -146,5 +155,5 @@ export const faults: readonly Fault[] = [...connectionFaults, ...answerFaults, .
 export async function play(fault: Fault, proxy: FaultProxy, forMs: number): Promise<void> {
   const end = await fault.begin(proxy)
   await sleep(forMs)
-  end()
+  await end()
 }

@@ -15,6 +15,7 @@ export class Wire implements AsyncDisposable {
   readonly #clients = new Set<Socket>()
   /** Accepted while nothing goes through. */
   readonly #waiting = new Set<Socket>()
+  #ownPort = 0
   #isFrozen = false
 
   private constructor(port: number) {
@@ -25,14 +26,26 @@ export class Wire implements AsyncDisposable {
 
   static async open(port: number): Promise<Wire> {
     const wire = new Wire(port)
-    wire.#listener.listen(0, '127.0.0.1')
-    await once(wire.#listener, 'listening')
+    await wire.accept()
     return wire
   }
 
   get port(): number {
+    return this.#ownPort
+  }
+
+  /** Breaks every connection, and refuses new ones, as when nobody listens. */
+  refuse(): void {
+    this.#listener.close()
+    this.cut()
+  }
+
+  /** Listens, at the same port as before. */
+  async accept(): Promise<void> {
+    this.#listener.listen(this.#ownPort, '127.0.0.1')
+    await once(this.#listener, 'listening')
     const address = this.#listener.address()
-    return isAddress(address) ? address.port : 0
+    if (isAddress(address)) this.#ownPort = address.port
   }
 
   /** Breaks every connection that there is now. */
@@ -65,9 +78,8 @@ export class Wire implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#listener, 'close')
-    this.#listener.close()
-    this.cut()
+    const closed = this.#listener.listening ? once(this.#listener, 'close') : undefined
+    this.refuse()
     await closed
   }
 
