@@ -40,9 +40,8 @@ const layers: Record<string, readonly string[]> = {
   ],
   e2e: [
     'crds/',
-    'lib/kube/',
-    'lib/clock.ts',
-    'lib/log.ts',
+    'lib/kube/client.ts',
+    'lib/kube/paths.ts',
     'lib/queue/testing.ts',
     'lib/testing/',
     'lib/tls/',
