@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Passing } from './testing/fault-proxy.ts'
+import type { Passing } from '../lib/testing/fault-proxy.ts'
 import { machine } from './testing/manifests.ts'
-import { eventually, isReady, qemus } from './testing/platform.ts'
+import { eventually, isReady, qemus, type Platform } from './testing/platform.ts'
 import { HOST, UnderTest } from './testing/under-test.ts'
 
 /** Long enough for the leader to give its lease up. */
@@ -22,32 +22,26 @@ describe(`The API server is away for ${AWAY_MS / 1000} s`, () => {
   }, 300_000)
   afterAll(async () => underTest[Symbol.asyncDispose](), 180_000)
 
-  const ways: [string, (server: number) => void, (server: number) => void][] = [
-    ['frozen', (server) => process.kill(server, 'SIGSTOP'), (server) => process.kill(server, 'SIGCONT')],
+  const ways: [string, (server: number) => void, (server: number) => void | Promise<void>][] = [
+    ['frozen', (server) => void process.kill(server, 'SIGSTOP'), (server) => void process.kill(server, 'SIGCONT')],
     [
-      'silent: every request is swallowed',
+      'behind a black hole, in which connections die',
+      () => underTest.api.wire.freeze(),
       () => {
-        underTest.api.stallStreams()
-        underTest.api.judge = () => ({ type: 'stall' })
+        underTest.api.wire.cut()
+        underTest.api.wire.thaw()
       },
-      () => underTest.api.reset(),
     ],
-    [
-      'not reachable: every connection breaks',
-      () => {
-        underTest.api.judge = () => ({ type: 'cut' })
-        underTest.api.cutAll()
-      },
-      () => underTest.api.reset(),
-    ],
+    ['not there: connections are refused', () => underTest.api.wire.refuse(), () => underTest.api.wire.accept()],
   ]
 
   test.each(ways)(
-    '%s; guests run on, and what is applied afterwards is acted on within 5 s',
+    '%s; guests run on, the leader follows, and what is applied afterwards is acted on within 5 s',
     async (way, leave, comeBack) => {
       const { platform, api } = underTest
       const name = `after-${way.slice(0, 3)}`
       const [guests, controllers] = [await qemus(platform), underTest.controllers.pid]
+      const termBefore = await term(platform)
       const server = await platform.pid('kube-apiserver')
       leave(server)
       await sleep(AWAY_MS)
@@ -55,7 +49,7 @@ describe(`The API server is away for ${AWAY_MS / 1000} s`, () => {
       expect(underTest.controllers.pid).toBe(controllers)
 
       const lists: string[] = []
-      comeBack(server)
+      await comeBack(server)
       api.judge = (passing) => {
         if (isList(passing)) lists.push(passing.path)
         return { type: 'pass' }
@@ -67,6 +61,9 @@ describe(`The API server is away for ${AWAY_MS / 1000} s`, () => {
       process.stdout.write(`${way}: acted on ${actedOnMs} ms after the return\n`)
       expect(actedOnMs).toBeLessThan(ACTED_ON_MS + LOOK_MS)
       await eventually(async () => isReady(await platform.get('virtualmachines', name)))
+      // It could not renew its lease, led no more, and leads anew.
+      expect(underTest.controllers.pid).toBe(controllers)
+      expect(await term(platform)).toBe(termBefore + 1)
       await sleep(AFTERMATH_MS)
       api.reset()
       const kinds = lists.map((path) => path.replace(/\?.*/, ''))
@@ -74,6 +71,12 @@ describe(`The API server is away for ${AWAY_MS / 1000} s`, () => {
     },
   )
 })
+
+/** How often the lease of the controllers was taken. */
+async function term(platform: Platform): Promise<number> {
+  const lease = ['get', 'lease', 'holdfast-controllers', '-nholdfast-system', '-ojsonpath={.spec.leaseTransitions}']
+  return Number((await platform.kubectl(...lease)).stdout)
+}
 
 /** All objects of a kind are asked for; a look at one to learn the version is none. */
 function isList({ method, path }: Passing): boolean {

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
-import { FaultProxy } from './fault-proxy.ts'
+import { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import type { Platform } from './platform.ts'
 
 /** Between the controllers, as which it talks, and the API server of a platform. */

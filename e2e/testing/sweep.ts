@@ -1,4 +1,4 @@
-import type { FaultProxy, Verdict } from './fault-proxy.ts'
+import type { FaultProxy, Verdict } from '../../lib/testing/fault-proxy.ts'
 import { untilSound } from './invariants.ts'
 import { disk, machine } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'

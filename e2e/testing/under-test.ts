@@ -1,5 +1,5 @@
 import { ControllersProcess } from './controllers-process.ts'
-import type { FaultProxy } from './fault-proxy.ts'
+import type { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import { dataStorage, host } from './manifests.ts'
 import { eventually, isReady, newPlatform, type Platform } from './platform.ts'
 import { proxiedKubeconfig, proxyToAgent, proxyToApi } from './proxies.ts'

@@ -1,89 +1,29 @@
 import { afterEach, expect, test } from 'vitest'
-import type { Resource } from '../../crds/kind.ts'
-import { silentLog } from '../log.ts'
 import { FakeClock, settle } from '../queue/testing.ts'
-import { ObjectCache } from './cache.ts'
-import type { Call, Kube, Reply, StreamCall } from './client.ts'
-import { KubeError, type KubeErrorCode } from './errors.ts'
-import { runReflector } from './reflector.ts'
-import { Thing, thing } from './testing.ts'
+import {
+  added,
+  bookmark,
+  deleted,
+  END,
+  expired,
+  fail,
+  listEnd,
+  page,
+  Pause,
+  followScript,
+} from './testing-reflector.ts'
+import { thing } from './testing.ts'
 
-/** What a watch says, line by line. A pause is awaited, an error thrown; at its end it hangs, unless it ends there. */
-type Watch = readonly unknown[]
-const END = Symbol('end')
-class Pause {
-  readonly over: () => Promise<void>
-
-  constructor(over: () => Promise<void>) {
-    this.over = over
-  }
-}
-
-const added = (object: Resource) => ({ type: 'ADDED', object })
-const deleted = (object: Resource) => ({ type: 'DELETED', object })
-const bookmark = (version: number, annotations?: object) => ({
-  type: 'BOOKMARK',
-  object: { metadata: { resourceVersion: String(version), annotations } },
-})
-const listEnd = (version: number) => bookmark(version, { 'k8s.io/initial-events-end': 'true' })
-const expired = { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } }
-const fail = (code: KubeErrorCode) => new KubeError(code, 'scripted')
-
-function page(version: number, items: readonly Resource[], next?: string): object {
-  return { metadata: { resourceVersion: String(version), ...(next !== undefined && { continue: next }) }, items }
-}
-
-/** An API server that follows a script: the n-th watch, and the n-th list. Remembers what it was asked. */
-class ScriptedKube implements Pick<Kube, 'send' | 'stream'> {
-  readonly asked: string[] = []
-  readonly #watches: Watch[]
-  readonly #lists: unknown[]
-
-  constructor(watches: readonly Watch[], lists: readonly unknown[]) {
-    this.#watches = [...watches]
-    this.#lists = [...lists]
-  }
-
-  async send<T>({ query = {} }: Call): Promise<Reply<T>> {
-    this.asked.push(`list ${String(query['limit'])}${'continue' in query ? ` ${String(query['continue'])}` : ''}`)
-    const answer = this.#lists.shift() ?? fail('Unreachable')
-    if (answer instanceof Error) throw answer
-    return { status: 200, body: answer as T, warnings: [] }
-  }
-
-  async *stream({ query = {} }: StreamCall, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
-    const isList = query['sendInitialEvents'] === true && query['resourceVersionMatch'] === 'NotOlderThan'
-    this.asked.push(isList ? 'watch list' : `watch ${String(query['resourceVersion'])}`)
-    for (const line of this.#watches.shift() ?? []) {
-      if (line === END) return
-      if (line instanceof Error) throw line
-      if (line instanceof Pause) await line.over()
-      else yield line
-    }
-    const aborted = Promise.withResolvers<never>()
-    signal.addEventListener('abort', () => aborted.reject(signal.reason as Error))
-    await aborted.promise
-  }
-}
-
-const running: (() => Promise<void>)[] = []
+const running: AsyncDisposable[] = []
 afterEach(async () => {
-  for (const stop of running.splice(0)) await stop()
+  for (const each of running.splice(0)) await each[Symbol.asyncDispose]()
 })
 
-/** A reflector at work against a script. */
-function follow(watches: readonly Watch[], lists: readonly unknown[] = [], clock = new FakeClock()) {
-  const kube = new ScriptedKube(watches, lists)
-  const cache = new ObjectCache({})
-  const abort = new AbortController()
-  const ended = runReflector({ kube, kind: Thing, cache, log: silentLog, clock, signal: abort.signal })
-  const stop = async () => {
-    abort.abort()
-    await ended
-  }
-  running.push(stop)
-  const held = () => cache.list().map(({ metadata }) => `${metadata.uid}@${metadata.resourceVersion}`)
-  return { cache, clock, held, asked: kube.asked, stop }
+/** Ends with its test. */
+function follow(...script: Parameters<typeof followScript>) {
+  const followed = followScript(...script)
+  running.push(followed)
+  return followed
 }
 
 test('a reflector has the cache follow a streamed list and what comes after it', async () => {
@@ -186,17 +126,6 @@ test('a reflector lists at once when its version expired while the server was aw
   )
   while (!asked.includes('watch 7')) await clock.advance(100)
   expect([asked.at(-1), held()]).toEqual(['watch list', []])
-})
-
-test('a reflector believes a server whose history went back while it was away', async () => {
-  const restored: Watch = [added(thing('a', 3)), listEnd(5), added(thing('c', 6))]
-  const { clock, held, asked } = follow(
-    [[added(thing('a', 3)), added(thing('b', 9)), listEnd(90), fail('Unreachable')], restored, restored],
-    [page(5, [])],
-  )
-  await clock.advance(1_000)
-  expect(held()).toEqual(['a-1@3', 'c-1@6'])
-  expect(asked).toEqual(['watch list', 'list 1', 'watch list', 'watch list'])
 })
 
 test('a reflector lists when a bookmark is older than what it has', async () => {

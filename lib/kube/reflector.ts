@@ -6,7 +6,7 @@ import type { Log } from '../log.ts'
 import { isNewer, type ObjectCache } from './cache.ts'
 import type { Kube } from './client.ts'
 import { isKubeError, KubeError, toKubeError } from './errors.ts'
-import { collectionPath, type Endpoint } from './paths.ts'
+import { collectionPath, keyOf, type Endpoint } from './paths.ts'
 
 export interface ReflectorOptions<R extends Resource> {
   readonly kube: Pick<Kube, 'send' | 'stream'>
@@ -38,6 +38,8 @@ const ANSWER_MS = 2_500
 /** For three seconds the server may wait until it knows of the latest write, before it begins a list. */
 const LIST_ANSWER_MS = 3_500
 const MAX_RETRY_MS = 30_000
+/** Lists that are older than what was seen come from a server that lags behind, unless that goes on for this long. */
+const BELIEVED_AFTER_MS = 30_000
 
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
 
@@ -98,6 +100,15 @@ function retryDelayMs(error: unknown, failures: number): number {
   return delayMs * (0.5 + Math.random() / 2)
 }
 
+/** A list on its way. */
+interface Listing<R> {
+  readonly uids: Set<string>
+  /** What should have been known. If it is from a server that lags behind, it may be gone by now. */
+  readonly doubtful: R[]
+}
+
+const newListing = <R>(): Listing<R> => ({ uids: new Set(), doubtful: [] })
+
 class Reflector<R extends Resource> {
   readonly #options: ReflectorOptions<R>
   readonly #path: string
@@ -105,6 +116,8 @@ class Reflector<R extends Resource> {
   #version: string | undefined
   /** The newest version seen, by which to notice that the server's history went back. */
   #latest = '0'
+  /** Since when lists are older than that. */
+  #backSinceMs: number | undefined
   #relistAt = Infinity
   #wasAway = false
   #offersWatchList = true
@@ -151,7 +164,7 @@ class Reflector<R extends Resource> {
 
   async #watchList(): Promise<void> {
     try {
-      await this.#watch({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, new Set())
+      await this.#watch({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, newListing())
     } catch (error) {
       // After the list these would mean something else.
       if (!isKubeError(error, 'BadRequest', 'Invalid') || this.#version !== undefined) throw error
@@ -160,8 +173,8 @@ class Reflector<R extends Resource> {
     }
   }
 
-  /** While a list streams in, `seen` collects the uids in it. */
-  async #watch(query: Readonly<Record<string, string | boolean>>, seen?: Set<string>): Promise<void> {
+  /** With a `listing`, a list streams in first. */
+  async #watch(query: Readonly<Record<string, string | boolean>>, listing?: Listing<R>): Promise<void> {
     const { kube, clock, signal, stallMs = STALL_MS } = this.#options
     const startedAt = clock.monotonicMs()
     const timeoutSeconds = WATCH_SECONDS - Math.floor(Math.random() * 5) // Not all kinds at once.
@@ -171,11 +184,11 @@ class Reflector<R extends Resource> {
       path: this.#path,
       query: { ...common, ...query },
       stallMs,
-      answerMs: seen ? LIST_ANSWER_MS : ANSWER_MS,
+      answerMs: listing ? LIST_ANSWER_MS : ANSWER_MS,
     }
     for await (const line of kube.stream(call, signal)) {
       silent = false
-      this.#take(line, seen)
+      this.#take(line, listing)
       if (clock.monotonicMs() >= this.#relistAt) return
     }
     if (this.#version === undefined) throw new KubeError('Unreachable', 'the API server broke off a list')
@@ -184,21 +197,21 @@ class Reflector<R extends Resource> {
     }
   }
 
-  #take(line: unknown, seen: Set<string> | undefined): void {
+  #take(line: unknown, listing: Listing<R> | undefined): void {
     const event = watchEvent.safeParse(line)
     if (!event.success) {
       this.#options.log.warn({ err: event.error, path: this.#path }, 'skipped an event that cannot be read')
       return
     }
     const { type, object } = event.data
-    if (type === 'BOOKMARK') this.#bookmark(object.metadata, seen)
+    if (type === 'BOOKMARK') this.#bookmark(object.metadata, listing)
     else if (type === 'ERROR') throw toKubeError(errorStatus.safeParse(object).data?.code ?? 500, object)
-    else this.#apply(type, object, seen)
+    else this.#apply(type, object, listing)
   }
 
-  #bookmark({ resourceVersion, annotations }: Bookmark, seen: Set<string> | undefined): void {
+  #bookmark({ resourceVersion, annotations }: Bookmark, listing: Listing<R> | undefined): void {
     if (this.#version === undefined) {
-      if (seen && annotations?.[INITIAL_EVENTS_END] === 'true') this.#finishList(seen, resourceVersion)
+      if (listing && annotations?.[INITIAL_EVENTS_END] === 'true') this.#finishList(listing, resourceVersion)
     } else if (isNewer(this.#version, resourceVersion)) {
       this.#relistAt = -Infinity // Either a stray one, or the server's history went back. The list knows.
     } else {
@@ -211,15 +224,26 @@ class Reflector<R extends Resource> {
     this.#latest = version
   }
 
-  #apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', candidate: unknown, seen: Set<string> | undefined): void {
+  #apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', candidate: unknown, listing?: Listing<R>): void {
     const object = this.#parse(candidate)
     if (!object) return
     const { uid, resourceVersion } = object.metadata
-    if (this.#version === undefined) seen?.add(uid)
+    if (this.#version === undefined) listing?.uids.add(uid)
     else if (isNewer(resourceVersion, this.#version)) this.#advance(resourceVersion)
+    if (this.#version === undefined && this.#isDoubtful(object)) listing?.doubtful.push(object)
+    else if (type === 'DELETED') this.#tell(uid, (cache) => cache.delete(object))
+    else this.#tell(uid, (cache) => cache.put(object))
+  }
+
+  /** It is no newer than what was seen, and yet the cache does not have it. */
+  #isDoubtful({ metadata }: R): boolean {
+    if (isNewer(metadata.resourceVersion, this.#latest)) return false
+    return this.#options.cache.get(keyOf(metadata))?.metadata.uid !== metadata.uid
+  }
+
+  #tell(uid: string, change: (cache: ObjectCache<R>) => void): void {
     try {
-      if (type === 'DELETED') this.#options.cache.delete(object)
-      else this.#options.cache.put(object)
+      change(this.#options.cache)
     } catch (err) {
       this.#options.log.error({ err, path: this.#path, uid }, 'an index or a listener failed')
     }
@@ -237,28 +261,40 @@ class Reflector<R extends Resource> {
 
   async #list(): Promise<void> {
     const { kube, signal } = this.#options
-    const seen = new Set<string>()
+    const listing = newListing<R>()
     let next = ''
     do {
       const query = { limit: PAGE, ...(next !== '' && { continue: next }) }
       const { body } = await kube.send({ method: 'GET', path: this.#path, query, signal })
       const { metadata, items } = page.parse(body)
-      for (const item of items) this.#apply('ADDED', item, seen)
+      for (const item of items) this.#apply('ADDED', item, listing)
       next = metadata.continue ?? ''
-      if (next === '') this.#finishList(seen, metadata.resourceVersion)
+      if (next === '') this.#finishList(listing, metadata.resourceVersion)
       else await nextTurn()
     } while (next !== '')
   }
 
-  #finishList(seen: ReadonlySet<string>, version: string): void {
+  #finishList({ uids, doubtful }: Listing<R>, version: string): void {
     const { cache, clock, relistMs = RELIST_MS } = this.#options
-    if (isNewer(this.#latest, version)) {
-      cache.distrust()
-      this.#latest = '0'
-      throw new KubeError('Expired', "the API server's history went back")
-    }
+    if (isNewer(this.#latest, version)) throw this.#doubt()
+    this.#backSinceMs = undefined
     this.#advance(version)
     this.#relistAt = clock.monotonicMs() + relistMs * (0.9 + Math.random() / 5)
-    cache.retain(seen, version)
+    for (const object of doubtful) this.#tell(object.metadata.uid, () => cache.admit(object, version))
+    cache.retain(uids, version)
+  }
+
+  /** A lagging server catches up; a restored etcd stays where it is. */
+  #doubt(): KubeError {
+    const { cache, clock } = this.#options
+    const nowMs = clock.monotonicMs()
+    this.#backSinceMs ??= nowMs
+    if (nowMs - this.#backSinceMs < BELIEVED_AFTER_MS) {
+      return new KubeError('Unreachable', 'the API server answers with what was before')
+    }
+    this.#backSinceMs = undefined
+    this.#latest = '0'
+    cache.distrust()
+    return new KubeError('Expired', "the API server's history went back")
   }
 }

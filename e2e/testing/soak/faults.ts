@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FaultProxy, Verdict } from '../fault-proxy.ts'
+import type { FaultProxy, Verdict } from '../../../lib/testing/fault-proxy.ts'
 import { eventually, qemus } from '../platform.ts'
 import type { Cast } from './cast.ts'
 

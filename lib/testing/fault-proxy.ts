@@ -4,6 +4,7 @@ import { Agent, request, type RequestOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Wire } from './wire.ts'
 
 /** A request on its way, as it passes the proxy. */
 export interface Passing {
@@ -18,7 +19,8 @@ export interface Passing {
 /**
  * What happens to a request. `cut`: the connection breaks before it gets through; `cutAfter`: after it was carried out,
  * before the answer; `stall`: nobody ever answers; `answer`: the server seems to say this; `pass`: it gets through,
- * after `delayMs` if given, and a stream's lines as `lines` makes them.
+ * after `delayMs` if given, to `path` instead of its own, and an answer's lines as `lines` makes them, who may throw to
+ * break the connection.
  */
 export type Verdict =
   | { readonly type: 'cut' | 'stall' }
@@ -27,11 +29,13 @@ export type Verdict =
       readonly type: 'answer'
       readonly status: number
       readonly headers?: Record<string, string>
-      readonly body?: object
+      /** An object as JSON; a text as it is. */
+      readonly body?: object | string
     }
   | {
       readonly type: 'pass'
       readonly delayMs?: number
+      readonly path?: string
       readonly lines?: (lines: AsyncIterable<string>) => AsyncIterable<string>
     }
 
@@ -55,12 +59,15 @@ export interface ProxyOptions {
 
 const pass: Verdict = { type: 'pass' }
 
+type Sent = Pick<Passing, 'method' | 'path'> & { readonly headers: IncomingMessage['headers'] }
+
 /** Stands between our processes and a server, counts what passes, and does to it what a bad network would. */
 export class FaultProxy implements AsyncDisposable {
   readonly #options: ProxyOptions
   readonly #upstream: Agent
   readonly #server
   readonly #sockets = new Set<Socket>()
+  #wire: Wire | undefined
   readonly #streams = new Map<Http2ServerResponse, AbortController>()
   #count = 0
   /** Asked for every request. May wait, and may kill somebody meanwhile. */
@@ -85,7 +92,7 @@ export class FaultProxy implements AsyncDisposable {
       rejectUnauthorized: true,
     })
     this.#server.on('request', (incoming, outgoing) => void this.#take(incoming, outgoing))
-    this.#server.on('secureConnection', (socket: Socket) => {
+    this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
@@ -96,12 +103,19 @@ export class FaultProxy implements AsyncDisposable {
     const proxy = new FaultProxy(options)
     proxy.#server.listen(0, '127.0.0.1')
     await once(proxy.#server, 'listening')
+    const address = proxy.#server.address()
+    proxy.#wire = await Wire.open(isAddress(address) ? address.port : 0)
     return proxy
   }
 
+  /** What its clients' connections go through. */
+  get wire(): Wire {
+    if (!this.#wire) throw new Error('the proxy is not started')
+    return this.#wire
+  }
+
   get port(): number {
-    const address = this.#server.address()
-    return isAddress(address) ? address.port : 0
+    return this.wire.port
   }
 
   /** Requests since the start or the last `reset`. */
@@ -117,7 +131,14 @@ export class FaultProxy implements AsyncDisposable {
 
   /** Breaks every connection that there is now. */
   cutAll(): void {
-    for (const socket of this.#sockets) socket.destroy()
+    this.wire.cut()
+  }
+
+  /** What the server really says now to a GET. */
+  async ask(path: string): Promise<unknown> {
+    const reply = await this.#send({ method: 'GET', path, headers: {} }, Buffer.alloc(0))
+    const chunks = await Array.fromAsync(bytes(reply))
+    return JSON.parse(Buffer.concat(chunks).toString())
   }
 
   /** Streams that are open now fall silent without ending. */
@@ -126,10 +147,13 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.wire[Symbol.asyncDispose]()
+    const closed = once(this.#server, 'close')
     this.#server.close()
-    this.cutAll()
     this.#upstream.destroy()
-    await once(this.#server, 'close')
+    // One that waits for what the other side never reads would not notice that it is gone.
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
   }
 
   async #take(incoming: Http2ServerRequest, outgoing: Http2ServerResponse): Promise<void> {
@@ -139,7 +163,11 @@ export class FaultProxy implements AsyncDisposable {
     outgoing.on('error', () => undefined)
     incoming.on('error', () => undefined)
     const chunks: Buffer[] = []
-    for await (const chunk of bytes(incoming)) chunks.push(chunk)
+    try {
+      for await (const chunk of bytes(incoming)) chunks.push(chunk)
+    } catch {
+      return // It was cut before it was whole.
+    }
     const verdict = await this.judge({ number: this.#count, method: incoming.method, path, isStream })
     if (verdict.type === 'stall') return
     if (verdict.type === 'cut') return breakOff(incoming)
@@ -155,7 +183,9 @@ export class FaultProxy implements AsyncDisposable {
     verdict: Verdict,
   ): Promise<void> {
     try {
-      const reply = await this.#send(incoming, body)
+      const { method, url, headers } = incoming
+      const path = (verdict.type === 'pass' ? verdict.path : undefined) ?? url
+      const reply = await this.#send({ method, path, headers }, body)
       if (verdict.type === 'cutAfter') {
         for await (const _ of bytes(reply)); // Only then is it surely carried out.
         await verdict.meanwhile?.()
@@ -188,7 +218,7 @@ export class FaultProxy implements AsyncDisposable {
     outgoing.end()
   }
 
-  async #send({ method, url, headers }: Http2ServerRequest, body: Buffer): Promise<IncomingMessage> {
+  async #send({ method, path, headers }: Sent, body: Buffer): Promise<IncomingMessage> {
     const kept = Object.entries(headers).filter(
       ([name]) => !name.startsWith(':') && name !== 'host' && name !== 'connection',
     )
@@ -196,7 +226,7 @@ export class FaultProxy implements AsyncDisposable {
       host: '127.0.0.1',
       port: this.#options.port,
       method,
-      path: url,
+      path,
       headers: { ...Object.fromEntries(kept), ...(body.length > 0 && { 'content-length': body.length }) },
       agent: this.#upstream,
     }
@@ -223,11 +253,8 @@ function answer(
   { status, headers = {}, body }: Extract<Verdict, { type: 'answer' }>,
 ): void {
   outgoing.writeHead(status, { 'content-type': 'application/json', ...headers })
-  outgoing.end(
-    JSON.stringify(
-      body ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status, message: 'a fault is played' },
-    ),
-  )
+  const failure = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status, message: 'a fault is played' }
+  outgoing.end(typeof body === 'string' ? body : JSON.stringify(body ?? failure))
 }
 
 function withoutHopByHop(headers: IncomingMessage['headers']): IncomingMessage['headers'] {
