@@ -25,6 +25,7 @@ export function newMachineView(): ReplaceableView {
 
   return {
     get: (id) => machines.get(id),
+    all: () => machines.values(),
     note(machine) {
       const known = machines.get(machine.id)?.revision ?? gone.get(machine.id) ?? 0
       if (known > machine.revision) return
