@@ -126,11 +126,17 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const host = newController(Host, hosts, hostReconciler(findOwners(parts)), parts)
   const dataStorage = newController(DataStorage, dataStorages, dataStorageReconciler({ fleet }), parts)
   const ofImages = newController(Image, images, imageReconciler(readForImages(parts)), parts)
+  const disksOfFile = (id: string) => disks.by('id', id)
   const made = newMadeDisks({
     onChange: (listener) => disks.onChange(listener),
     onMade: ({ metadata }) => enqueueAll(vm.add, virtualMachines.by('disk', keyOf(metadata))),
   })
-  const ofDisks = newController(Disk, disks, diskReconciler({ fleet, candidates, made, image, virtualMachine }), parts)
+  const ofDisks = newController(
+    Disk,
+    disks,
+    diskReconciler({ fleet, candidates, made, image, virtualMachine, disksOfFile }),
+    parts,
+  )
   const reconciler = virtualMachineReconciler({
     fleet,
     candidates,

@@ -11,6 +11,16 @@ const orphan = z.object({
   state: z
     .enum(['Stopped', 'Starting', 'Running', 'Paused', 'Stopping'])
     .describe('What the host says of it. A stopped one still holds its disks.'),
+  disks: z
+    .array(
+      z.object({
+        id: z.uuid().describe('Name of its file, for spec.source.existing of a Disk.'),
+        dataStorage: z.string().max(253).describe('DataStorage that it is on.'),
+      }),
+    )
+    .max(17)
+    .optional()
+    .describe('Its disks, that it boots from first.'),
   since: z.iso.datetime().describe('When it was found.'),
 })
 export type Orphan = z.infer<typeof orphan>

@@ -1,4 +1,3 @@
-import type { ObservedMachine } from '../../agent/contract.ts'
 import { host as newHost } from '../../crds/testing/objects.ts'
 import type { Host } from '../../crds/host.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
@@ -36,21 +35,5 @@ export class World {
       emit: (_host, { type, reason, message }) => void this.told.push(`${type} ${reason} ${message}`),
       unowned: new Map(),
     }
-  }
-}
-
-/** A machine as its host tells of it, by a number. */
-export function guest(number: number, change: Partial<ObservedMachine> = {}): ObservedMachine {
-  const digits = String(number).padStart(12, '0')
-  return {
-    id: `00000000-0000-4000-8000-${digits}`,
-    name: `default/vm-${String(number).padStart(4, '0')}`,
-    decision: { id: `00000000-0000-4000-9000-${digits}`, epoch: 1 },
-    power: 'Running',
-    state: 'Running',
-    pendingRestart: [],
-    restarts: 0,
-    revision: 1,
-    ...change,
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { guest, World } from '../testing.ts'
+import { guest } from '../../fleet/testing.ts'
+import { World } from '../testing.ts'
 
 const LONG_MS = 60_000
 

@@ -64,9 +64,15 @@ function isEnding({ power, state }: ObservedMachine): boolean {
   return power === 'Absent' || state === 'Absent'
 }
 
-function toOrphan({ id, name, state }: ObservedMachine, known: Orphan | undefined, now: Date): Orphan {
+function toOrphan({ id, name, state, disks }: ObservedMachine, known: Orphan | undefined, now: Date): Orphan {
   const since = known?.since ?? now.toISOString().replace(/\.\d+Z$/, 'Z')
-  return { name, machineId: id, state: state === 'Absent' ? 'Stopped' : state, since }
+  return {
+    name,
+    machineId: id,
+    state: state === 'Absent' ? 'Stopped' : state,
+    ...(disks && { disks: disks.map((disk) => ({ id: disk.id, dataStorage: disk.storage })) }),
+    since,
+  }
 }
 
 function byName(a: Orphan, b: Orphan): number {

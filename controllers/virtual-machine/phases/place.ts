@@ -10,6 +10,7 @@ import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { place, type PlacementRequest } from '../../../policy/placement.ts'
 import { sizeOf } from '../../../policy/image-use.ts'
 import { toBytes } from '../../../policy/quantity.ts'
+import { adoptMachine } from '../adopt.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
 import { noSuchDisk } from './disks.ts'
@@ -25,6 +26,7 @@ export const placeMachine: Phase<Scope> = {
     const objection = identityObjection(scope)
     if (objection) return objection
     if (status.host !== undefined) return done
+    if (vm.spec.adopt) return adoptMachine(scope, vm.spec.adopt.machineId)
     const request = requestOf(scope)
     if ('type' in request) return request
 
