@@ -271,6 +271,7 @@ export const VirtualMachineReason = {
   PlacementFixed: 'PlacementFixed',
   IdentityTaken: 'IdentityTaken',
   AdoptionRefused: 'AdoptionRefused',
+  OrphanOfName: 'OrphanOfName',
 } as const
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */

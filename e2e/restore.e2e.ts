@@ -2,7 +2,7 @@ import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as z from 'zod'
-import { dataStorage, host, machine } from './testing/manifests.ts'
+import { dataStorage, disk, host, machine } from './testing/manifests.ts'
 import {
   condition,
   eventually,
@@ -39,21 +39,30 @@ describe('A platform restored from an older state', () => {
   let starting: Promise<Result> | undefined
 
   const see = async (name: string): Promise<Seen> => {
-    const [vm, disk] = [await ready(name), await platform.get('disks', `${name}-root`)]
-    const { machineId = '', host: on = '' } = vm.status ?? {}
-    const processes = (await qemus(platform)).filter((one) => one.machineId === machineId)
-    if (processes.length !== 1) throw new Error(`${name} has ${processes.length} processes`)
-    return { machineId, host: on, pid: processes[0]?.pid ?? 0, file: disk?.status?.id ?? '' }
+    const { status } = await ready(name)
+    const { machineId = '', host: on = '' } = status ?? {}
+    const root = await platform.get('disks', String(status?.['rootDisk']))
+    return { machineId, host: on, pid: await pidOf(machineId), file: root?.status?.id ?? '' }
+  }
+  const pidOf = async (machineId: string): Promise<number> => {
+    const [only, ...more] = (await qemus(platform)).filter((one) => one.machineId === machineId)
+    if (!only || more.length > 0) throw new Error(`machine ${machineId} has ${more.length} processes too many, or none`)
+    return only.pid
   }
   const ready = async (name: string): Promise<Found> =>
     eventually(async () => {
       const vm = await platform.get('virtualmachines', name)
       return isReady(vm) && vm
     })
+  const refusal = async (name: string, reason: string) =>
+    eventually(async () => {
+      const found = condition(await platform.get('virtualmachines', name))
+      return found?.reason === reason && found
+    })
   const idOf = (name: string) => after.get(name)?.machineId ?? 'of none'
   const orphansOf = async (name: string) =>
     orphans.parse((await platform.get('hosts', name))?.status?.['orphans'] ?? [])
-  const remove = async (name: string) => platform.kubectl('delete', 'hfvm', name, '--timeout=60s')
+  const remove = async (...names: string[]) => platform.kubectl('delete', 'hfvm', ...names, '--timeout=60s')
 
   beforeAll(async () => {
     platform = await newPlatform()
@@ -64,19 +73,21 @@ describe('A platform restored from an older state', () => {
       const image = await platform.get('images', 'holdfast-guest')
       return String(image?.status?.['hosts']).includes('host-2')
     })
-    await remove('hello')
-    const on = (at: string) => ({ placement: { host: at } })
-    await platform.apply(machine('a', on('host-1')), machine('b', on('host-1')), machine('d', on('host-1')))
-    for (const name of ['a', 'b', 'd']) before.set(name, await see(name))
+    const on = (at: string) => ({ placement: { host: at }, terminationGracePeriodSeconds: 0 })
+    // The disk of d outlives it, so that the d of the backup could start.
+    const rootDisk = { diskRef: { name: 'of-d' } }
+    const source = { image: { name: 'holdfast-guest' } }
+    await platform.apply(disk('of-d', { size: '256Mi', source, dataStorage: 'local' }), machine('b', on('host-1')))
+    await platform.apply(machine('d', { ...on('host-1'), rootDisk }))
+    for (const name of ['hello', 'b', 'd']) before.set(name, await see(name))
 
     file = join(platform.home, 'monday.backup')
     await succeed(platform.local('backup', file))
 
-    // Since then: c is made, b is deleted, d is made anew on the other host.
-    await remove('b')
-    await remove('d')
+    // Since then: b is deleted, c is made, d is made anew on the other host, and nothing happens to hello.
+    await succeed(remove('b', 'd'))
     await platform.apply(machine('c', on('host-2')), machine('d', on('host-2')))
-    for (const name of ['a', 'c', 'd']) after.set(name, await see(name))
+    for (const name of ['hello', 'c', 'd']) after.set(name, await see(name))
     running = await qemus(platform)
 
     await succeed(platform.local('stop', '--keep-guests'))
@@ -125,21 +136,26 @@ describe('A platform restored from an older state', () => {
     expect(told.map(({ note }) => note)).toEqual(
       expect.arrayContaining([expect.stringContaining(idOf('c')), expect.stringContaining(idOf('d'))]),
     )
-    // The process that was a is a, and those of c and of the new d are those that they were. No other one began.
-    expect(await see('a')).toEqual(before.get('a'))
+    // The process of hello is the same, and those of c and of the new d are those that they were. No other one began.
+    expect(await see('hello')).toEqual(before.get('hello'))
     expect(await qemus(platform)).toEqual(running)
     const { stdout } = await run('kubectl', ['--kubeconfig', platform.kubeconfig, 'get', 'hfhost'], process.env)
     expect(stdout).toMatch(/ORPHANS/)
   })
 
-  test.each(['b', 'd'])('says that the disk of %s is gone, and gives it no empty one', async (name) => {
-    const told = await eventually(async () => {
-      const found = condition(await platform.get('virtualmachines', name))
-      return found?.reason === 'DiskNotFound' && found
-    })
-    const { machineId = '', file: id = '' } = before.get(name) ?? {}
+  test('says that the disk of b is gone, and gives it no empty one', async () => {
+    const told = await refusal('b', 'DiskNotFound')
+    const { machineId = '', file: id = '' } = before.get('b') ?? {}
     expect(told.message).toContain(`There is no disk ${id} on DataStorage local`)
     expect(await readdir(join(platform.home, 'storage', 'disks'))).not.toContain(`${id}.qcow2`)
+    expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(machineId)
+  })
+
+  test('does not start the old d beside the new one, though its disk is there', async () => {
+    const told = await refusal('d', 'OrphanOfName')
+    expect(told.message).toContain(`Host host-2 has an orphan of this name (machine ${idOf('d')})`)
+    const { machineId, file: id = '' } = before.get('d') ?? {}
+    expect(await readdir(join(platform.home, 'storage', 'disks'))).toContain(`${id}.qcow2`)
     expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(machineId)
   })
 
@@ -162,12 +178,14 @@ describe('A platform restored from an older state', () => {
   })
 
   test('gives the new d back once the restored one is deleted, and d then ends for good', async () => {
-    expect(await remove('d')).toMatchObject({ code: 0 })
-    await platform.apply(machine('d', { adopt: { machineId: after.get('d')?.machineId } }))
+    await succeed(remove('d'))
+    await platform.apply(
+      machine('d', { terminationGracePeriodSeconds: 0, adopt: { machineId: after.get('d')?.machineId } }),
+    )
     expect(await see('d')).toEqual(after.get('d'))
     expect(await qemus(platform)).toEqual(running)
     await eventually(async () => (await orphansOf('host-2')).length === 0)
-    expect(await remove('d')).toMatchObject({ code: 0 })
+    await succeed(remove('d'))
     expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(after.get('d')?.machineId)
   })
 

@@ -22,6 +22,8 @@ export interface FleetHost {
 export interface MachineView {
   get(id: string): ObservedMachine | undefined
   all(): Iterable<ObservedMachine>
+  /** Those of this `namespace/name`. */
+  named(name: string): Iterable<ObservedMachine>
   /** Takes what the host answered, unless something later is known. */
   note(machine: ObservedMachine): void
 }

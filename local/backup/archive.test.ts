@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { readArchive, writeArchive } from './archive.ts'
 
 const about = { createdAt: '2026-01-01T00:00:00.000Z', home: '/home/me' }
-const LARGE = Buffer.alloc(3_000_000, 'state')
+const LARGE = Buffer.alloc(300_000, 'state')
 
 interface World extends AsyncDisposable {
   readonly file: string
@@ -50,7 +50,7 @@ describe('Backup', () => {
   test('is refused with any of its bytes changed', async () => {
     await using world = await archived()
     const whole = await readFile(world.file)
-    const positions = Array.from({ length: 60 }, (_, i) => Math.floor((i * (whole.length - 1)) / 59))
+    const positions = Array.from({ length: 20 }, (_, i) => Math.floor((i * (whole.length - 1)) / 19))
     for (const at of positions) {
       const broken = Buffer.from(whole)
       broken[at] = (broken[at] ?? 0) ^ 0x01

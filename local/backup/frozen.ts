@@ -14,6 +14,7 @@ const POLL_MS = 5
  * what a kill -9 would leave at that moment, which etcd starts from. It goes on afterwards, whatever happens here.
  */
 export async function whileFrozen<T>(target: ProcessIdentity, work: () => Promise<T>): Promise<T> {
+  if (!(await isAlive(target))) throw gone()
   const goOn = () => sendSignal(target.pid, 'SIGCONT')
   const leave = (signal: NodeJS.Signals) => {
     goOn()
@@ -22,7 +23,6 @@ export async function whileFrozen<T>(target: ProcessIdentity, work: () => Promis
   for (const signal of SIGNALS) process.once(signal, leave)
   process.once('exit', goOn)
   try {
-    if (!(await isAlive(target))) throw gone()
     sendSignal(target.pid, 'SIGSTOP')
     await untilStill(target)
     const result = await work()

@@ -38,7 +38,13 @@ export async function backup(home: Home, target: string, terminal: Terminal): Pr
 
 /** The data of etcd at one moment, be it running or not, and what hardly ever changes. */
 async function copyState(home: Home, draft: string): Promise<void> {
-  const etcd = (await findRunning(home))?.programs['etcd']
+  const running = await findRunning(home)
+  const etcd = running?.programs['etcd']
+  if (running && !etcd) {
+    const message =
+      'etcd does not run in this platform now: see npm run status, and try again, or back up after npm stop'
+    throw new LocalError('NOT_READY', message)
+  }
   const copyData = async () => copyFiles(home.root, draft, (await listFiles(home.root, DATA)).filter(isData))
   if (etcd) await whileFrozen(etcd, copyData)
   else {
