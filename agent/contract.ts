@@ -80,6 +80,9 @@ export const observedMachine = z.object({
   /** Time of the next try to start it, ISO 8601, while it waits after a crash. */
   retryAt: z.iso.datetime().optional(),
   pid: z.int().optional(),
+  /** As ordered last, for whoever takes over a machine of which only its host knows. */
+  macs: desiredMachine.shape.macs.optional(),
+  disks: desiredMachine.shape.disks.optional(),
   /** Grows with every observation that this agent process makes, so that of two the later is known, whichever came first. */
   revision: z.int(),
 })
@@ -114,6 +117,8 @@ export const desiredDisk = z.object({
   storage: name,
   sizeBytes: bytes,
   image: imageFile.optional(),
+  /** It was made already: `DISK_NOT_FOUND` when its file is gone, and not an empty one in its place. */
+  mustExist: z.literal(true).optional(),
 })
 export type DesiredDisk = z.infer<typeof desiredDisk>
 

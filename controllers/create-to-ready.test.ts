@@ -62,6 +62,7 @@ function newWorld() {
     made: { note: () => undefined },
     image: () => image(),
     virtualMachine: () => vm.stored,
+    disksOfFile: () => [],
   })
   const round = async (times: number) => {
     for (let i = 0; i < times; i++) {

@@ -29,7 +29,8 @@ import type { FleetEvent } from './fleet/fleet-host.ts'
 import { newFleet, type Address, type Fleet } from './fleet/fleet.ts'
 import { newLedger, type Ledger } from './fleet/ledger.ts'
 import { hostReconciler } from './host/reconciler.ts'
-import { watchHosts } from './host/watches.ts'
+import type { Deps as HostDeps } from './host/scope.ts'
+import { isOwned, watchHosts } from './host/watches.ts'
 import { imageReconciler } from './image/reconciler.ts'
 import type { Deps as ImageDeps } from './image/scope.ts'
 import { watchImages } from './image/watches.ts'
@@ -122,14 +123,20 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const virtualMachine = (namespace: string, name: string) => virtualMachines.get(`${namespace}/${name}`)
 
   const settings = newController(PlatformSettings, platformSettings, platformSettingsReconciler(), parts)
-  const host = newController(Host, hosts, hostReconciler({ fleet }), parts)
+  const host = newController(Host, hosts, hostReconciler(findOwners(parts)), parts)
   const dataStorage = newController(DataStorage, dataStorages, dataStorageReconciler({ fleet }), parts)
   const ofImages = newController(Image, images, imageReconciler(readForImages(parts)), parts)
+  const disksOfFile = (id: string) => disks.by('id', id)
   const made = newMadeDisks({
     onChange: (listener) => disks.onChange(listener),
     onMade: ({ metadata }) => enqueueAll(vm.add, virtualMachines.by('disk', keyOf(metadata))),
   })
-  const ofDisks = newController(Disk, disks, diskReconciler({ fleet, candidates, made, image, virtualMachine }), parts)
+  const ofDisks = newController(
+    Disk,
+    disks,
+    diskReconciler({ fleet, candidates, made, image, virtualMachine, disksOfFile }),
+    parts,
+  )
   const reconciler = virtualMachineReconciler({
     fleet,
     candidates,
@@ -169,6 +176,17 @@ function findCandidates({ hosts, dataStorages, platformSettings }: Caches, fleet
     storage: (name) => dataStorages.get(name),
     settings: () => platformSettings.get('default'),
   })
+}
+
+/** What the controller of hosts looks up, and tells. */
+function findOwners({ caches, fleet, clock, recorder }: Parts): HostDeps {
+  return {
+    fleet,
+    clock,
+    unowned: new Map(),
+    isOwned: (machineId, host) => isOwned(caches, machineId, host),
+    emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }),
+  }
 }
 
 const CONFIG_MAPS: Endpoint = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' }

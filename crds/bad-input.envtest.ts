@@ -11,6 +11,7 @@ afterAll(async () => {
 
 const rootDisk = { imageRef: { name: 'debian' } }
 const vm = (spec: object, name?: string) => manifest('VirtualMachine', { memory: '1Gi', rootDisk, ...spec }, name)
+const FILE = '00000001-0000-4000-8000-000000000000'
 const disk = (spec: object, name?: string) => manifest('Disk', { size: '1Gi', ...spec }, name)
 const image = (file: object, more: object = {}) => manifest('Image', { source: { file }, ...more })
 const http = (url: string, more: object = {}, spec: object = { checksum: `sha256:${'a'.repeat(64)}` }) =>
@@ -114,8 +115,16 @@ describe('A manifest is refused with what to do', () => {
     [
       'a source of nothing',
       disk({ source: {} }),
-      'name the image in source.image, or leave source out for a blank disk',
+      'name the image in source.image, or a file that is there in source.existing, or leave source out',
     ],
+    [
+      'two sources',
+      disk({ source: { image: { name: 'a' }, existing: { id: FILE } }, dataStorage: 'local' }),
+      'name the image in source.image, or a file that is there in source.existing',
+    ],
+    ['a file that is nowhere', disk({ source: { existing: { id: FILE } } }), 'say in dataStorage where the existing'],
+    ['a file by a path', disk({ source: { existing: { id: '../a' } }, dataStorage: 'local' }), 'source.existing.id'],
+    ['a machine that is none', vm({ adopt: { machineId: 'mine' } }), 'spec.adopt.machineId'],
     ['null as source', disk({ source: null }), 'spec.source in body must be of type object: "null"'],
     ['a disk name of 254 letters', disk({}, 'a'.repeat(254)), 'must be no more than 253'],
 

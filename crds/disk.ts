@@ -36,13 +36,27 @@ export const Disk = defineKind({
       source: cel(
         z.object({
           image: localRef.optional().describe('Image that the disk starts as a copy of.'),
+          existing: z
+            .object({ id: z.uuid().describe('Name of the file, without its ending.') })
+            .optional()
+            .describe(
+              'File on spec.dataStorage that is there already and that no Disk stands for: one of an orphan that was started in the same namespace. It is used as it is.',
+            ),
         }),
-        { rule: 'has(self.image)', message: 'name the image in source.image, or leave source out for a blank disk' },
+        {
+          rule: 'has(self.image) != has(self.existing)',
+          message:
+            'name the image in source.image, or a file that is there in source.existing, or leave source out for a blank disk',
+        },
         { rule: 'self == oldSelf', message: 'source cannot be changed; create another Disk' },
       )
         .optional()
         .describe('What the disk starts with. Without it, the disk is blank.'),
     }),
+    {
+      rule: '!has(self.source) || !has(self.source.existing) || has(self.dataStorage)',
+      message: 'say in dataStorage where the existing file is',
+    },
     { rule: 'has(oldSelf.source) == has(self.source)', message: 'source cannot be changed; create another Disk' },
     {
       rule: '!has(oldSelf.dataStorage) || has(self.dataStorage)',
@@ -106,4 +120,6 @@ export const DiskReason = {
   Growing: 'Growing',
   RestartRequired: 'RestartRequired',
   InUse: 'InUse',
+  AdoptionRefused: 'AdoptionRefused',
+  FileMissing: 'FileMissing',
 } as const

@@ -2,6 +2,29 @@ import * as z from 'zod'
 import { ageColumn, baseStatus, cel, messageColumn, quantity, readyColumns } from './common.ts'
 import { defineKind, type Resource } from './kind.ts'
 
+/** More are counted, and not listed. */
+export const MAX_ORPHANS = 32
+
+const orphan = z.object({
+  name: z.string().max(320).describe('Namespace and name of the VirtualMachine that it was started for.'),
+  machineId: z.uuid().describe('Identity of the machine, for spec.adopt of a VirtualMachine.'),
+  state: z
+    .enum(['Stopped', 'Starting', 'Running', 'Paused', 'Stopping'])
+    .describe('What the host says of it. A stopped one still holds its disks.'),
+  disks: z
+    .array(
+      z.object({
+        id: z.uuid().describe('Name of its file, for spec.source.existing of a Disk.'),
+        dataStorage: z.string().max(253).describe('DataStorage that it is on.'),
+      }),
+    )
+    .max(17)
+    .optional()
+    .describe('Its disks, that it boots from first.'),
+  since: z.iso.datetime().describe('When it was found.'),
+})
+export type Orphan = z.infer<typeof orphan>
+
 export const Host = defineKind({
   group: 'compute.holdfast.dev',
   version: 'v1alpha1',
@@ -33,12 +56,21 @@ export const Host = defineKind({
       .describe('What foreign images are opened in. None: only limits on time, CPU and memory.'),
     qemuVersion: z.string().max(64).optional().describe('Version of QEMU.'),
     agentVersion: z.string().max(64).optional().describe('Version of the Holdfast agent.'),
+    orphanCount: z.int32().optional().describe('Number of machines on it that no VirtualMachine stands for.'),
+    orphans: z
+      .array(orphan)
+      .max(MAX_ORPHANS)
+      .optional()
+      .describe(
+        `Machines on it that no VirtualMachine stands for, by name; the first ${MAX_ORPHANS} of them. They are kept as they are until a VirtualMachine adopts them with spec.adopt.`,
+      ),
   }),
   columns: [
     ...readyColumns,
     { name: 'CPUs', type: 'integer', jsonPath: '.status.cpus' },
     { name: 'Memory', type: 'string', jsonPath: '.status.memory' },
     { name: 'Accelerator', type: 'string', jsonPath: '.status.accelerator' },
+    { name: 'Orphans', type: 'integer', jsonPath: '.status.orphanCount' },
     { name: 'QEMU', type: 'string', jsonPath: '.status.qemuVersion', priority: 1 },
     { name: 'Address', type: 'string', jsonPath: '.spec.address', priority: 1 },
     messageColumn,
@@ -49,7 +81,11 @@ export const Host = defineKind({
 export type Host = Resource<typeof Host>
 
 /** Condition types, in the order they become true. */
-export const HostCondition = { Connected: 'Connected', HypervisorReady: 'HypervisorReady' } as const
+export const HostCondition = {
+  Connected: 'Connected',
+  HypervisorReady: 'HypervisorReady',
+  MachinesOwned: 'MachinesOwned',
+} as const
 
 /** Reasons used with the conditions above. Part of the API: never rename one. */
 export const HostReason = {
@@ -59,4 +95,5 @@ export const HostReason = {
   ContractTooOld: 'ContractTooOld',
   QemuMissing: 'QemuMissing',
   QemuTooOld: 'QemuTooOld',
+  OrphansFound: 'OrphansFound',
 } as const

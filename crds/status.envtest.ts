@@ -14,7 +14,8 @@ const disk = manifest('Disk', { size: '1Gi' }, 'status')
 const image = manifest('Image', { source: { file: { path: 'a' } } }, 'status')
 const host = manifest('Host', { address: '10.0.0.5' }, 'status')
 
-const vm = manifest('VirtualMachine', { memory: '1Gi', rootDisk: { imageRef: { name: 'a' } } }, 'status')
+const spec = { memory: '1Gi', rootDisk: { imageRef: { name: 'a' } } }
+const vm = manifest('VirtualMachine', spec, 'status')
 const id = (digit: number) => `0000000${digit}-0000-4000-8000-000000000000`
 const decision = { id: id(1), epoch: 7, power: 'Running', host: 'a', follows: [] }
 const placed = { machineId: id(2), host: 'a', networks: [{ mac: '02:00:00:00:00:01' }], decision }
@@ -60,6 +61,18 @@ test('A status takes every quantity that controllers write', async () => {
 })
 
 describe('A placed VirtualMachine keeps what it is', () => {
+  test('and does not become another one by spec.adopt', async () => {
+    const { body } = await cluster.apply(vm)
+    try {
+      await cluster.applyStatus(body, placed)
+      const adopt = (machineId: string) => cluster.apply({ ...vm, spec: { ...spec, adopt: { machineId } } })
+      await expect(adopt(id(3))).rejects.toThrow('this machine is another one already')
+      await expect(adopt(placed.machineId)).resolves.toMatchObject({ body: { status: placed } })
+    } finally {
+      await cluster.remove(body)
+    }
+  })
+
   test.each<[string, object | null, string]>([
     ['another identity', { machineId: id(3) }, 'status.machineId stays what it is'],
     ['no identity', { machineId: null }, 'status.machineId stays what it is'],

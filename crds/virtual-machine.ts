@@ -118,6 +118,14 @@ export const VirtualMachine = defineKind({
     })
       .default([])
       .describe('Further disks. They are attached and detached while the machine runs, and kept when it is deleted.'),
+    adopt: z
+      .object({
+        machineId: z.uuid().describe('Identity of the machine, from status.orphans of its Host.'),
+      })
+      .optional()
+      .describe(
+        'Take over a machine that a host has and that no VirtualMachine stands for, as it is, instead of making one. It must have been started for a VirtualMachine of this name and namespace. Read when the machine is placed, which happens once.',
+      ),
     placement: z
       .object({
         host: objectName.optional().describe('The one Host to run on.'),
@@ -190,6 +198,10 @@ export const VirtualMachine = defineKind({
       message: 'status holds the identity of the machine: leave it as it was',
     },
     {
+      rule: '!has(self.spec.adopt) || !has(self.status) || !has(self.status.machineId) || self.spec.adopt.machineId == self.status.machineId',
+      message: 'this machine is another one already: leave spec.adopt out, or create the VirtualMachine anew with it',
+    },
+    {
       rule: "self.spec.runStrategy != 'Halted' || !has(self.spec.power) || !(self.spec.power.request in ['Start', 'Restart']) || (has(oldSelf.spec.power) && oldSelf.spec.power == self.spec.power)",
       message: 'a machine whose runStrategy is Halted is not started: set it to Always, RerunOnFailure or Manual',
     },
@@ -258,6 +270,8 @@ export const VirtualMachineReason = {
   GuestKeepsDisk: 'GuestKeepsDisk',
   PlacementFixed: 'PlacementFixed',
   IdentityTaken: 'IdentityTaken',
+  AdoptionRefused: 'AdoptionRefused',
+  OrphanOfName: 'OrphanOfName',
 } as const
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */

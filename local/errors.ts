@@ -1,5 +1,6 @@
 export type LocalErrorCode =
   | 'ALREADY_RUNS'
+  | 'BACKUP_UNUSABLE'
   | 'BUILD_FAILED'
   | 'CLUSTER_UNREACHABLE'
   | 'CLUSTER_UNFIT'

@@ -74,6 +74,11 @@ export async function lockHome({ root }: Pick<Home, 'root'>): Promise<AsyncDispo
   }
 }
 
+/** The file that is there while a restore replaces the state: what is there then is half of each. */
+export function restoreMark({ root }: Pick<Home, 'root'>): string {
+  return join(root, 'restore-under-way')
+}
+
 /** Where the agent keeps what machines print on their serial consoles: `MACHINE-ID.log`. */
 export function serialFolder({ agent }: Home): string {
   return foldersOf(agent.state, agent.run).serial

@@ -1,13 +1,15 @@
 import { parseArgs } from 'node:util'
 import { resolve } from 'node:path'
-import { detach } from './commands/detach.ts'
+import { backup } from './commands/backup.ts'
+import { detach, type DetachOptions } from './commands/detach.ts'
+import { restore } from './commands/restore.ts'
 import { start } from './commands/start.ts'
 import { status } from './commands/status.ts'
 import { stop } from './commands/stop.ts'
 import { LocalError } from './errors.ts'
 import { homeAt, homeFolder } from './home.ts'
 import type { RunOptions } from './platform/run.ts'
-import { newTerminal } from './terminal.ts'
+import { newTerminal, type Terminal } from './terminal.ts'
 
 const USAGE = `usage:
   npm start [-- OPTIONS]   start Holdfast on this machine: control plane, controllers, agent, a virtual machine
@@ -19,8 +21,11 @@ const USAGE = `usage:
     --simulated-hosts NUMBER
                            1 to 500 hosts without QEMU, to measure the platform with; machines on them are only told of
     --start-delay MS       how long a machine takes to start on those (0)
-  npm stop                 end it, guests included
+  npm stop [-- --keep-guests]
+                           end it, guests included, or leave them running: the next start takes them over
   npm run status           say what runs
+  npm run backup -- FILE   write the state of the platform and its keys into FILE, while it runs
+  npm run restore -- FILE  put that state back, while it does not run; guests and disks stay as they are
 
 HOLDFAST_HOME names the folder of all state.`
 
@@ -32,12 +37,13 @@ const options = {
   kubeconfig: { type: 'string' },
   'simulated-hosts': { type: 'string' },
   'start-delay': { type: 'string' },
+  'keep-guests': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
 /** Runs one command. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
-  const { values, command } = parse(args)
+  const { values, command, file } = parse(args)
   const { env } = process
   const terminal = newTerminal(process.stdout)
   if (values.help === true) {
@@ -46,20 +52,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const home = homeAt(homeFolder(env), env)
   switch (command) {
-    case 'start': {
-      const kubeconfig =
-        values.kubeconfig === undefined ? undefined : resolve(env['INIT_CWD'] ?? '.', values.kubeconfig)
-      const wanted = {
-        port: toPort(values.port, '--port'),
-        agentPort: toPort(values['agent-port'], '--agent-port'),
-        controllers: toCount('--controllers', values.controllers ?? '1', MAX_CONTROLLERS),
-        simulated: toSimulated(values['simulated-hosts'], values['start-delay']),
-      }
-      if (values.detach !== true) return start({ home, env, kubeconfig, ...wanted }, terminal)
-      return detach({ home, env, args: args.filter((arg) => arg !== '--detach') }, terminal)
-    }
+    case 'start':
+      return startWith(values, { home, env, args }, terminal)
     case 'stop':
-      return stop(home, terminal)
+      return stop(home, values['keep-guests'] === true, terminal)
+    case 'backup':
+      return backup(home, toFile(file, env), terminal)
+    case 'restore':
+      return restore(home, toFile(file, env), terminal)
     case 'status':
       return status(home, terminal)
     default:
@@ -67,17 +67,38 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+type Values = ReturnType<typeof parse>['values']
+
+async function startWith(values: Values, { home, env, args }: DetachOptions, terminal: Terminal): Promise<number> {
+  const kubeconfig = values.kubeconfig === undefined ? undefined : toFile(values.kubeconfig, env)
+  const wanted = {
+    port: toPort(values.port, '--port'),
+    agentPort: toPort(values['agent-port'], '--agent-port'),
+    controllers: toCount('--controllers', values.controllers ?? '1', MAX_CONTROLLERS),
+    simulated: toSimulated(values['simulated-hosts'], values['start-delay']),
+  }
+  if (values.detach !== true) return start({ home, env, kubeconfig, ...wanted }, terminal)
+  return detach({ home, env, args: args.filter((arg) => arg !== '--detach') }, terminal)
+}
+
 function parse(args: readonly string[]) {
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
-    const [command = 'start', ...rest] = positionals
+    const [command = 'start', ...words] = positionals
+    const [file, ...rest] = command === 'backup' || command === 'restore' ? words : [undefined, ...words]
     if (rest.length > 0) throw new Error(`${rest[0]} is one word too many`)
-    return { values, command }
+    return { values, command, file }
   } catch (error) {
     throw new LocalError('USAGE', `${error instanceof Error ? error.message : String(error)}\n${USAGE}`, {
       cause: error,
     })
   }
+}
+
+/** A path as it was typed, where npm was called. */
+function toFile(text: string | undefined, env: NodeJS.ProcessEnv): string {
+  if (text === undefined) throw new LocalError('USAGE', `name the file of the backup\n${USAGE}`)
+  return resolve(env['INIT_CWD'] ?? '.', text)
 }
 
 function toPort(text: string | undefined, option: string): number | undefined {

@@ -32,6 +32,8 @@ test('Machine that runs shows what the contract asks for', () => {
     pendingRestart: [],
     restarts: 2,
     pid: 4711,
+    macs: desired.macs,
+    disks: desired.disks,
   })
   expect(observedMachine.parse({ ...observed, revision: 1 })).toEqual({ ...observed, revision: 1 })
 })

@@ -61,6 +61,8 @@ export function observe(record: MachineRecord, sight: Sight): Omit<ObservedMachi
     restarts: record.restarts,
     ...(record.retryAt !== undefined && !isOn ? { retryAt: record.retryAt } : {}),
     ...(sight.pid === undefined ? {} : { pid: sight.pid }),
+    macs: desired.macs,
+    disks: desired.disks,
   }
 }
 

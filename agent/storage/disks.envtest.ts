@@ -24,6 +24,18 @@ test('a blank disk is made once, with lazy refcounts, and readable by nobody els
   expect(await call('qemu-img', 'info', '--output=json', fileOf(world, disk))).toContain('"lazy-refcounts": true')
 })
 
+test('a disk that was made before is not made again when its file is gone', async () => {
+  await using world = await newStorageWorld()
+  const disk = { ...blankDisk(GIB), mustExist: true } as const
+  await expect(world.storage.putDisk(disk)).rejects.toMatchObject({
+    code: 'DISK_NOT_FOUND',
+    message: `There is no disk ${disk.id} on DataStorage fast: restore it`,
+  })
+  await expect(stat(fileOf(world, disk))).rejects.toMatchObject({ code: 'ENOENT' })
+  await world.storage.putDisk({ ...blankDisk(GIB), id: disk.id })
+  expect(await world.storage.putDisk(disk)).toMatchObject({ state: 'Ready', sizeBytes: GIB })
+})
+
 test('a disk from an image has its content, and leaves the image as it is', async () => {
   await using world = await newStorageWorld()
   const image = await putImage(world)

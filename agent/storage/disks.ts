@@ -87,6 +87,9 @@ function isLargeEnough(disk: { readonly sizeBytes: number }, wanted: DesiredDisk
 
 async function bring(folder: Folder, desired: DesiredDisk, deps: DisksDeps): Promise<ObservedDisk> {
   const there = await readDiskFile(folder, desired.id)
+  if (!there && desired.mustExist) {
+    throw new AgentError('DISK_NOT_FOUND', `There is no disk ${desired.id} on DataStorage ${folder.name}: restore it`)
+  }
   if (!there) return create(folder, desired, deps)
   if (isLargeEnough(there, desired)) return observed(desired, 'Ready', there.sizeBytes)
   const state = await deps.growth.grow(there.path, desired.sizeBytes)

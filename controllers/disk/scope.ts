@@ -11,6 +11,8 @@ export interface Deps {
   readonly fleet: Fleet
   readonly candidates: Candidates
   readonly image: (namespace: string, name: string) => Image | undefined
+  /** Disks that stand for the file of this name. */
+  readonly disksOfFile: (id: string) => readonly Disk[]
   readonly made: Pick<MadeDisks, 'note'>
   readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
 }

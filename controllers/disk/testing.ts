@@ -19,6 +19,8 @@ export class World {
   readonly storages = new Map<string, DataStorage>([['local', dataStorage()]])
   /** Names of disks that were told to be made. */
   readonly made: string[] = []
+  /** Disks besides the one of this world. */
+  readonly others: Disk[] = []
   readonly machines = new Map<string, VirtualMachine>()
   readonly ledger = newLedger()
   readonly store: FakeStore<Disk>
@@ -63,6 +65,7 @@ export class World {
       made: { note: ({ metadata }) => void this.made.push(metadata.name) },
       image: (_namespace, name) => this.images.get(name),
       virtualMachine: (_namespace, name) => this.machines.get(name),
+      disksOfFile: (id) => this.others.filter(({ status }) => status?.id === id),
     })
   }
 }

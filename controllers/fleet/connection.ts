@@ -59,7 +59,7 @@ async function follow(name: string, deps: ConnectionDeps, onSynced: () => void):
     } else if (!synced && event.type === 'Machine') first.push(event.machine)
     else {
       if (event.type === 'Machine') deps.machines.note(event.machine)
-      deps.onEvent(event)
+      deps.onEvent(event.type === 'Machine' ? { ...event, host: name } : event)
     }
   }
   if (!deps.signal.aborted) deps.update({ state: 'Unreachable' })

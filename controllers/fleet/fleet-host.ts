@@ -21,10 +21,14 @@ export interface FleetHost {
 /** The machines of one host, each as in the latest observation, be it an event or an answer. */
 export interface MachineView {
   get(id: string): ObservedMachine | undefined
+  all(): Iterable<ObservedMachine>
+  /** Those of this `namespace/name`. */
+  named(name: string): Iterable<ObservedMachine>
   /** Takes what the host answered, unless something later is known. */
   note(machine: ObservedMachine): void
 }
 
 export type FleetEvent =
   | { readonly type: 'Host'; readonly host: string }
-  | Exclude<AgentEvent, { type: 'Synced' | 'Beat' }>
+  | { readonly type: 'Machine'; readonly host: string; readonly machine: ObservedMachine }
+  | Exclude<AgentEvent, { type: 'Synced' | 'Beat' | 'Machine' }>

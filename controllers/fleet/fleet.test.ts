@@ -59,7 +59,7 @@ describe('Fleet', () => {
     agent.send({ type: 'Beat' }, { type: 'Machine', machine }, { type: 'Disk', disk }, { type: 'Image', path: 'x' })
     await settle()
     expect(world.events.slice(1)).toEqual([
-      { type: 'Machine', machine },
+      { type: 'Machine', host: 'a', machine },
       { type: 'Disk', disk },
       { type: 'Image', path: 'x' },
     ])

@@ -12,11 +12,25 @@ const MAX_REMEMBERED = 1_000
 /** A view of no machines. */
 export function newMachineView(): ReplaceableView {
   const machines = new Map<string, ObservedMachine>()
+  /** Ids by name. */
+  const names = new Map<string, Set<string>>()
   /** Revisions at which machines were seen to be absent. The oldest comes first. */
   const gone = new Map<string, number>()
 
-  const bury = ({ id, revision }: ObservedMachine) => {
+  const forget = (id: string) => {
+    const { name = '' } = machines.get(id) ?? {}
     machines.delete(id)
+    names.get(name)?.delete(id)
+    if (names.get(name)?.size === 0) names.delete(name)
+  }
+  const keep = (machine: ObservedMachine) => {
+    const { id, name } = machine
+    if (machines.get(id)?.name !== name) forget(id)
+    machines.set(id, machine)
+    names.set(name, (names.get(name) ?? new Set()).add(id))
+  }
+  const bury = ({ id, revision }: ObservedMachine) => {
+    forget(id)
     gone.delete(id)
     gone.set(id, revision)
     const [oldest] = gone.keys()
@@ -25,16 +39,19 @@ export function newMachineView(): ReplaceableView {
 
   return {
     get: (id) => machines.get(id),
+    all: () => machines.values(),
+    named: (name) => [...(names.get(name) ?? [])].flatMap((id) => machines.get(id) ?? []),
     note(machine) {
       const known = machines.get(machine.id)?.revision ?? gone.get(machine.id) ?? 0
       if (known > machine.revision) return
       if (machine.state === 'Absent') bury(machine)
-      else machines.set(machine.id, machine)
+      else keep(machine)
     },
     replace(all) {
       machines.clear()
+      names.clear()
       gone.clear()
-      for (const machine of all) machines.set(machine.id, machine)
+      for (const machine of all) keep(machine)
     },
   }
 }

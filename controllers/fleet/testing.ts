@@ -94,12 +94,14 @@ function download({ image, downloads }: FakeHost, order: DesiredImage): Inspecte
   return image
 }
 
-function makeDisk({ disks, open, slow }: FakeHost, { id, storage, sizeBytes }: DesiredDisk): ObservedDisk {
+function makeDisk({ disks, open, slow }: FakeHost, { id, storage, sizeBytes, mustExist }: DesiredDisk): ObservedDisk {
   const there = disks.get(id)
+  if (there === undefined && mustExist) throw new AgentError('DISK_NOT_FOUND', `There is no disk ${id}: restore it`)
   if (there === undefined && slow) return { id, storage, state: 'Creating', sizeBytes }
   if (there !== undefined && open.has(id)) return { id, storage, state: 'Growing', sizeBytes: there }
-  disks.set(id, Math.max(sizeBytes, there ?? 0))
-  return { id, storage, state: 'Ready', sizeBytes }
+  const size = Math.max(sizeBytes, there ?? 0)
+  disks.set(id, size)
+  return { id, storage, state: 'Ready', sizeBytes: size }
 }
 
 /** What an agent of that name answers. */
@@ -148,5 +150,21 @@ export function fakeFleet(...hosts: FakeHost[]): Fleet {
     put: () => undefined,
     remove: () => undefined,
     [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
+}
+
+/** A machine as its host tells of it, by a number. */
+export function guest(number: number, change: Partial<ObservedMachine> = {}): ObservedMachine {
+  const digits = String(number).padStart(12, '0')
+  return {
+    id: `00000000-0000-4000-8000-${digits}`,
+    name: `default/vm-${String(number).padStart(4, '0')}`,
+    decision: { id: `00000000-0000-4000-9000-${digits}`, epoch: 1 },
+    power: 'Running',
+    state: 'Running',
+    pendingRestart: [],
+    restarts: 0,
+    revision: 1,
+    ...change,
   }
 }

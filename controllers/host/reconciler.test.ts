@@ -1,17 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { host as newHost } from '../../crds/testing/objects.ts'
-import { FakeStore } from '../fleet/fake-store.ts'
-import { fakeFleet, fakeHost, observedHost } from '../fleet/testing.ts'
-import { hostReconciler } from './reconciler.ts'
-
-function newWorld() {
-  const host = fakeHost('host-a')
-  return { store: new FakeStore(newHost()), host, reconciler: hostReconciler({ fleet: fakeFleet(host) }) }
-}
+import { observedHost } from '../fleet/testing.ts'
+import { World } from './testing.ts'
 
 describe('Host', () => {
   test('shows what its agent says of it, and then writes and asks nothing', async () => {
-    const { store, host, reconciler } = newWorld()
+    const { store, host, reconciler } = new World()
     await store.reconcile(reconciler)
     expect(store.condition('Ready')).toMatchObject({ status: 'True' })
     expect(store.stored?.status).toMatchObject({
@@ -29,7 +22,7 @@ describe('Host', () => {
   })
 
   test('whose connection comes back within a second has no write for that', async () => {
-    const { store, host, reconciler } = newWorld()
+    const { store, host, reconciler } = new World()
     await store.reconcile(reconciler)
     host.state = 'Connecting'
     const { retryAfterMs } = await store.reconcile(reconciler)
@@ -40,7 +33,7 @@ describe('Host', () => {
   })
 
   test('that does not answer is unknown, and what is known of it stays', async () => {
-    const { store, host, reconciler } = newWorld()
+    const { store, host, reconciler } = new World()
     await store.reconcile(reconciler)
     host.state = 'Unreachable'
     await store.settle(reconciler)
@@ -54,7 +47,7 @@ describe('Host', () => {
   })
 
   test('says why its agent is refused', async () => {
-    const { store, host, reconciler } = newWorld()
+    const { store, host, reconciler } = new World()
     Object.assign(host, { state: 'Refused', refusal: { reason: 'NotThisHost', message: 'correct spec.address' } })
     await store.settle(reconciler)
     expect(store.condition('Connected')).toMatchObject({
@@ -66,7 +59,7 @@ describe('Host', () => {
   })
 
   test('without QEMU is connected but not ready', async () => {
-    const { store, host, reconciler } = newWorld()
+    const { store, host, reconciler } = new World()
     const { qemuVersion: _, ...observed } = observedHost('host-a')
     Object.assign(host, { observed: { ...observed, problem: { code: 'QemuMissing', message: 'install QEMU' } } })
     await store.settle(reconciler)
@@ -79,7 +72,7 @@ describe('Host', () => {
   })
 
   test('has room in memory that is no whole MiB, rounded down', async () => {
-    const { store, host, reconciler } = newWorld()
+    const { store, host, reconciler } = new World()
     Object.assign(host, { observed: { ...observedHost('host-a'), memoryBytes: 2 ** 30 + 1 } })
     await store.reconcile(reconciler)
     expect(store.stored?.status?.memory).toBe('1Gi')

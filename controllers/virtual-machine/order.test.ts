@@ -11,6 +11,7 @@ describe('VirtualMachine', () => {
     ['DISK_CLAIMED', foreign, 'False', 'DiskInUse'],
     ['DISK_CLAIMED', undefined, 'False', 'DiskInUse'],
     ['STALE_EPOCH', foreign, 'False', 'HostRefused'],
+    ['DISK_NOT_FOUND', undefined, 'False', 'DiskNotFound'],
     ['BAD_REQUEST', undefined, 'False', 'HostRefused'],
     ['NO_SPACE', undefined, 'False', 'HostRefused'],
     ['STORAGE_UNAVAILABLE', undefined, 'False', 'HostRefused'],
@@ -23,8 +24,8 @@ describe('VirtualMachine', () => {
     const { retryAfterMs } = await world.settle()
     expect(world.condition('Ready')).toMatchObject({ status, reason })
     expect(world.stored?.status?.decision).toEqual(decision)
-    expect(retryAfterMs).toBe(code === 'DISK_CLAIMED' || code === 'BAD_REQUEST' ? 30_000 : 5_000)
-    const isFinal = code === 'DISK_CLAIMED' || code === 'BAD_REQUEST'
+    const isFinal = ['DISK_CLAIMED', 'DISK_NOT_FOUND', 'BAD_REQUEST'].includes(code)
+    expect(retryAfterMs).toBe(isFinal ? 30_000 : 5_000)
     expect(world.events).toEqual(isFinal ? [`Warning ${reason}`] : [])
 
     world.host.fault = undefined

@@ -50,7 +50,13 @@ async function send(scope: Scope, host: FleetHost, machine: DesiredMachine): Pro
 }
 
 /** What only the user can mend. Everything else a host refuses is tried again. */
-const final: ReadonlySet<string> = new Set(['BAD_REQUEST', 'DISK_CLAIMED'])
+const final: ReadonlySet<string> = new Set(['BAD_REQUEST', 'DISK_CLAIMED', 'DISK_NOT_FOUND'])
+
+/** What the host's refusal is called; anything else is `HostRefused`. */
+const reasons: Readonly<Record<string, string>> = {
+  DISK_CLAIMED: VirtualMachineReason.DiskInUse,
+  DISK_NOT_FOUND: VirtualMachineReason.DiskNotFound,
+}
 
 function refused(scope: Scope, host: string, error: AgentError): Outcome {
   const { code, details } = error
@@ -59,7 +65,7 @@ function refused(scope: Scope, host: string, error: AgentError): Outcome {
   const found = claim.safeParse(details).data
   const own = found?.machineId === scope.status.machineId
   if (found && own && (code === 'STALE_EPOCH' || code === 'DISK_CLAIMED')) return overtake(scope, host, found)
-  const reason = code === 'DISK_CLAIMED' ? VirtualMachineReason.DiskInUse : VirtualMachineReason.HostRefused
+  const reason = reasons[code] ?? VirtualMachineReason.HostRefused
   const message = refusalText(host, error)
   return final.has(code) ? blocked(reason, message, LOOK_AGAIN_MS) : waiting(reason, message, RETRY_MS)
 }

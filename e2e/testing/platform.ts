@@ -133,8 +133,14 @@ export class Platform implements AsyncDisposable {
     return readFile(join(this.home, 'agent', 'serial', `${found?.status?.machineId}.log`), 'utf8').catch(() => '')
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Connects anew when it is next asked, as after a restart with other certificates. */
+  async forget(): Promise<void> {
     await (await this.#kube)?.close()
+    this.#kube = undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.forget()
     await this.local('stop')
     await rm(this.home, { recursive: true, force: true })
   }

@@ -1,6 +1,6 @@
 /** How one phase ended. Expected states are values; anything unexpected is thrown. */
 export type Outcome =
-  | { readonly type: 'done'; readonly reason?: string; readonly message?: string }
+  | { readonly type: 'done'; readonly reason?: string; readonly message?: string; readonly retryAfterMs?: number }
   | { readonly type: 'decided' }
   | {
       readonly type: 'waiting' | 'unknown' | 'blocked'
@@ -14,6 +14,11 @@ export const done: Outcome = { type: 'done' }
 /** The phase is done, in a way that a user should know of. */
 export function doneAs(reason: string, message: string): Outcome {
   return { type: 'done', reason, message }
+}
+
+/** The phase is done as far as can be told now; look again after this time. */
+export function doneFor(retryAfterMs: number): Outcome {
+  return { type: 'done', retryAfterMs }
 }
 
 /** The phase put a decision into the status. It is stored at once, and only then acted on, by running all phases again. */

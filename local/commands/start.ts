@@ -12,11 +12,12 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
   await prepareHome(home)
   // Of a detached platform it is the standard output already.
   if (env['HOLDFAST_DETACHED'] === undefined) terminal.keep(home.log)
-  const { stop, hurry } = followSignals(() => terminal.say('stopping'))
+  const { stop, hurry, keepsGuests } = followSignals(() => terminal.say('stopping'))
   const running = runPlatform(options, {
     say: terminal.say,
     stop,
     hurry,
+    keepsGuests,
     ready: async (inventory, { kubectl }) => {
       if (stop.aborted) return
       const text = summary(inventory, {
@@ -40,10 +41,14 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
   return 0
 }
 
-function followSignals(onStop: () => void): { stop: AbortSignal; hurry: AbortSignal } {
+/** Sent by `npm stop -- --keep-guests`. */
+export const STOP_KEEPING_GUESTS = 'SIGUSR2'
+
+function followSignals(onStop: () => void): { stop: AbortSignal; hurry: AbortSignal; keepsGuests: () => boolean } {
   const stop = new AbortController()
   const hurry = new AbortController()
   let firstAt = 0
+  let isKeeping = false
   const take = () => {
     if (!stop.signal.aborted) {
       firstAt = performance.now()
@@ -52,5 +57,10 @@ function followSignals(onStop: () => void): { stop: AbortSignal; hurry: AbortSig
     } else if (performance.now() - firstAt > ONE_PRESS_MS) hurry.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, take)
-  return { stop: stop.signal, hurry: hurry.signal }
+  process.on(STOP_KEEPING_GUESTS, () => {
+    if (stop.signal.aborted) return // Guests may be shutting down already.
+    isKeeping = true
+    take()
+  })
+  return { stop: stop.signal, hurry: hurry.signal, keepsGuests: () => isKeeping }
 }

@@ -66,6 +66,8 @@ async function describeObjects({ kubeconfig }: PlatformState, terminal: Terminal
       const name = `${object.kind} ${keyOf(object.metadata)}`.padEnd(40)
       terminal.print(`  ${name}${why === undefined ? 'Ready' : `not ready: ${why}`}`)
     }
+    const orphans = hosts.reduce((sum, host) => sum + (host.status?.orphanCount ?? 0), 0)
+    if (orphans > 0) terminal.print(`  guests without a VirtualMachine: ${orphans}; see kubectl get hfhost`)
     return true
   } catch (error) {
     if (!(error instanceof KubeError)) throw error

@@ -7,23 +7,25 @@ import { findLeftGuests } from '../platform/left-guests.ts'
 import { findRunning, readState } from '../platform/state.ts'
 import { sendSignal } from '../processes/end-process.ts'
 import { isAlive } from '../../lib/process-identity.ts'
+import { STOP_KEEPING_GUESTS } from './start.ts'
 import type { Terminal } from '../terminal.ts'
 
 const POLL_MS = 100
 
-/** Ends the platform, guests included. */
-export async function stop(home: Home, terminal: Terminal): Promise<number> {
+/** Ends the platform, guests included unless they are to be kept. */
+export async function stop(home: Home, keepGuests: boolean, terminal: Terminal): Promise<number> {
   const state = await findRunning(home)
   if (!state) return explainRest(home, terminal)
   const progress = followLog(home.log, (await stat(home.log)).size)
-  sendSignal(state.supervisor.pid, 'SIGTERM')
+  sendSignal(state.supervisor.pid, keepGuests ? STOP_KEEPING_GUESTS : 'SIGTERM')
   while (await isAlive(state.supervisor)) {
     await show(progress, terminal)
     await sleep(POLL_MS)
   }
   await show(progress, terminal)
   if (await readState(home.state)) throw new LocalError('NOT_READY', `it did not end: see ${home.log}`)
-  return explainLeftGuests(home, terminal)
+  const code = await explainLeftGuests(home, terminal)
+  return keepGuests ? 0 : code
 }
 
 async function explainRest(home: Home, terminal: Terminal): Promise<number> {

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { Kube } from '../../lib/kube/client.ts'
 import { LocalError } from '../errors.ts'
-import { lockHome, type Home } from '../home.ts'
+import { lockHome, restoreMark, type Home } from '../home.ts'
 import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { controllersTls } from './agent.ts'
@@ -38,6 +39,8 @@ export interface Audience {
   readonly stop: AbortSignal
   /** Asked not to wait for guests. */
   readonly hurry: AbortSignal
+  /** Whether guests are to be left running at the end. */
+  readonly keepsGuests: () => boolean
 }
 
 /** Runs the whole platform on this machine until it is asked to stop, and ends all of it. The home must be prepared. */
@@ -45,6 +48,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   const { home } = options
   await using running = new AsyncDisposableStack()
   running.use(await lockHome(home))
+  refuseHalfRestored(home)
 
   const boots = await markBoots(home)
   const { observer, state } = await observe(options, audience)
@@ -74,6 +78,12 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   state.update({ phase: 'Stopping' })
 }
 
+function refuseHalfRestored(home: Home): void {
+  if (!existsSync(restoreMark(home))) return
+  const message = `a restore of ${home.root} was cut off: do it once more with npm run restore -- FILE`
+  throw new LocalError('HOME_UNUSABLE', message)
+}
+
 async function untilAborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort')
 }
@@ -97,7 +107,10 @@ async function startParts(options: RunOptions, observer: Observer, { running, au
   ])
   if (hosts.status === 'fulfilled') {
     running.use(hosts.value)
-    running.defer(() => hosts.value.stopGuests({ say: audience.say, hurry }))
+    running.defer(async () => {
+      if (audience.keepsGuests()) audience.say('guests are left running; the next start takes them over')
+      else await hosts.value.stopGuests({ say: audience.say, hurry })
+    })
   }
   if (cluster.status === 'rejected') throw cluster.reason
   if (hosts.status === 'rejected') throw hosts.reason

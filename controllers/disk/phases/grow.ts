@@ -15,7 +15,7 @@ export const growDisk: Phase<Scope> = {
     if ((knownBytes(status.size) ?? 0) >= toBytes(disk.spec.size)) return done
     const agent = agentOf(scope)
     if ('type' in agent) return agent
-    const answer = await putDisk(scope, agent, toDesiredDisk(scope))
+    const answer = await putDisk(scope, agent, { ...toDesiredDisk(scope), mustExist: true })
     if ('type' in answer) return answer
     if (answer.state === 'Ready') return done
     const machine = status.attachedTo?.virtualMachine

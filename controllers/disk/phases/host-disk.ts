@@ -8,6 +8,7 @@ import type { Scope } from '../scope.ts'
 
 const ANSWER_MS = 2_000
 export const RETRY_MS = 5_000
+const LOOK_AGAIN_MS = 30_000
 
 /** The order for the host, apart from the image that a new disk is made from. */
 export function toDesiredDisk({ disk, status }: Scope): DesiredDisk {
@@ -38,6 +39,7 @@ export async function putDisk(
     if (!(error instanceof AgentError)) throw error
     if (error.code === 'UNREACHABLE') return unreachable(status, RETRY_MS)
     const message = refusalText(status.host ?? '', error)
+    if (error.code === 'DISK_NOT_FOUND') return blocked(DiskReason.FileMissing, message, LOOK_AGAIN_MS)
     if (error.code === 'BAD_REQUEST') return blocked(DiskReason.HostRefused, message)
     return waiting(DiskReason.HostRefused, message, RETRY_MS)
   }

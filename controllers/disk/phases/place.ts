@@ -4,6 +4,7 @@ import { blocked, decided, done, waiting, type Outcome } from '../../../lib/reco
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { pickRoomiest, storageObjection } from '../../../policy/placement.ts'
 import { toBytes } from '../../../policy/quantity.ts'
+import { adoptFile } from '../adopt.ts'
 import type { Scope } from '../scope.ts'
 
 const MAX_REASONS = 5
@@ -18,11 +19,15 @@ export const placeDisk: Phase<Scope> = {
   },
 }
 
-function follow({ disk, status, deps: { candidates } }: Scope, name: string): Outcome {
+function follow(scope: Scope, name: string): Outcome {
+  const { disk, status, deps } = scope
+  const { candidates } = deps
   const storage = candidates.storage(name)
   if (!storage) return blocked(DiskReason.DataStorageNotFound, `There is no DataStorage ${name}: create it`)
   if (storage.obstacle !== undefined)
     return waiting(DiskReason.DataStorageNotReady, `DataStorage ${name} ${storage.obstacle}`)
+  const existing = disk.spec.source?.existing
+  if (existing) return adoptFile(scope, { id: existing.id, storage: name, host: storage.host })
   // Room for the root disk of a machine was found and counted when the machine was placed.
   const isReserved = makerOf(disk.metadata) !== undefined
   const objection = isReserved ? undefined : storageObjection(storage, toBytes(disk.spec.size), candidates.settings())

@@ -34,8 +34,12 @@ function claimForMaker({ metadata }: Disk, status: Scope['status']): void {
 }
 
 function withImage({ disk, status, namespace, deps }: Scope, order: DesiredDisk): DesiredDisk | Outcome {
-  const name = disk.spec.source?.image?.name
-  if (name === undefined) return order
+  const { source } = disk.spec
+  if (source?.existing) return { ...order, mustExist: true }
+  return source?.image ? ofImage(source.image.name, { disk, status, namespace, deps }, order) : order
+}
+
+function ofImage(name: string, { status, namespace, deps }: Scope, order: DesiredDisk): DesiredDisk | Outcome {
   const image = deps.image(namespace, name)
   if (image?.status?.sha256 === undefined) return waiting(DiskReason.ImageNotReady, `Image ${name} is not ready`)
   const { sha256, hosts = [] } = image.status

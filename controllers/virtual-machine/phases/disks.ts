@@ -11,6 +11,7 @@ import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isHeld } from '../../../policy/attachment.ts'
 import { sizeOf } from '../../../policy/image-use.ts'
 import { notReady } from '../../../policy/readiness.ts'
+import { adoptedRoot } from '../adopt.ts'
 import { unreachable } from '../order.ts'
 import type { Scope } from '../scope.ts'
 
@@ -64,15 +65,18 @@ function wasOwn({ status: { machineId = '', host = '' }, deps }: Scope, disk: Di
 }
 
 /** A machine that its host knows had a disk. To start it with a fresh one would hide that its data is lost. */
-function objectionToNew({ vm, status: { host: name = '', machineId = '' }, deps }: Scope): Outcome | undefined {
+function objectionToNew(scope: Scope): Outcome | undefined {
+  const { vm, status, deps } = scope
+  const { host: name = '', machineId = '' } = status
   const host = deps.fleet.get(name)
   if (host?.state !== 'Connected') return unreachable(name)
-  if (!host.machines.get(machineId)) return undefined
+  if (!host.machines.get(machineId) || adoptedRoot(scope)) return undefined
   const message = `Disk ${rootDiskName(vm)}, which the machine booted from, is gone: restore it, or delete the machine`
   return blocked(VirtualMachineReason.DiskNotFound, message)
 }
 
-async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Disk | Outcome> {
+async function makeRootDisk(scope: Scope): Promise<Disk | Outcome> {
+  const { vm, namespace, status, deps } = scope
   const { imageRef: { name: image } = { name: '' }, size } = vm.spec.rootDisk
   const found = deps.image(namespace, image)
   const wanted = size ?? (found && sizeOf(found))
@@ -84,8 +88,10 @@ async function makeRootDisk({ vm, namespace, status, deps }: Scope): Promise<Dis
     metadata: { namespace, name: rootDiskName(vm), labels: { [MACHINE_ID_LABEL]: status.machineId ?? '' } },
     spec: {
       size: wanted,
-      ...(status.dataStorage && { dataStorage: status.dataStorage }),
-      source: { image: { name: image } },
+      ...(adoptedRoot(scope) ?? {
+        ...(status.dataStorage && { dataStorage: status.dataStorage }),
+        source: { image: { name: image } },
+      }),
     },
   })
 }

@@ -10,8 +10,10 @@ import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { place, type PlacementRequest } from '../../../policy/placement.ts'
 import { sizeOf } from '../../../policy/image-use.ts'
 import { toBytes } from '../../../policy/quantity.ts'
+import { adoptMachine } from '../adopt.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
+import { namesakeObjection } from '../namesake.ts'
 import { noSuchDisk } from './disks.ts'
 import { wantedPower } from '../run-strategy.ts'
 import type { Scope } from '../scope.ts'
@@ -22,9 +24,10 @@ export const placeMachine: Phase<Scope> = {
 
   run(scope) {
     const { vm, status } = scope
-    const objection = identityObjection(scope)
+    const objection = identityObjection(scope) ?? namesakeObjection(scope)
     if (objection) return objection
     if (status.host !== undefined) return done
+    if (vm.spec.adopt) return adoptMachine(scope, vm.spec.adopt.machineId)
     const request = requestOf(scope)
     if ('type' in request) return request
 

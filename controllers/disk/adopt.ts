@@ -1,0 +1,37 @@
+import { DiskReason } from '../../crds/disk.ts'
+import { blocked, decided, unknown, type Outcome } from '../../lib/reconcile/outcome.ts'
+import type { Scope } from './scope.ts'
+
+const LOOK_AGAIN_MS = 30_000
+
+interface File {
+  readonly id: string
+  readonly storage: string
+  readonly host: string
+}
+
+/**
+ * Makes a file that is there the one that this Disk stands for. A file does not say whose it is; the machine that its
+ * host runs with it does: only one of the same namespace counts, so that nobody takes a disk of another one.
+ */
+export function adoptFile({ disk, status, namespace, deps }: Scope, file: File): Outcome {
+  const host = deps.fleet.get(file.host)
+  if (host?.state !== 'Connected') {
+    return unknown(DiskReason.HostUnreachable, `Host ${file.host} does not answer`, LOOK_AGAIN_MS)
+  }
+  const users = [...host.machines.all()].filter((machine) =>
+    machine.disks?.some(({ id, storage }) => id === file.id && storage === file.storage),
+  )
+  if (!users.some((machine) => machine.name.startsWith(`${namespace}/`))) {
+    const message = `No machine that was started in namespace ${namespace} has a disk ${file.id} on DataStorage ${file.storage}: use an id of status.orphans of its Host`
+    return blocked(DiskReason.AdoptionRefused, message, LOOK_AGAIN_MS)
+  }
+  if (deps.disksOfFile(file.id).some(({ metadata }) => metadata.uid !== disk.metadata.uid)) {
+    const message = `The file ${file.id} has a Disk already: use that one`
+    return blocked(DiskReason.AdoptionRefused, message, LOOK_AGAIN_MS)
+  }
+  status.dataStorage = file.storage
+  status.host = file.host
+  status.id = file.id
+  return decided
+}

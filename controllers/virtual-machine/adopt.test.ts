@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest'
+import type { ObservedMachine } from '../../agent/contract.ts'
+import { machine } from '../../crds/testing/objects.ts'
+import { fakeHost } from '../fleet/testing.ts'
+import { World } from './testing.ts'
+
+const ID = '11111111-1111-4111-8111-111111111111'
+const DISK = '22222222-2222-4222-8222-222222222222'
+const HELD = { id: '33333333-3333-4333-8333-333333333333', epoch: 7 }
+const MAC = '02:aa:bb:cc:dd:ee'
+
+function guest(change: Partial<ObservedMachine> = {}): ObservedMachine {
+  return {
+    id: ID,
+    name: 'shop/web',
+    decision: HELD,
+    power: 'Running',
+    state: 'Running',
+    pendingRestart: [],
+    restarts: 0,
+    revision: 0,
+    macs: [MAC],
+    disks: [{ id: DISK, storage: 'local' }],
+    ...change,
+  }
+}
+
+function adopting(change: Partial<ObservedMachine> = {}, spec: object = {}): World {
+  const world = new World(machine({ adopt: { machineId: ID }, ...spec }))
+  world.images.clear()
+  world.host.machines.note(guest(change))
+  return world
+}
+
+describe('VirtualMachine with spec.adopt', () => {
+  test('becomes the machine that its host has: identity, card, disk, and a decision that follows the one it runs by', async () => {
+    const world = adopting({}, { rootDisk: { imageRef: { name: 'debian' }, size: '4Gi' } })
+    await world.reconcile()
+    expect(world.stored?.status).toMatchObject({
+      machineId: ID,
+      host: 'host-a',
+      networks: [{ mac: MAC }],
+      decision: { epoch: 8, power: 'Running', host: 'host-a', follows: [HELD.id] },
+    })
+    expect(world.disks.get('web-root')).toMatchObject({
+      metadata: { labels: { 'compute.holdfast.dev/machine-id': ID } },
+      spec: { size: '4Gi', dataStorage: 'local', source: { existing: { id: DISK } } },
+    })
+    expect(world.host.orders).toEqual([])
+
+    world.finishDisk('web-root')
+    Object.assign(world.disks.get('web-root')?.status ?? {}, { id: DISK })
+    await world.reconcile()
+    expect(world.host.orders).toMatchObject([
+      { id: ID, name: 'shop/web', power: 'Running', macs: [MAC], disks: [{ id: DISK, storage: 'local' }] },
+    ])
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test.each<[string, Partial<ObservedMachine>, object, object]>([
+    ['Manual leaves a guest that runs', {}, { runStrategy: 'Manual' }, { power: 'Running' }],
+    [
+      'Manual leaves one that is off',
+      { power: 'Stopped', state: 'Stopped' },
+      { runStrategy: 'Manual' },
+      { power: 'Stopped' },
+    ],
+    ['Always starts one that is off', { power: 'Stopped', state: 'Stopped' }, {}, { power: 'Running' }],
+    ['Halted shuts one down', {}, { runStrategy: 'Halted' }, { power: 'Stopped' }],
+    ['one that a user paused stays so', { state: 'Paused' }, {}, { power: 'Running', paused: true }],
+  ])('%s', async (_, change, spec, decision) => {
+    const world = adopting(change, spec)
+    await world.reconcile()
+    expect(world.stored?.status?.decision).toMatchObject(decision)
+  })
+
+  test.each<[string, Partial<ObservedMachine>]>([
+    ['another namespace', { name: 'bank/web' }],
+    ['another name', { name: 'shop/db' }],
+    ['nobody', { state: 'Absent', power: 'Absent', revision: 1 }],
+  ])('is refused a machine of %s with the same words, and nothing is ordered', async (_, change) => {
+    const world = adopting(change)
+    const { retryAfterMs } = await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      status: 'False',
+      reason: 'AdoptionRefused',
+      message: `No host has a machine ${ID} that was started for VirtualMachine shop/web: use the name, namespace and id in status.orphans of its Host`,
+    })
+    expect(world.stored?.status).not.toHaveProperty('machineId')
+    expect([world.host.orders, world.disks.size, retryAfterMs]).toEqual([[], 0, 30_000])
+    expect(world.events).toEqual(['Warning AdoptionRefused'])
+  })
+
+  test('is refused a machine that another VirtualMachine has', async () => {
+    const world = adopting()
+    const other = machine()
+    other.metadata.uid = '44444444-4444-4444-8444-444444444444'
+    other.status = { machineId: ID, host: 'host-a' }
+    world.others.set('other', other)
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ reason: 'AdoptionRefused' })
+    expect(world.stored?.status).not.toHaveProperty('machineId')
+  })
+
+  test('is refused a machine that two hosts have', async () => {
+    const world = adopting()
+    const second = fakeHost('host-b')
+    second.machines.note(guest())
+    world.hosts.push(second)
+    world.restart()
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'AdoptionRefused',
+      message: expect.stringMatching(/host-a and host-b/),
+    })
+  })
+
+  test('waits for a host that does not answer, which may have the machine', async () => {
+    const world = adopting({ state: 'Absent', power: 'Absent', revision: 1 })
+    world.unplug()
+    await world.settle()
+    expect(world.condition('Placed')).toMatchObject({ status: 'Unknown', reason: 'HostUnreachable' })
+    expect(world.stored?.status).not.toHaveProperty('machineId')
+  })
+
+  test('does not take a machine that was ordered to go', async () => {
+    const world = adopting({ power: 'Absent', state: 'Stopping' })
+    await world.settle()
+    expect(world.condition('Placed')).toMatchObject({ status: 'False', reason: 'Stopping' })
+    expect(world.host.orders).toEqual([])
+  })
+})

@@ -1,0 +1,211 @@
+import { readdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import * as z from 'zod'
+import { dataStorage, disk, host, machine } from './testing/manifests.ts'
+import {
+  condition,
+  eventually,
+  isReady,
+  newPlatform,
+  qemus,
+  run,
+  type Found,
+  type Platform,
+  type Result,
+} from './testing/platform.ts'
+import { startAgent, type SecondAgent } from './testing/second-agent.ts'
+
+const orphans = z.array(z.looseObject({ name: z.string(), machineId: z.string(), state: z.string() }))
+
+/** A VirtualMachine and its process at one time. */
+interface Seen {
+  readonly machineId: string
+  readonly pid: number
+  readonly host: string
+  readonly file: string
+}
+
+describe('A platform restored from an older state', () => {
+  let platform: Platform
+  let second: SecondAgent
+  let file: string
+  /** Before the backup. */
+  const before = new Map<string, Seen>()
+  /** Just before the restore. */
+  const after = new Map<string, Seen>()
+  let running: Awaited<ReturnType<typeof qemus>>
+  let restored: Result
+  let starting: Promise<Result> | undefined
+
+  const see = async (name: string): Promise<Seen> => {
+    const { status } = await ready(name)
+    const { machineId = '', host: on = '' } = status ?? {}
+    const root = await platform.get('disks', String(status?.['rootDisk']))
+    return { machineId, host: on, pid: await pidOf(machineId), file: root?.status?.id ?? '' }
+  }
+  const pidOf = async (machineId: string): Promise<number> => {
+    const [only, ...more] = (await qemus(platform)).filter((one) => one.machineId === machineId)
+    if (!only || more.length > 0) throw new Error(`machine ${machineId} has ${more.length} processes too many, or none`)
+    return only.pid
+  }
+  const ready = async (name: string): Promise<Found> =>
+    eventually(async () => {
+      const vm = await platform.get('virtualmachines', name)
+      return isReady(vm) && vm
+    })
+  const refusal = async (name: string, reason: string) =>
+    eventually(async () => {
+      const found = condition(await platform.get('virtualmachines', name))
+      return found?.reason === reason && found
+    })
+  const idOf = (name: string) => after.get(name)?.machineId ?? 'of none'
+  const orphansOf = async (name: string) =>
+    orphans.parse((await platform.get('hosts', name))?.status?.['orphans'] ?? [])
+  const remove = async (...names: string[]) => platform.kubectl('delete', 'hfvm', ...names, '--timeout=60s')
+
+  beforeAll(async () => {
+    platform = await newPlatform()
+    await platform.start()
+    second = await startAgent(platform, 'host-2')
+    await platform.apply(host('host-2', second.port), dataStorage('local-2', 'host-2', second.storage))
+    await eventually(async () => {
+      const image = await platform.get('images', 'holdfast-guest')
+      return String(image?.status?.['hosts']).includes('host-2')
+    })
+    const on = (at: string) => ({ placement: { host: at }, terminationGracePeriodSeconds: 0 })
+    // The disk of d outlives it, so that the d of the backup could start.
+    const rootDisk = { diskRef: { name: 'of-d' } }
+    const source = { image: { name: 'holdfast-guest' } }
+    await platform.apply(disk('of-d', { size: '256Mi', source, dataStorage: 'local' }), machine('b', on('host-1')))
+    await platform.apply(machine('d', { ...on('host-1'), rootDisk }))
+    for (const name of ['hello', 'b', 'd']) before.set(name, await see(name))
+
+    file = join(platform.home, 'monday.backup')
+    await succeed(platform.local('backup', file))
+
+    // Since then: b is deleted, c is made, d is made anew on the other host, and nothing happens to hello.
+    await succeed(remove('b', 'd'))
+    await platform.apply(machine('c', on('host-2')), machine('d', on('host-2')))
+    for (const name of ['hello', 'c', 'd']) after.set(name, await see(name))
+    running = await qemus(platform)
+
+    await succeed(platform.local('stop', '--keep-guests'))
+    restored = await succeed(platform.local('restore', file))
+    await platform.forget()
+    // It says that it is ready only after it has waited for what lacks its disk. Nobody here need wait for that.
+    starting = succeed(platform.start())
+    await eventually(async () => {
+      try {
+        return (await platform.list('hosts')).length > 0
+      } catch {
+        return false // The API server is being started.
+      }
+    })
+  }, 300_000)
+  afterAll(async () => {
+    await starting
+    for (const { pid } of await qemus(platform)) kill(pid)
+    await second[Symbol.asyncDispose]()
+    await platform[Symbol.asyncDispose]()
+  }, 120_000)
+
+  test('says what it did, and what is next', async () => {
+    expect((await stat(file)).mode % 0o1000).toBe(0o600)
+    expect(restored.stdout).toContain(`Restored ${platform.home} to `)
+    expect(restored.stdout).toContain('Guests that run now are left as they are')
+    expect(restored.stdout).toContain('npm start -- --detach')
+    const aside = (await readdir(platform.home)).find((name) => name.startsWith('before-restore-'))
+    expect(await readdir(join(platform.home, aside ?? ''))).toEqual(expect.arrayContaining(['etcd', 'pki']))
+  })
+
+  test('runs nothing twice, kills nothing, and shows everything unknown as an orphan with an event', async () => {
+    const found = await eventually(async () => {
+      const list = await orphansOf('host-2')
+      return list.length === 2 && list
+    })
+    expect(found).toMatchObject([
+      { name: 'default/c', machineId: after.get('c')?.machineId, state: 'Running' },
+      { name: 'default/d', machineId: after.get('d')?.machineId, state: 'Running' },
+    ])
+    expect(await orphansOf('host-1')).toEqual([])
+    const told = await eventually(async () => {
+      const events = (await platform.list('events')).filter(({ reason }) => reason === 'OrphanFound')
+      return events.length === 2 && events
+    })
+    expect(told.map(({ note }) => note)).toEqual(
+      expect.arrayContaining([expect.stringContaining(idOf('c')), expect.stringContaining(idOf('d'))]),
+    )
+    // The process of hello is the same, and those of c and of the new d are those that they were. No other one began.
+    expect(await see('hello')).toEqual(before.get('hello'))
+    expect(await qemus(platform)).toEqual(running)
+    const { stdout } = await run('kubectl', ['--kubeconfig', platform.kubeconfig, 'get', 'hfhost'], process.env)
+    expect(stdout).toMatch(/ORPHANS/)
+  })
+
+  test('says that the disk of b is gone, and gives it no empty one', async () => {
+    const told = await refusal('b', 'DiskNotFound')
+    const { machineId = '', file: id = '' } = before.get('b') ?? {}
+    expect(told.message).toContain(`There is no disk ${id} on DataStorage local`)
+    expect(await readdir(join(platform.home, 'storage', 'disks'))).not.toContain(`${id}.qcow2`)
+    expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(machineId)
+  })
+
+  test('does not start the old d beside the new one, though its disk is there', async () => {
+    const told = await refusal('d', 'OrphanOfName')
+    expect(told.message).toContain(`Host host-2 has an orphan of this name (machine ${idOf('d')})`)
+    const { machineId, file: id = '' } = before.get('d') ?? {}
+    expect(await readdir(join(platform.home, 'storage', 'disks'))).toContain(`${id}.qcow2`)
+    expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(machineId)
+  })
+
+  test('gives c back to a manifest, as it runs', async () => {
+    const { machineId = '' } = after.get('c') ?? {}
+    const other = { name: 'c', namespace: 'kube-public' }
+    await platform.apply({ ...machine('c', { adopt: { machineId } }), metadata: other })
+    await eventually(async () => {
+      const vm = (await platform.list('virtualmachines')).find(
+        ({ metadata }) => metadata['namespace'] === other.namespace,
+      )
+      return condition(vm)?.reason === 'AdoptionRefused'
+    })
+    await platform.kubectl('delete', 'hfvm', 'c', '--namespace', other.namespace, '--timeout=60s')
+
+    await platform.apply(machine('c', { adopt: { machineId } }))
+    expect(await see('c')).toEqual(after.get('c'))
+    await eventually(async () => (await orphansOf('host-2')).length === 1)
+    expect(await qemus(platform)).toEqual(running)
+  })
+
+  test('gives the new d back once the restored one is deleted, and d then ends for good', async () => {
+    await succeed(remove('d'))
+    await platform.apply(
+      machine('d', { terminationGracePeriodSeconds: 0, adopt: { machineId: after.get('d')?.machineId } }),
+    )
+    expect(await see('d')).toEqual(after.get('d'))
+    expect(await qemus(platform)).toEqual(running)
+    await eventually(async () => (await orphansOf('host-2')).length === 0)
+    await succeed(remove('d'))
+    expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(after.get('d')?.machineId)
+  })
+
+  test('refuses to be restored while it runs, and from what is no backup', async () => {
+    await starting
+    const whileRunning = await platform.local('restore', file)
+    expect([whileRunning.code, whileRunning.stderr]).toEqual([1, expect.stringContaining('npm stop -- --keep-guests')])
+    const other = join(platform.home, 'other')
+    await writeFile(other, 'something else')
+    const again = await platform.local('backup', other)
+    expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('exists already: name another file')])
+  })
+})
+
+async function succeed(result: Promise<Result>): Promise<Result> {
+  const { code, stderr } = await result
+  if (code !== 0) throw new Error(stderr)
+  return result
+}
+
+function kill(pid: number): void {
+  process.kill(pid, 'SIGKILL')
+}
