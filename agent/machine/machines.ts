@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { DesiredMachine, ObservedMachine } from '../contract.ts'
+import { isFullDisk } from '../durable-file.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import type { Storage } from '../storage/storage.ts'
 import { afterAbsence } from './ending.ts'
@@ -161,7 +162,13 @@ async function restoreMachine(
     return machine
   }
   const next = afterAbsence(record, hypervisor.bootId, clock.now())
-  if (next !== record) await records.save(next)
+  try {
+    if (next !== record) await records.save(next)
+  } catch (error) {
+    // The next agent would conclude the same.
+    if (!isFullDisk(error)) throw error
+    log.warn({ machine: record.desired.id, err: error }, 'the end of a guest cannot be stored: the file system is full')
+  }
   return new Machine(next, true, deps)
 }
 
