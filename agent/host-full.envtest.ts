@@ -8,7 +8,7 @@ import { machineRecord } from './machine/record.ts'
 import { decidedAnew } from './machine/testing.ts'
 import { openReserve } from './reserve.ts'
 import { run } from './run.ts'
-import { newAgentWorld, seen, type AgentProcess, type AgentWorld } from './testing.ts'
+import { eventually, newAgentWorld, seen, type AgentProcess, type AgentWorld } from './testing.ts'
 
 const WAIT_MS = 30_000
 const limit = { timeout: 120_000 }
@@ -105,6 +105,7 @@ test.skipIf(!canMount).each([
 
     await first.end('SIGKILL')
     const second = await world.start({}, 2)
+    expect((await second.agent.host()).stateProblem).toMatchObject({ code: 'StateFull' })
     expect(await seen(second.agent, kept.machine.id, ({ state }) => state === 'Paused')).toMatchObject({
       pid: kept.pid,
     })
@@ -121,6 +122,7 @@ test.skipIf(!canMount).each([
     const again = { ...fresh, decision: { ...never.decision, id: randomUUID(), epoch: 3 } }
     expect(await second.agent.putMachine(again, WAIT_MS)).toMatchObject({ state: 'Running' })
     expect(await world.pidsOf(kept.machine.id)).toEqual([kept.pid])
+    await eventually('the host is well', async () => (await second.agent.host()).stateProblem === undefined)
   },
 )
 

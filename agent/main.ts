@@ -17,6 +17,7 @@ import { foldersOf } from './paths.ts'
 import { openReserve } from './reserve.ts'
 import { run } from './run.ts'
 import { buildApp } from './server.ts'
+import { followStateHealth } from './state-health.ts'
 import { probeSandbox } from './storage/sandbox.ts'
 import { openStorage } from './storage/storage.ts'
 import { openTerms } from './terms.ts'
@@ -45,14 +46,16 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   ])
   const uids = process.getuid?.() === 0 ? { uids: newUids(config.qemuUidBase) } : {}
   const launcher = newLauncher({ program, folders, userNetwork, directIo, hypervisor, log, ...uids })
-  const events = newEventHub()
+  const stateProblem = () => health.problem
+  const events = newEventHub(stateProblem)
   storage.onChange((event) => events.publish(event))
   const onChange = (machine: ObservedMachine) => events.publish({ type: 'Machine', machine })
   const machines = await openMachines({ records, storage, hypervisor, launcher, clock: systemClock, log, onChange })
   opened.use(machines)
+  const health = opened.use(await followStateHealth({ stateDir, machines: folders.machines, reserve, log }))
 
   const { name, clientNames } = config
-  const agent = newAgent({ name, version: VERSION, imageSandbox, hypervisor, machines, storage, events })
+  const agent = newAgent({ name, version: VERSION, imageSandbox, stateProblem, hypervisor, machines, storage, events })
   const app = buildApp({ agent, log, terms, clientNames, callerOf: ({ raw }) => callerName(raw.socket), https })
   opened.defer(() => app.close())
   await app.listen({ host: config.listen, port: config.port })

@@ -15,6 +15,8 @@ export interface Reserve {
   readonly write: (path: string, text: string) => Promise<void>
   /** Whether all of it is there. */
   readonly isWhole: boolean
+  /** Makes what is missing of it, as far as there is space. */
+  readonly refill: () => Promise<void>
 }
 
 /**
@@ -45,6 +47,7 @@ export async function openReserve(folder: string, log: Log): Promise<Reserve> {
   await refill()
 
   return {
+    refill,
     get isWhole() {
       return missing.size === 0
     },

@@ -49,7 +49,11 @@ export const Host = defineKind({
 export type Host = Resource<typeof Host>
 
 /** Condition types, in the order they become true. */
-export const HostCondition = { Connected: 'Connected', HypervisorReady: 'HypervisorReady' } as const
+export const HostCondition = {
+  Connected: 'Connected',
+  HypervisorReady: 'HypervisorReady',
+  StateStored: 'StateStored',
+} as const
 
 /** Reasons used with the conditions above. Part of the API: never rename one. */
 export const HostReason = {
@@ -59,4 +63,7 @@ export const HostReason = {
   ContractTooOld: 'ContractTooOld',
   QemuMissing: 'QemuMissing',
   QemuTooOld: 'QemuTooOld',
+  StateFull: 'StateFull',
+  RecordsUnreadable: 'RecordsUnreadable',
+  CertificateNotValid: 'CertificateNotValid',
 } as const

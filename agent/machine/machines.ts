@@ -138,7 +138,10 @@ async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps): Promise<Tak
   for (const process of strays) {
     const { machineId, pid, name } = process
     const isGenuine = await launcher.hasRunDir(process)
-    if (isGenuine) orphans.set(machineId, process)
+    if (isGenuine) {
+      orphans.set(machineId, process)
+      launcher.noteUid(process)
+    }
     log.warn({ machine: machineId, name, pid, isGenuine }, 'a guest runs without an order; it is left alone')
   }
   return { all, orphans }

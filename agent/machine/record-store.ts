@@ -15,6 +15,7 @@ export interface RecordStore {
   remove(id: string): Promise<void>
 }
 
+const ASIDE = /^([0-9a-f-]{36})\.json\.unreadable$/
 const RECORD = /^[0-9a-f-]{36}\.json$/
 
 /** Without a reserve nothing is stored on a full file system. */
@@ -34,7 +35,7 @@ export async function openRecordStore(
       known.add(parsed.data.desired.id)
       return parsed.data
     }
-    const aside = `${path}.unreadable-${Date.now()}`
+    const aside = `${path}.unreadable`
     await rename(path, aside)
     const why = parsed.success ? 'it is the record of another machine' : z.prettifyError(parsed.error)
     log.warn({ file: aside, why }, 'a machine record cannot be read and was put aside; its guest, if any, runs on')
@@ -61,6 +62,11 @@ export async function openRecordStore(
       await syncFolder(folder)
     },
   }
+}
+
+/** Ids of the machines whose records were put aside, in a folder of records, and that were not ordered anew since. */
+export function unreadableRecords(files: readonly string[]): string[] {
+  return files.flatMap((file) => ASIDE.exec(file)?.[1] ?? []).filter((id) => !files.includes(`${id}.json`))
 }
 
 function parse(text: string): z.ZodSafeParseResult<MachineRecord> {
