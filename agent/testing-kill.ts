@@ -15,6 +15,7 @@ import { findProgram, RunError } from './run.ts'
 import { eventually, seen, type AgentProcess, type AgentWorld } from './testing.ts'
 
 const WAIT_MS = 30_000
+const ORDERLY_MS = 10_000
 const QUIET_MS = 100
 const MIB = 2 ** 20
 const TRACED = 'openat,write,pwrite64,writev,ftruncate,fsync,fdatasync,rename,link,unlink,mkdir,rmdir,fchown,chown'
@@ -150,9 +151,11 @@ export class KillWorld {
   /** No file is torn, and none is left over. */
   async #verifyState(): Promise<void> {
     const state = join(this.#world.dir, 'state')
+    // The agent that came after is at work, and writes too: but what it writes is soon in its place.
+    const isOrderly = async () =>
+      !(await readdir(state, { recursive: true })).some((file) => /tmp|unreadable/.test(file))
+    await eventually('no file is left over or put aside', isOrderly, ORDERLY_MS)
     const files = (await readdir(state, { recursive: true })).filter((file) => !file.startsWith('reserve/spare-'))
-    const odd = files.filter((file) => /tmp|unreadable/.test(file))
-    if (odd.length > 0) throw new Error(`these files are left: ${odd.join(', ')}`)
     for (const file of files.filter((name) => name.endsWith('.json'))) {
       const content: unknown = JSON.parse(await readFile(join(state, file), 'utf8'))
       if (file.startsWith('machines/')) machineRecord.parse(content)
