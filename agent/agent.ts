@@ -1,4 +1,4 @@
-import type { AgentEvent, HostAgent, ObservedHost } from './contract.ts'
+import type { AgentEvent, HostAgent, ObservedHost, StateProblem } from './contract.ts'
 import { CONTRACT_VERSION } from './contract.ts'
 import type { EventHub } from './event-hub.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -9,6 +9,7 @@ export interface AgentDeps {
   readonly name: string
   readonly version: string
   readonly imageSandbox: ObservedHost['imageSandbox']
+  readonly stateProblem: () => StateProblem | undefined
   readonly hypervisor: Pick<Hypervisor, 'observe'>
   readonly machines: Pick<Machines, 'list' | 'put' | 'growDisk' | 'stopGuests'>
   readonly storage: Pick<Storage, 'putStorage' | 'putDisk' | 'deleteDisk' | 'inspectImage' | 'putImage' | 'deleteImage'>
@@ -16,9 +17,11 @@ export interface AgentDeps {
 }
 
 /** The contract, as this host fulfils it. */
-export function newAgent({ name, version, imageSandbox, hypervisor, machines, storage, events }: AgentDeps): HostAgent {
+export function newAgent(deps: AgentDeps): HostAgent {
+  const { name, version, imageSandbox, hypervisor, machines, storage, events } = deps
   return {
     host: async () => ({
+      ...withState(deps.stateProblem()),
       name,
       contractVersions: [CONTRACT_VERSION],
       agentVersion: version,
@@ -43,4 +46,8 @@ export function newAgent({ name, version, imageSandbox, hypervisor, machines, st
       return events.listen([...known, { type: 'Synced' }], signal)
     },
   }
+}
+
+function withState(stateProblem: StateProblem | undefined): Pick<ObservedHost, 'stateProblem'> {
+  return stateProblem ? { stateProblem } : {}
 }

@@ -191,6 +191,10 @@ export const inspectedImage = z.discriminatedUnion('state', [
 ])
 export type InspectedImage = z.infer<typeof inspectedImage>
 
+/** What keeps an agent from keeping its state, and a person can help with. */
+const stateProblem = z.object({ code: z.enum(['StateFull', 'RecordsUnreadable']), message: z.string() })
+export type StateProblem = z.infer<typeof stateProblem>
+
 /** `GET /v1/host`. */
 export const observedHost = z.object({
   /** Name that the agent was configured with; controllers refuse an agent that answers for another host. */
@@ -205,6 +209,7 @@ export const observedHost = z.object({
   imageSandbox: z.enum(['Bubblewrap', 'None']),
   qemuVersion: z.string().optional(),
   problem: z.object({ code: z.enum(['QemuMissing', 'QemuTooOld']), message: z.string() }).optional(),
+  stateProblem: stateProblem.optional(),
 })
 export type ObservedHost = z.infer<typeof observedHost>
 
@@ -215,7 +220,7 @@ export const agentEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('Disk'), disk: observedDisk }),
   z.object({ type: z.literal('Image'), path: z.string() }),
   z.object({ type: z.literal('Download'), sha256: z.string() }),
-  z.object({ type: z.literal('Beat') }),
+  z.object({ type: z.literal('Beat'), stateProblem: stateProblem.optional() }),
 ])
 export type AgentEvent = z.infer<typeof agentEvent>
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 /**
  * Replaces a file so that after a crash of the host it has either the old or the new text, never a mixture.
@@ -24,6 +24,12 @@ export async function writeDurably(path: string, text: string, mode = 0o600): Pr
   await syncFolder(dirname(path))
 }
 
+/** Removes what `writeDurably` left in a folder when it was killed. Nobody may write there meanwhile. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  const left = (await readdir(folder)).filter((name) => name.endsWith('.tmp'))
+  await Promise.all(left.map((name) => rm(join(folder, name), { force: true })))
+}
+
 /** Makes what was created, renamed or removed in a folder survive a crash of the host. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
@@ -42,6 +48,11 @@ export async function readIfThere(path: string): Promise<string | undefined> {
     if (isMissing(error)) return undefined
     throw error
   }
+}
+
+/** Whether a file system call failed because no space, no inode or none of a quota is left. */
+export function isFullDisk(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }
 
 /** Whether a file system call failed because there is no such file or folder. */

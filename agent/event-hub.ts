@@ -1,4 +1,4 @@
-import type { AgentEvent } from './contract.ts'
+import type { AgentEvent, StateProblem } from './contract.ts'
 
 const BEAT_MS = 5000
 
@@ -12,7 +12,8 @@ export interface EventHub {
   listen(first: readonly AgentEvent[], signal: AbortSignal): AsyncIterable<AgentEvent>
 }
 
-export function newEventHub(): EventHub {
+/** With every `Beat` it tells what is wrong with the state of the agent then. */
+export function newEventHub(stateProblem: () => StateProblem | undefined = () => undefined): EventHub {
   const listeners = new Set<Mailbox>()
   return {
     publish: (event) => {
@@ -23,13 +24,23 @@ export function newEventHub(): EventHub {
       const mailbox = new Mailbox()
       listeners.add(mailbox)
       for (const event of first) mailbox.put(event)
-      return read(mailbox, signal, () => listeners.delete(mailbox))
+      return read(mailbox, { signal, beat: () => toBeat(stateProblem()), done: () => listeners.delete(mailbox) })
     },
   }
 }
 
-async function* read(mailbox: Mailbox, signal: AbortSignal, done: () => void): AsyncGenerator<AgentEvent> {
-  const beat = setInterval(() => mailbox.put({ type: 'Beat' }), BEAT_MS)
+function toBeat(stateProblem: StateProblem | undefined): AgentEvent {
+  return { type: 'Beat', ...(stateProblem && { stateProblem }) }
+}
+
+interface Reading {
+  readonly signal: AbortSignal
+  readonly beat: () => AgentEvent
+  readonly done: () => void
+}
+
+async function* read(mailbox: Mailbox, { signal, beat, done }: Reading): AsyncGenerator<AgentEvent> {
+  const timer = setInterval(() => mailbox.put(beat()), BEAT_MS)
   const wake = () => mailbox.wake()
   signal.addEventListener('abort', wake)
   try {
@@ -39,7 +50,7 @@ async function* read(mailbox: Mailbox, signal: AbortSignal, done: () => void): A
       else await mailbox.arrival()
     }
   } finally {
-    clearInterval(beat)
+    clearInterval(timer)
     signal.removeEventListener('abort', wake)
     done()
   }

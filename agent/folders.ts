@@ -13,7 +13,9 @@ const PASSABLE = 0o711
 /** Makes an agent's folders. The state folder and the run folder may exist; others may be allowed to read them. */
 export async function makeFolders(stateDir: string, folders: Folders): Promise<void> {
   await Promise.all([stateDir, folders.run].map((folder) => mkdir(folder, { recursive: true, mode: PASSABLE })))
-  await Promise.all([mkdir(folders.machines, { recursive: true, mode: 0o700 }), makeOwn(folders.logs, 0o700)])
+  const secret = [folders.machines, folders.reserve]
+  await Promise.all(secret.map((folder) => mkdir(folder, { recursive: true, mode: 0o700 })))
+  await makeOwn(folders.logs, 0o700)
   await makeOwn(folders.serial, PASSABLE)
 }
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isFullDisk } from './durable-file.ts'
 
 const TIMEOUT_MS = 5000
 
@@ -40,8 +41,7 @@ async function note(file: FileHandle): Promise<void> {
     await file.truncate(0)
     await file.write(`${process.pid}\n`)
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || !['ENOSPC', 'EDQUOT'].includes(String(error.code)))
-      throw error
+    if (!isFullDisk(error)) throw error
   }
 }
 

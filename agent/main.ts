@@ -4,6 +4,7 @@ import { createLog, type Log } from '../lib/log.ts'
 import { newAgent } from './agent.ts'
 import { parseConfig, type AgentConfig } from './config.ts'
 import type { ObservedMachine } from './contract.ts'
+import { removeLeftovers } from './durable-file.ts'
 import { newEventHub } from './event-hub.ts'
 import { boundLogs, makeFolders } from './folders.ts'
 import { lookAtHost } from './hypervisor.ts'
@@ -13,8 +14,10 @@ import { openMachines } from './machine/machines.ts'
 import { openRecordStore } from './machine/record-store.ts'
 import { newUids } from './machine/uids.ts'
 import { foldersOf } from './paths.ts'
+import { openReserve } from './reserve.ts'
 import { run } from './run.ts'
 import { buildApp } from './server.ts'
+import { followStateHealth } from './state-health.ts'
 import { probeSandbox } from './storage/sandbox.ts'
 import { openStorage } from './storage/storage.ts'
 import { openTerms } from './terms.ts'
@@ -28,6 +31,8 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   const folders = foldersOf(config.stateDir, config.runDir)
   await makeFolders(config.stateDir, folders)
   opened.use(await lockFolder(config.stateDir))
+  await Promise.all([config.stateDir, folders.reserve, folders.run].map(removeLeftovers))
+  const reserve = await openReserve(folders.reserve, log)
 
   const { stateDir, runDir, importDir, downloadDir, qemuImg, userNetwork, directIo, qemu: program } = config
   const askQemu = async (args: readonly string[]) => (await run(program, args, { timeoutMs: PROBE_MS })).stdout
@@ -35,20 +40,22 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
     lookAtHost(askQemu),
     probeSandbox(),
     openStorage({ stateDir, runDir, importDir, downloadDir, qemuImg, log }),
-    openRecordStore(folders.machines, log),
-    openTerms(folders.term, log),
+    openRecordStore(folders.machines, log, reserve),
+    openTerms(folders.term, log, reserve.write),
     readTlsFiles(config),
   ])
   const uids = process.getuid?.() === 0 ? { uids: newUids(config.qemuUidBase) } : {}
   const launcher = newLauncher({ program, folders, userNetwork, directIo, hypervisor, log, ...uids })
-  const events = newEventHub()
+  const stateProblem = () => health.problem
+  const events = newEventHub(stateProblem)
   storage.onChange((event) => events.publish(event))
   const onChange = (machine: ObservedMachine) => events.publish({ type: 'Machine', machine })
   const machines = await openMachines({ records, storage, hypervisor, launcher, clock: systemClock, log, onChange })
   opened.use(machines)
+  const health = opened.use(await followStateHealth({ stateDir, machines: folders.machines, reserve, log }))
 
   const { name, clientNames } = config
-  const agent = newAgent({ name, version: VERSION, imageSandbox, hypervisor, machines, storage, events })
+  const agent = newAgent({ name, version: VERSION, imageSandbox, stateProblem, hypervisor, machines, storage, events })
   const app = buildApp({ agent, log, terms, clientNames, callerOf: ({ raw }) => callerName(raw.socket), https })
   opened.defer(() => app.close())
   await app.listen({ host: config.listen, port: config.port })

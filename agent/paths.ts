@@ -14,6 +14,8 @@ export interface Folders {
   readonly logs: string
   /** A folder of sockets for each machine. */
   readonly run: string
+  /** Space for what must be stored also when there is none. */
+  readonly reserve: string
   /** File of the highest term that an order came with. */
   readonly term: string
 }
@@ -24,6 +26,7 @@ export function foldersOf(stateDir: string, runDir: string): Folders {
     serial: join(stateDir, 'serial'),
     logs: join(stateDir, 'logs'),
     run: runDir,
+    reserve: join(stateDir, 'reserve'),
     term: join(stateDir, 'term.json'),
   }
 }

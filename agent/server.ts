@@ -22,6 +22,7 @@ import {
   type AgentErrorCode,
   type HostAgent,
 } from './contract.ts'
+import { isFullDisk } from './durable-file.ts'
 import { AgentError } from './errors.ts'
 import type { Terms } from './terms.ts'
 
@@ -43,6 +44,9 @@ const MAX_WAIT_MS = 60_000
 const STALLED_MS = 30_000
 // Longer than any client keeps an idle connection, so that it is always the client who closes.
 const KEEP_ALIVE_MS = 75_000
+
+const STATE_FULL =
+  "the file system of the agent's own state is full: free space on the host, and the order is taken when it comes again"
 
 const statusOf: Record<AgentErrorCode, number> = {
   BAD_REQUEST: 400,
@@ -177,7 +181,7 @@ function answerErrors(app: FastifyInstance, log: Log): void {
     if (error instanceof Forbidden) return answer(reply, new AgentError('BAD_REQUEST', error.message), 403)
     if (error instanceof AgentError) return answer(reply, error)
     if (isClientError(error)) return answer(reply, new AgentError('BAD_REQUEST', error.message), error.statusCode)
-    if (isFullDisk(error)) return answer(reply, new AgentError('NO_SPACE', "the disk of the host's own state is full"))
+    if (isFullDisk(error)) return answer(reply, new AgentError('NO_SPACE', STATE_FULL))
     log.error({ method: request.method, url: request.url, err: error }, 'a request failed')
     return answer(reply, new AgentError('INTERNAL', 'the agent failed; see its log'))
   })
@@ -192,10 +196,6 @@ function answer(reply: FastifyReply, error: AgentError, status = statusOf[error.
 function isClientError(error: unknown): error is Error & { statusCode: number } {
   if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number') return false
   return error.statusCode >= 400 && error.statusCode < 500
-}
-
-function isFullDisk(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }
 
 /** What a caller sent. What this host answers is parsed elsewhere: a mistake there is not the caller's. */

@@ -16,7 +16,7 @@ export interface Terms {
 const stored = z.object({ term })
 
 /** Opens the file of the highest term. One that cannot be read is put aside: the next call says what the term is. */
-export async function openTerms(path: string, log: Log): Promise<Terms> {
+export async function openTerms(path: string, log: Log, write = writeDurably): Promise<Terms> {
   let highest = await load(path, log)
   let saving = Promise.resolve()
   let savedTerm = highest
@@ -24,7 +24,7 @@ export async function openTerms(path: string, log: Log): Promise<Terms> {
   const save = async (before: Promise<void>, wanted: number) => {
     await before.catch(() => undefined) // Whoever waited for that one was told.
     if (savedTerm >= wanted) return
-    await writeDurably(path, `${JSON.stringify({ term: wanted })}\n`)
+    await write(path, `${JSON.stringify({ term: wanted })}\n`)
     savedTerm = wanted
   }
   const note = async (seen: number) => {

@@ -84,6 +84,7 @@ export type Host = Resource<typeof Host>
 export const HostCondition = {
   Connected: 'Connected',
   HypervisorReady: 'HypervisorReady',
+  StateStored: 'StateStored',
   MachinesOwned: 'MachinesOwned',
 } as const
 
@@ -96,4 +97,7 @@ export const HostReason = {
   QemuMissing: 'QemuMissing',
   QemuTooOld: 'QemuTooOld',
   OrphansFound: 'OrphansFound',
+  StateFull: 'StateFull',
+  RecordsUnreadable: 'RecordsUnreadable',
+  CertificateNotValid: 'CertificateNotValid',
 } as const

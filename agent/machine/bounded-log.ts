@@ -1,13 +1,14 @@
-import { open, type FileHandle } from 'node:fs/promises'
+import { open, rm, type FileHandle } from 'node:fs/promises'
 import { constants } from 'node:fs'
-import { isMissing } from '../durable-file.ts'
+import { isFullDisk, isMissing } from '../durable-file.ts'
 
 const CHUNK_BYTES = 64 * 1024
 
 /**
  * Keeps a file that QEMU appends to within bounds: when it is larger than `maxBytes`, its end moves to `<path>.1`,
  * at most `maxBytes` of it, and it starts again. QEMU holds the file open, so it is emptied in place.
- * What QEMU writes between the last read and the emptying, some microseconds, is lost.
+ * What QEMU writes between the last read and the emptying, some microseconds, is lost; and all of it where no space is
+ * left to move it to.
  */
 export async function keepBounded(path: string, maxBytes: number): Promise<void> {
   const source = await openOwn(path)
@@ -15,9 +16,7 @@ export async function keepBounded(path: string, maxBytes: number): Promise<void>
   try {
     const { size } = await source.stat()
     if (size <= maxBytes) return
-    const end = await copyEnd(source, `${path}.1`, Math.max(0, size - maxBytes))
-    // The guest went on writing; a guest that writes faster than this reads must not keep us here.
-    if ((await source.stat()).size - end <= maxBytes) await copyEnd(source, `${path}.1`, end, 'a')
+    await moveEnd(source, { target: `${path}.1`, from: Math.max(0, size - maxBytes), maxBytes })
     await source.truncate(0)
   } finally {
     await source.close()
@@ -35,6 +34,20 @@ export async function readEnd(path: string, start: number, maxBytes: number): Pr
     return buffer.toString('utf8', 0, bytesRead)
   } finally {
     await file.close()
+  }
+}
+
+async function moveEnd(
+  source: FileHandle,
+  { target, from, maxBytes }: { readonly target: string; readonly from: number; readonly maxBytes: number },
+): Promise<void> {
+  try {
+    const end = await copyEnd(source, target, from)
+    // The guest went on writing; a guest that writes faster than this reads must not keep us here.
+    if ((await source.stat()).size - end <= maxBytes) await copyEnd(source, target, end, 'a')
+  } catch (error) {
+    if (!isFullDisk(error)) throw error
+    await rm(target, { force: true })
   }
 }
 

@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chown, mkdir, open, rm, stat, type FileHandle } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { chown, mkdir, open, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { isMissing } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import type { MachinePaths } from '../paths.ts'
@@ -34,12 +36,23 @@ async function openQemuLog(path: string): Promise<FileHandle> {
 }
 
 async function makeRunDir({ runDir }: MachinePaths, owner: Owner | undefined): Promise<void> {
+  await requireSpace(dirname(runDir))
   await mkdir(runDir, { recursive: true, mode: 0o700 })
   if (!owner || (await stat(runDir)).uid === owner.uid) return
   // What another user of it left behind, the machine's own could not write to.
   await rm(runDir, { recursive: true })
   await mkdir(runDir, { mode: 0o700 })
   await chown(runDir, owner.uid, owner.gid)
+}
+
+/** Throws what a full file system answers. QEMU would end because of its pid file, and not say why it cannot be written. */
+async function requireSpace(folder: string): Promise<void> {
+  const path = join(folder, `${randomUUID()}.tmp`)
+  try {
+    await writeFile(path, 'pid')
+  } finally {
+    await rm(path, { force: true })
+  }
 }
 
 async function makeSerialLog({ serialLog }: MachinePaths, owner: Owner | undefined): Promise<void> {

@@ -26,6 +26,8 @@ export interface Launcher {
   readonly directIo: boolean
   /** The record with a user of its own, where the host gives each machine one. */
   withUid(record: MachineRecord): MachineRecord
+  /** Gives no other machine the user of a process whose record is lost. */
+  noteUid(process: FoundProcess): void
   ownerOf(record: MachineRecord): Owner | undefined
   prepare(record: MachineRecord): Promise<LaunchPad>
   /** Returns as soon as there is a process. Whether it becomes a running machine is to be seen. */
@@ -60,13 +62,13 @@ export interface LauncherConfig {
 }
 
 export function newLauncher(config: LauncherConfig): Launcher {
-  const { program, folders, hypervisor, uids, log } = config
+  const { program, folders, hypervisor, uids, log, userNetwork, directIo } = config
   const pathsOf = (id: string) => machinePaths(folders, id)
   const logs = new WeakMap<Guest, { readonly id: string; readonly start: number }>()
   const findAll = () => findMachines(folders.run)
 
   return {
-    directIo: config.directIo,
+    directIo,
     withUid(record) {
       if (!uids || record.buriedAt !== undefined) return record
       if (record.uid !== undefined) {
@@ -75,6 +77,7 @@ export function newLauncher(config: LauncherConfig): Launcher {
       }
       return { ...record, uid: uids.take(record.desired.id) }
     },
+    noteUid: ({ machineId, uid }) => uids?.note(machineId, uid),
     ownerOf: ({ uid }) => (uid === undefined ? undefined : { uid, gid: hypervisor.accelerator.gid ?? uid }),
     prepare(record) {
       return preparePad(pathsOf(record.desired.id), this.ownerOf(record))
@@ -85,7 +88,6 @@ export function newLauncher(config: LauncherConfig): Launcher {
       if (!hardware) throw new AgentError('INTERNAL', 'a machine is started without a plan')
       const { hasPvpanic: pvpanic } = await qemuFor(hypervisor, hardware.machineType)
       const paths = pathsOf(id)
-      const { userNetwork, directIo } = config
       const accelerator = hypervisor.accelerator.name
       const slots = record.slots ?? {}
       const args = toArgv({ id, name, hardware, disks, slots, accelerator, userNetwork, directIo, pvpanic, paths })

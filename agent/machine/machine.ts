@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { DesiredMachine, ObservedMachine } from '../contract.ts'
+import { isFullDisk } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -12,7 +13,7 @@ import { bury } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Launcher } from './launcher.ts'
 import { MachineProcess } from './machine-process.ts'
-import { internalProblem, observe, toProblem, type Problem } from './observe.ts'
+import { fullProblem, internalProblem, observe, toProblem, type Problem } from './observe.ts'
 import { accept } from './order.ts'
 import { findLaunchFacts, withOrder } from './plan.ts'
 import type { RecordStore } from './record-store.ts'
@@ -144,10 +145,10 @@ export class Machine {
     this.#isQueued = false
     try {
       await this.#converge()
-      if (this.#problem?.code === 'INTERNAL') this.#problem = undefined
+      if (this.#problem === internalProblem || this.#problem === fullProblem) this.#problem = undefined
     } catch (error) {
       this.#deps.log.error({ machine: this.#id, err: error }, 'a machine cannot be worked on')
-      this.#problem = internalProblem
+      this.#problem = isFullDisk(error) ? fullProblem : internalProblem
       this.#sleep(TRY_AGAIN_MS)
     }
     this.#isAskedAgain = false

@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { DesiredMachine, ObservedMachine } from '../contract.ts'
+import { isFullDisk } from '../durable-file.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import type { Storage } from '../storage/storage.ts'
 import { afterAbsence } from './ending.ts'
@@ -137,7 +138,10 @@ async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps): Promise<Tak
   for (const process of strays) {
     const { machineId, pid, name } = process
     const isGenuine = await launcher.hasRunDir(process)
-    if (isGenuine) orphans.set(machineId, process)
+    if (isGenuine) {
+      orphans.set(machineId, process)
+      launcher.noteUid(process)
+    }
     log.warn({ machine: machineId, name, pid, isGenuine }, 'a guest runs without an order; it is left alone')
   }
   return { all, orphans }
@@ -161,7 +165,13 @@ async function restoreMachine(
     return machine
   }
   const next = afterAbsence(record, hypervisor.bootId, clock.now())
-  if (next !== record) await records.save(next)
+  try {
+    if (next !== record) await records.save(next)
+  } catch (error) {
+    // The next agent would conclude the same.
+    if (!isFullDisk(error)) throw error
+    log.warn({ machine: record.desired.id, err: error }, 'the end of a guest cannot be stored: the file system is full')
+  }
   return new Machine(next, true, deps)
 }
 

@@ -27,6 +27,13 @@ export const internalProblem: Problem = {
   message: 'the host has a problem with this machine; see the log of its agent',
 }
 
+/** Nothing can be written where the agent keeps what belongs to the machine. */
+export const fullProblem: Problem = {
+  code: 'NO_SPACE',
+  message:
+    'a file system of the host that the agent keeps its state, logs or sockets on is full; free some space, and it goes on by itself',
+}
+
 export interface Sight {
   readonly process: ProcessState
   readonly pid: number | undefined

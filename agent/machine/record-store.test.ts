@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLog } from '../../lib/log.ts'
-import { openRecordStore } from './record-store.ts'
+import { openRecordStore, unreadableRecords } from './record-store.ts'
 import { newRecord } from './testing.ts'
 
 let folder: string
@@ -53,10 +53,13 @@ test.each([
   await writeFile(fileOf(name), spoilt)
   expect(await store.loadAll()).toEqual([good])
   const names = await readdir(fileOf('.'))
-  const aside = names.find((other) => other.startsWith(`${name}.unreadable-`)) ?? ''
+  const aside = names.find((other) => other.startsWith(`${name}.unreadable`)) ?? ''
   expect(names).not.toContain(name)
   expect(await readFile(fileOf(aside), 'utf8')).toBe(spoilt)
   expect(await store.loadAll()).toEqual([good])
+  expect(unreadableRecords(names)).toEqual([bad.desired.id])
+  await store.save(bad)
+  expect(unreadableRecords(await readdir(fileOf('.')))).toEqual([])
 })
 
 test('Record that a crash left half written is removed, and other files are left alone', async () => {

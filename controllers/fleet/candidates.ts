@@ -75,7 +75,7 @@ function obstacleOf(fleet: Fleet, name: string): string | undefined {
   const host = fleet.get(name)
   if (host?.refusal && host.state === 'Refused') return `is refused (${host.refusal.reason})`
   if (host?.state !== 'Connected') return 'does not answer'
-  return (
-    host.observed?.problem && `cannot run machines (${host.observed.problem.code}: ${host.observed.problem.message})`
-  )
+  const { problem, stateProblem } = host.observed ?? {}
+  if (stateProblem?.code === 'StateFull') return 'has no space left for what its agent keeps'
+  return problem && `cannot run machines (${problem.code}: ${problem.message})`
 }

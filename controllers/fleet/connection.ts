@@ -1,5 +1,11 @@
 import { AgentError } from '../../agent/errors.ts'
-import { CONTRACT_VERSION, type HostAgent, type ObservedHost, type ObservedMachine } from '../../agent/contract.ts'
+import {
+  CONTRACT_VERSION,
+  type AgentEvent,
+  type HostAgent,
+  type ObservedHost,
+  type ObservedMachine,
+} from '../../agent/contract.ts'
 import { HostReason } from '../../crds/host.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
@@ -33,7 +39,7 @@ export async function keepConnected(name: string, deps: ConnectionDeps): Promise
     } catch (error) {
       if (hasEnded(signal)) return
       if (!isUnreachable(error)) log.warn({ err: error, host: name }, 'the connection to the agent broke')
-      deps.update({ state: 'Unreachable' })
+      deps.update({ state: 'Unreachable', isCertificateInvalid: isCertificateInvalid(error) })
     }
     await clock.sleep(retryMs * (0.5 + Math.random()), signal).catch(() => undefined) // Only an abort ends it early.
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
@@ -47,22 +53,34 @@ async function follow(name: string, deps: ConnectionDeps, onSynced: () => void):
     deps.update({ state: 'Refused', refusal })
     return
   }
+  let shown = observed
   const first: ObservedMachine[] = []
   let synced = false
   for await (const event of deps.agent.events(deps.signal)) {
-    if (event.type === 'Beat') continue
-    if (event.type === 'Synced') {
+    if (event.type === 'Beat') {
+      shown = withState(shown, event.stateProblem)
+      if (synced) deps.update({ observed: shown })
+    } else if (event.type === 'Synced') {
       synced = true
       deps.machines.replace(first)
       onSynced()
-      deps.update({ state: 'Connected', observed, session: deps.newSession() })
+      deps.update({ state: 'Connected', isCertificateInvalid: false, observed: shown, session: deps.newSession() })
     } else if (!synced && event.type === 'Machine') first.push(event.machine)
-    else {
-      if (event.type === 'Machine') deps.machines.note(event.machine)
-      deps.onEvent(event.type === 'Machine' ? { ...event, host: name } : event)
-    }
+    else passOn(name, event, deps)
   }
   if (!deps.signal.aborted) deps.update({ state: 'Unreachable' })
+}
+
+function passOn(host: string, event: Exclude<AgentEvent, { type: 'Beat' | 'Synced' }>, deps: ConnectionDeps): void {
+  if (event.type === 'Machine') deps.machines.note(event.machine)
+  deps.onEvent(event.type === 'Machine' ? { ...event, host } : event)
+}
+
+/** The very same host when nothing is new. */
+function withState(observed: ObservedHost, stateProblem: ObservedHost['stateProblem']): ObservedHost {
+  const { stateProblem: last, ...rest } = observed
+  if (last?.code === stateProblem?.code && last?.message === stateProblem?.message) return observed
+  return { ...rest, ...(stateProblem && { stateProblem }) }
 }
 
 function refusalOf(name: string, observed: ObservedHost): Refusal | undefined {
@@ -84,6 +102,13 @@ function refusalOf(name: string, observed: ObservedHost): Refusal | undefined {
 // A function, because the compiler takes it that awaiting changes nothing.
 function hasEnded({ aborted }: AbortSignal): boolean {
   return aborted
+}
+
+// Of the agent's certificate. That of the controllers is looked at by the agent, which only hangs up.
+function isCertificateInvalid(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? error.code : undefined
+  return code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID' || isCertificateInvalid(error.cause)
 }
 
 function isUnreachable(error: unknown): boolean {

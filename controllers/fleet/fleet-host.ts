@@ -12,6 +12,8 @@ export interface FleetHost {
   /** Refused: something answers, but it is not an agent of this host that we can talk to. */
   readonly state: 'Connecting' | 'Connected' | 'Unreachable' | 'Refused'
   readonly refusal?: Refusal
+  /** It is Unreachable because the certificate that it showed last is not valid at this time. */
+  readonly isCertificateInvalid?: boolean
   readonly observed?: ObservedHost
   /** Grows with every connection, over all hosts. What was ordered in an earlier one has to be ordered again. */
   readonly session: number

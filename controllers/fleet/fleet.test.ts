@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { AgentError } from '../../agent/errors.ts'
 import type { ObservedMachine } from '../../agent/contract.ts'
 import { silentLog } from '../../lib/log.ts'
 import { FakeClock, settle } from '../../lib/queue/testing.ts'
@@ -180,6 +181,35 @@ describe('Fleet', () => {
     await world.clock.advance(60_000)
     expect([agent.open, agent.isDisposed, agent.tries, world.events.length]).toEqual([0, true, 1, length])
     expect(world.fleet.all()).toEqual([])
+  })
+
+  test('tells what a beat says of the state of the agent, once, and when it is well again', async () => {
+    const world = new World()
+    const agent = await connected(world)
+    const { length } = world.events
+    const stateProblem = { code: 'StateFull', message: 'free some space' } as const
+    agent.send({ type: 'Beat', stateProblem }, { type: 'Beat', stateProblem })
+    await settle()
+    expect(world.fleet.get('a')?.observed?.stateProblem).toEqual(stateProblem)
+    expect(world.events.slice(length)).toEqual([{ type: 'Host', host: 'a' }])
+    agent.send({ type: 'Beat' })
+    await settle()
+    expect(world.fleet.get('a')?.observed).not.toHaveProperty('stateProblem')
+  })
+
+  test('knows a host whose certificate is not valid at this time until it is reached', async () => {
+    const world = new World()
+    const agent = await connected(world)
+    const cause = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' })
+    agent.fault = new AgentError('UNREACHABLE', 'no answer', { cause })
+    agent.cut(agent.fault)
+    await settle()
+    expect(world.fleet.get('a')).toMatchObject({ state: 'Unreachable', isCertificateInvalid: true })
+    agent.fault = undefined
+    await world.clock.advance(60_000)
+    agent.send({ type: 'Synced' })
+    await settle()
+    expect(world.fleet.get('a')).toMatchObject({ state: 'Connected', isCertificateInvalid: false })
   })
 
   test('ends with every connection that it had', async () => {

@@ -133,6 +133,7 @@ function obey({ machines, orders, pendingRestart, pendingDisks }: FakeHost, mach
     decision: { id: decision.id, epoch: decision.epoch },
     power,
     state: power,
+    disks: machine.disks,
     pendingRestart,
     ...(pendingDisks.length > 0 && { pendingDisks }),
     restarts: 0,

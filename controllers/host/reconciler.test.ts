@@ -71,6 +71,35 @@ describe('Host', () => {
     expect(store.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
+  test.each(['StateFull', 'RecordsUnreadable'] as const)(
+    'whose agent says %s is not ready until it says so no more',
+    async (code) => {
+      const { store, host, reconciler } = new World()
+      const stateProblem = { code, message: 'free some space' }
+      Object.assign(host, { observed: { ...observedHost('host-a'), stateProblem } })
+      await store.settle(reconciler)
+      expect(store.condition('HypervisorReady')).toMatchObject({ status: 'True' })
+      expect(store.condition('StateStored')).toMatchObject({
+        status: 'False',
+        reason: code,
+        message: 'free some space',
+      })
+      expect(store.condition('Ready')).toMatchObject({ status: 'False', reason: code })
+      Object.assign(host, { observed: observedHost('host-a') })
+      await store.reconcile(reconciler)
+      expect(store.condition('Ready')).toMatchObject({ status: 'True' })
+    },
+  )
+
+  test('whose agent shows a certificate of another time is unknown, and says what to set right', async () => {
+    const { store, host, reconciler } = new World()
+    await store.reconcile(reconciler)
+    Object.assign(host, { state: 'Unreachable', isCertificateInvalid: true })
+    await store.settle(reconciler)
+    expect(store.condition('Ready')).toMatchObject({ status: 'Unknown', reason: 'CertificateNotValid' })
+    expect(store.condition('Ready')?.message).toContain('set the clocks')
+  })
+
   test('has room in memory that is no whole MiB, rounded down', async () => {
     const { store, host, reconciler } = new World()
     Object.assign(host, { observed: { ...observedHost('host-a'), memoryBytes: 2 ** 30 + 1 } })

@@ -4,10 +4,8 @@ import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
 
 /** The whole order for a host, from the spec and the stored decision. */
-export function toDesiredMachine(
-  { vm, status, namespace, name, disks }: Scope,
-  decision: MachineDecision,
-): DesiredMachine {
+export function toDesiredMachine(scope: Scope, decision: MachineDecision): DesiredMachine {
+  const { vm, status, namespace, name } = scope
   const { id, epoch, follows, power, paused, request } = decision
   return {
     id: status.machineId ?? '',
@@ -18,15 +16,23 @@ export function toDesiredMachine(
     memoryBytes: toBytes(vm.spec.memory),
     machineType: vm.spec.machineType,
     macs: (status.networks ?? []).map(({ mac }) => mac),
-    disks: disks.map(({ metadata: { uid }, status: at, spec }) => ({
-      id: at?.id ?? uid,
-      storage: at?.dataStorage ?? spec.dataStorage ?? '',
-    })),
+    disks: disksOf(scope, decision),
     restart: restartPolicy[vm.spec.runStrategy],
     gracePeriodSeconds: request === 'ForceStop' ? 0 : vm.spec.terminationGracePeriodSeconds,
     ...(paused === true && { paused }),
     ...((request === 'Restart' || request === 'Reset') && { once: request }),
   }
+}
+
+/** A machine that is switched off while its disks cannot be found keeps those that its host knows of. */
+function disksOf({ vm, status, disks, deps }: Scope, { power, host }: MachineDecision): DesiredMachine['disks'] {
+  const isComplete = disks.length === 1 + vm.spec.disks.length
+  const known = deps.fleet.get(host)?.machines.get(status.machineId ?? '')?.disks
+  if (power === 'Stopped' && !isComplete && known) return known
+  return disks.map(({ metadata: { uid }, status: at, spec }) => ({
+    id: at?.id ?? uid,
+    storage: at?.dataStorage ?? spec.dataStorage ?? '',
+  }))
 }
 
 /** A random unicast, locally administered Ethernet address, from 6 random bytes. */

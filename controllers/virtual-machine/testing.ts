@@ -32,6 +32,8 @@ export class World {
   lostAnswers = false
   #ledger = newLedger()
   readonly made = new Set<string>()
+  /** Thrown instead of making a Disk, until it is taken away. */
+  creationFault: Error | undefined
   #deps = this.#newDeps()
 
   constructor(vm: VirtualMachine) {
@@ -130,6 +132,7 @@ export class World {
       disksOf: (id) => all().filter(({ metadata: { labels } }) => Object.values(labels ?? {}).includes(id)),
       attachedTo: (id) => all().filter(({ status }) => status?.attachedTo?.machineId === id),
       createDisk: async ({ metadata, spec }) => {
+        if (this.creationFault) throw this.creationFault
         const made = newDisk(spec, metadata)
         this.disks.set(metadata.name, made)
         return made

@@ -24,8 +24,8 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const DAY_MS = 24 * 3600 * 1000
 const AUTHORITY_LIFETIME_MS = 3650 * DAY_MS
 const IDENTITY_LIFETIME_MS = 365 * DAY_MS
-// Two hosts' clocks are never the same.
-const BACKDATED_MS = 5 * 60 * 1000
+// Two hosts' clocks are never the same, and one that is set back by a day must not end a platform that is younger.
+const BACKDATED_MS = 2 * DAY_MS
 
 /** A certificate and its private key (PKCS#8), both PEM. */
 export interface Identity {

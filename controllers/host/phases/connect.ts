@@ -15,6 +15,12 @@ export const connectHost: Phase<Scope> = {
     const host = deps.fleet.get(metadata.name)
     if (!host || host.state === 'Connecting') return waiting(HostReason.Connecting, 'The agent is being connected')
     if (host.state === 'Refused' && host.refusal) return waiting(host.refusal.reason, host.refusal.message)
+    if (host.state === 'Unreachable' && host.isCertificateInvalid === true) {
+      return unknown(
+        HostReason.CertificateNotValid,
+        `The certificate of the agent at ${spec.address}:${spec.port} is not valid at this time: set the clocks of the host and of the controllers, or renew it`,
+      )
+    }
     if (host.state !== 'Connected' || !host.observed) {
       return unknown(
         HostReason.HostUnreachable,

@@ -166,6 +166,36 @@ describe('VirtualMachine', () => {
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
+  test('is given its root disk after it was switched off before that was made', async () => {
+    const world = new World(machine())
+    world.creationFault = new Error('the API server is away')
+    await expect(world.reconcile()).rejects.toThrow('away')
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Halted'))
+    await expect(world.reconcile()).rejects.toThrow('away')
+    expect(world.host.orders.at(-1)).toMatchObject({ power: 'Stopped', disks: [] })
+
+    world.creationFault = undefined
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Always'))
+    await world.reconcile()
+    world.finishDisk('web-root')
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('is not given a fresh root disk after it was switched off while that was lost', async () => {
+    const world = await running()
+    const { disks } = world.host.orders.at(-1) ?? {}
+    world.disks.clear()
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Halted'))
+    await world.settle()
+    expect(world.host.orders.at(-1)).toMatchObject({ power: 'Stopped', disks })
+    world.restart()
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Always'))
+    await world.settle()
+    expect(world.condition('DisksReady')).toMatchObject({ reason: 'DiskNotFound' })
+    expect(world.disks.size).toBe(0)
+  })
+
   test('of 63 letters has a root disk named after it', async () => {
     const name = 'a'.repeat(63)
     const world = new World(machine({}, { name }))

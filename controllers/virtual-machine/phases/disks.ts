@@ -70,7 +70,9 @@ function objectionToNew(scope: Scope): Outcome | undefined {
   const { host: name = '', machineId = '' } = status
   const host = deps.fleet.get(name)
   if (host?.state !== 'Connected') return unreachable(name)
-  if (!host.machines.get(machineId) || adoptedRoot(scope)) return undefined
+  const known = host.machines.get(machineId)
+  // It may know one that was switched off before its disk was made.
+  if (!known || known.disks?.length === 0 || adoptedRoot(scope)) return undefined
   const message = `Disk ${rootDiskName(vm)}, which the machine booted from, is gone: restore it, or delete the machine`
   return blocked(VirtualMachineReason.DiskNotFound, message)
 }

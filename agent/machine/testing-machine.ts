@@ -1,0 +1,131 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { devNull } from 'node:os'
+import { open } from 'node:fs/promises'
+import { systemClock } from '../../lib/clock.ts'
+import { silentLog } from '../../lib/log.ts'
+import type { AgentError } from '../errors.ts'
+import { MACHINE_ID, newScriptedMonitor, succeed, type Script } from '../qmp/testing.ts'
+import { Guest } from './guest.ts'
+import type { Launcher } from './launcher.ts'
+import { Machine, type MachineDeps } from './machine.ts'
+import { accept } from './order.ts'
+import { processOf } from './processes.ts'
+import type { newDesired } from './testing.ts'
+
+/** A place in the host's work where it waits until a test lets it go on. */
+class Gate {
+  readonly #reached = Promise.withResolvers<void>()
+  readonly #opened = Promise.withResolvers<void>()
+  readonly reached = this.#reached.promise
+
+  async pass(): Promise<void> {
+    this.#reached.resolve()
+    await this.#opened.promise
+  }
+
+  open(): void {
+    this.#opened.resolve()
+  }
+}
+
+type Place = 'claim' | 'release' | 'launch' | 'save'
+
+/** Starts processes that do nothing, each with the monitor at `qmp`. */
+function newTestLauncher(qmp: string, children: ChildProcess[], at: (place: Place) => Promise<void>): Launcher {
+  return {
+    directIo: false,
+    withUid: (record) => (record.buriedAt === undefined ? { uid: 5000, ...record } : record),
+    noteUid: () => undefined,
+    ownerOf: () => undefined,
+    prepare: async () => {
+      const log = await open(devNull, 'r')
+      return { log, logStart: 0, [Symbol.asyncDispose]: () => log.close() }
+    },
+    launch: async ({ onChange }) => {
+      await at('launch')
+      const child = spawn('sleep', ['600'], { stdio: 'ignore' })
+      children.push(child)
+      await once(child, 'spawn')
+      const process = processOf(child.pid ?? 0)
+      if (!process) throw new Error('the process ended at once')
+      return new Guest(process, { id: MACHINE_ID, uid: undefined, qmp, log: silentLog, onChange }, child)
+    },
+    find: async () => undefined,
+    findAll: async () => [],
+    isOwn: () => true,
+    hasRunDir: async () => true,
+    toGuest: () => {
+      throw new Error('there is none')
+    },
+    lastWords: async () => 'it said nothing',
+    ageMs: () => 0,
+    clear: async () => undefined,
+    releaseUid: () => undefined,
+  }
+}
+
+/** A host on which processes do nothing, and which can be stopped in the middle of its work. */
+export async function newMachineWorld(script: Script = succeed) {
+  const stack = new AsyncDisposableStack()
+  const qemu = stack.use(await newScriptedMonitor({ script }))
+  const gates = new Map<Place, Gate>()
+  const children: ChildProcess[] = []
+  stack.defer(() => void children.map((child) => child.kill('SIGKILL')))
+  let refusal: AgentError | undefined
+  const at = async (place: Place) => {
+    const gate = gates.get(place)
+    gates.delete(place)
+    await gate?.pass()
+  }
+
+  const launcher = newTestLauncher(qemu.path, children, at)
+  const deps: MachineDeps = {
+    records: { save: () => at('save') },
+    storage: {
+      claimDisks: async (_machine, wanted) => {
+        await at('claim')
+        if (refusal) throw refusal
+        return wanted.map(({ id }) => ({ id, layers: [] }))
+      },
+      releaseDisks: () => at('release'),
+    },
+    hypervisor: {
+      bootId: 'boot-1',
+      qemu: async () => ({ version: '7.2', q35: 'pc-q35-7.2', machineTypes: [], hasPvpanic: true }),
+    },
+    launcher,
+    clock: systemClock,
+    log: silentLog,
+    isHeld: () => false,
+    onChange: () => undefined,
+  }
+  return {
+    /** Its monitor, which every process has. */
+    qemu,
+    /** Every process that was started so far. */
+    children,
+    newMachine: (desired: ReturnType<typeof newDesired>) => {
+      const machine = new Machine(launcher.withUid(accept(undefined, desired)), false, deps)
+      stack.defer(() => machine.close())
+      return machine
+    },
+    /** Stops the host's work when it next comes to this place. */
+    stopAt: (place: Place) => {
+      const gate = new Gate()
+      gates.set(place, gate)
+      return gate
+    },
+    refuse: (error: AgentError | undefined) => {
+      refusal = error
+    },
+    killLast: async () => {
+      const child = children.at(-1)
+      if (!child) throw new Error('there is no process')
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
