@@ -26,7 +26,8 @@ export function objectionTo(
   circumstances: Circumstances,
 ): Pick<Handled, 'reason' | 'message'> | undefined {
   if (isOutdated(Date.parse(at), circumstances)) {
-    const message = `Request ${request} is for another time: ask again, with the present time in spec.power.at`
+    const here = circumstances.now.toISOString()
+    const message = `Request ${request} is for another time: it says ${at}, and the controllers' clock ${here}; ask again with the present time, or set the clock that is wrong`
     return { reason: VirtualMachineReason.RequestOutdated, message }
   }
   const { runStrategy, power } = circumstances
@@ -43,8 +44,11 @@ const starting: ReadonlySet<string> = new Set(['Start', 'Restart'])
 const ofGuest: ReadonlySet<string> = new Set(['Reset', 'Pause', 'Resume'])
 
 function isOutdated(time: number, { handled, createdAt, now }: Circumstances): boolean {
-  const earliest = Math.max(Date.parse(createdAt), handled ? Date.parse(handled.at) : 0)
-  return time < earliest || Math.abs(now.getTime() - time) > FRESH_MS
+  const nowMs = now.getTime()
+  const before = [createdAt, handled?.at ?? createdAt].map((at) => Date.parse(at))
+  // What lies ahead was written while a clock was wrong, and must not have everything refused until it comes.
+  const earliest = Math.max(0, ...before.filter((at) => at <= nowMs + FRESH_MS))
+  return time < earliest || Math.abs(nowMs - time) > FRESH_MS
 }
 
 /** Whether a request was looked at before. */

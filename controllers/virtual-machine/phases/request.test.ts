@@ -72,6 +72,23 @@ describe('VirtualMachine', () => {
     expect(world.stored?.status?.printableStatus).toBe('Running')
   })
 
+  test('takes a request after a clock was a day ahead, and says both times of one that it does not take', async () => {
+    const world = await running()
+    const day = 24 * 3_600_000
+    world.store.nowMs += day
+    ask(world, 'Stop', '2026-01-02T00:00:30Z')
+    await world.reconcile()
+    expect(world.stored?.status?.printableStatus).toBe('Stopped')
+    world.store.nowMs -= day
+    ask(world, 'Start', LATER)
+    await world.reconcile()
+    expect(world.stored?.status?.printableStatus).toBe('Running')
+    ask(world, 'Stop', '2026-01-02T00:00:40Z')
+    await world.reconcile()
+    expect(world.condition('RequestAccepted')?.message).toMatch(/it says 2026-01-02T00:00:40Z, and .* 2026-01-01T00:/)
+    expect(world.stored?.status?.printableStatus).toBe('Running')
+  })
+
   test('does not repeat a request that is applied again after a later one', async () => {
     const world = await running()
     ask(world, 'Stop')
