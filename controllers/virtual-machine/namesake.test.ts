@@ -49,6 +49,21 @@ describe('VirtualMachine whose name an orphan has', () => {
     expect(orders.length).toBeGreaterThan(before)
   })
 
+  test('is not placed before each host has told what it has, or did not answer', async () => {
+    const world = withOther(new World(machine()))
+    const [, other] = world.hosts
+    if (!other) throw new Error('there is one host')
+    other.machines.note(guest(7, { name: NAME, state: 'Absent', power: 'Absent', revision: 2 }))
+    other.state = 'Connecting'
+    world.restart()
+    const { retryAfterMs } = await world.reconcile()
+    expect(world.stored?.status?.machineId).toBeUndefined()
+    expect(retryAfterMs).toBe(500)
+    other.state = 'Unreachable'
+    await world.reconcile()
+    expect(world.stored?.status).toMatchObject({ host: 'host-a' })
+  })
+
   test('runs on when it runs', async () => {
     const world = withOther(await running())
     world.restart()

@@ -1,11 +1,12 @@
 import type { ObservedMachine } from '../../agent/contract.ts'
 import { VirtualMachineReason } from '../../crds/virtual-machine.ts'
-import { blocked, type Outcome } from '../../lib/reconcile/outcome.ts'
+import { blocked, unknown, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { wantedPower } from './run-strategy.ts'
 import type { Scope } from './scope.ts'
 
 /** Nobody tells a machine of another one that goes. */
 const LOOK_AGAIN_MS = 30_000
+const CONNECTING_MS = 500
 
 /**
  * Why this machine must not be made or started: a host has another one that was started for this very object, and that
@@ -15,9 +16,17 @@ const LOOK_AGAIN_MS = 30_000
 export function namesakeObjection(scope: Scope): Outcome | undefined {
   if (!isToStart(scope)) return undefined
   const orphan = findNamesake(scope)
-  if (!orphan) return undefined
+  if (!orphan) return whileConnecting(scope)
   const message = `Host ${orphan.host} has an orphan of this name (machine ${orphan.machine.id}), so this machine is not started: to have that one, create the VirtualMachine anew with it in spec.adopt.machineId; to have this one, do so, and delete it`
   return blocked(VirtualMachineReason.OrphanOfName, message, LOOK_AGAIN_MS)
+}
+
+/** A leader that has just begun has yet to hear what runs. A host that was tried and does not answer holds nobody up. */
+function whileConnecting({ deps }: Scope): Outcome | undefined {
+  const host = deps.fleet.all().find(({ state }) => state === 'Connecting')
+  if (!host) return undefined
+  const message = `Host ${host.name}, which may have a machine of this name, is being connected`
+  return unknown(VirtualMachineReason.HostUnreachable, message, CONNECTING_MS)
 }
 
 function isToStart({ vm: { spec }, status, deps }: Scope): boolean {
