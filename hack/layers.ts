@@ -11,7 +11,7 @@ const layers: Record<string, readonly string[]> = {
   crds: ['npm:zod'],
   policy: ['crds/'],
   lib: ['crds/kind.ts', 'crds/common.ts', 'npm:', 'node:'],
-  agent: ['lib/log.ts', 'lib/clock.ts', 'lib/tls/', 'npm:', 'node:'],
+  agent: ['lib/log.ts', 'lib/clock.ts', 'lib/testing-clock.ts', 'lib/tls/', 'npm:', 'node:'],
   controllers: [
     'crds/',
     'policy/',
@@ -38,7 +38,16 @@ const layers: Record<string, readonly string[]> = {
     'npm:',
     'node:',
   ],
-  e2e: ['crds/', 'lib/kube/client.ts', 'lib/kube/paths.ts', 'lib/queue/testing.ts', 'lib/tls/', 'npm:', 'node:'],
+  e2e: [
+    'crds/',
+    'lib/kube/client.ts',
+    'lib/kube/paths.ts',
+    'lib/queue/testing.ts',
+    'lib/testing-clock.ts',
+    'lib/tls/',
+    'npm:',
+    'node:',
+  ],
   bench: ['crds/', 'lib/', 'local/', 'agent/', 'npm:', 'node:'],
   hack: ['crds/', 'lib/', 'local/', 'npm:', 'node:'],
 }
