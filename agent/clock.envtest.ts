@@ -1,34 +1,14 @@
-import { access, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { connectAgent } from './client.ts'
 import { decidedAnew } from './machine/testing.ts'
-import { addressOf, killPid, newAgentWorld, seen, type AgentWorld } from './testing.ts'
+import { canSetClock, newClock } from '../lib/testing-clock.ts'
+import { addressOf, killPid, newAgentWorld, seen } from './testing.ts'
 
 const WAIT_MS = 30_000
 const GRACE_SECONDS = 3
-const LIBRARY = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1'
 const why = 'the clock of a process is set by libfaketime: apt-get install libfaketime'
 const limit = { timeout: 120_000 }
-
-const hasFaketime = await access(LIBRARY).then(
-  () => true,
-  () => false, // Whatever keeps it from being used.
-)
-
-/** A wall clock that can be set while an agent runs. What only grows is not touched, as on a real host. */
-async function newClock({ dir }: AgentWorld) {
-  const file = join(dir, 'clock')
-  const set = (offset: string) => writeFile(file, `${offset}\n`)
-  await set('+0d')
-  const env = {
-    LD_PRELOAD: LIBRARY,
-    FAKETIME_TIMESTAMP_FILE: file,
-    FAKETIME_NO_CACHE: '1',
-    FAKETIME_DONT_FAKE_MONOTONIC: '1',
-  }
-  return { env, set }
-}
 
 test.for([
   ['ahead', '+1d', '-1d'],
@@ -37,9 +17,9 @@ test.for([
   'Clock of a host that jumps a day %s ends, restarts and forgets no machine',
   limit,
   async ([, jump, next], { skip }) => {
-    skip(!hasFaketime, why)
+    skip(!(await canSetClock()), why)
     await using world = await newAgentWorld()
-    const clock = await newClock(world)
+    const clock = await newClock(join(world.dir, 'clock'))
     const first = await world.start(clock.env)
     const { agent } = first
     const steady = await world.newMachine(agent)
@@ -77,9 +57,9 @@ test(
   'Clock beyond the certificates keeps callers out until it is right again, and guests run on',
   limit,
   async ({ skip }) => {
-    skip(!hasFaketime, why)
+    skip(!(await canSetClock()), why)
     await using world = await newAgentWorld()
-    const clock = await newClock(world)
+    const clock = await newClock(join(world.dir, 'clock'))
     const { agent, port } = await world.start(clock.env)
     const machine = await world.newMachine(agent)
     const { pid } = await agent.putMachine(machine, WAIT_MS)

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import type { DesiredMachine, HostAgent } from './contract.ts'
+import { isMissing } from './durable-file.ts'
 import { AgentError } from './errors.ts'
 import { machineRecord } from './machine/record.ts'
 import { decidedAnew } from './machine/testing.ts'
@@ -199,14 +200,15 @@ function notUnreachable(error: unknown): false {
 /** Watches the thread that makes an agent's file system calls, and kills the agent when it is about to make that one. */
 async function traceFiles(pid: number, call: number | undefined): Promise<{ stop(): Promise<string[]> }> {
   const inject = call === undefined ? [] : ['-e', `inject=${TRACED}:signal=SIGKILL:when=${call}`]
-  const args = ['-qq', '-y', '-s', '4096', '-p', await workerOf(pid), '-e', `trace=${TRACED}`, ...inject]
+  const worker = await workerOf(pid)
+  const args = ['-qq', '-y', '-s', '4096', '-p', worker, '-e', `trace=${TRACED}`, ...inject]
   const child = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
   const calls: string[] = []
   createInterface({ input: child.stderr }).on('line', (line) => {
     if (/^\w+\(/.test(line)) calls.push(line)
   })
-  await eventually('strace is attached', async () => isTraced(pid, child.pid ?? 0))
+  await eventually('strace is attached', () => isTraced(`/proc/${pid}/task/${worker}`, child.pid ?? 0))
   return {
     stop: async () => {
       await isQuiet(calls)
@@ -233,9 +235,15 @@ async function workerOf(pid: number): Promise<string> {
   throw new Error('the agent has no thread for file system calls')
 }
 
-async function isTraced(pid: number, tracer: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/task/${await workerOf(pid)}/status`, 'utf8')
-  return new RegExp(`^TracerPid:\\s+${tracer}$`, 'm').test(status)
+/** Also when it is gone: it may be killed at once, for an agent looks at its state from time to time. */
+async function isTraced(thread: string, tracer: number): Promise<boolean> {
+  try {
+    const status = await readFile(join(thread, 'status'), 'utf8')
+    return new RegExp(`^TracerPid:\\s+${tracer}$`, 'm').test(status)
+  } catch (error) {
+    if (isMissing(error) || (error instanceof Error && 'code' in error && error.code === 'ESRCH')) return true
+    throw error
+  }
 }
 
 /** Names that a crash of the host could leave with no content, or could lose: what strace printed must not contain any. */

@@ -11,7 +11,7 @@ const layers: Record<string, readonly string[]> = {
   crds: ['npm:zod'],
   policy: ['crds/'],
   lib: ['crds/kind.ts', 'crds/common.ts', 'npm:', 'node:'],
-  agent: ['lib/log.ts', 'lib/clock.ts', 'lib/tls/', 'npm:', 'node:'],
+  agent: ['lib/log.ts', 'lib/clock.ts', 'lib/testing-clock.ts', 'lib/tls/', 'npm:', 'node:'],
   controllers: [
     'crds/',
     'policy/',
@@ -44,6 +44,7 @@ const layers: Record<string, readonly string[]> = {
     'lib/kube/paths.ts',
     'lib/queue/testing.ts',
     'lib/testing/',
+    'lib/testing-clock.ts',
     'lib/tls/',
     'npm:',
     'node:',

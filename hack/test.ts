@@ -6,6 +6,7 @@ import * as z from 'zod'
 import { findPrograms } from '../local/control-plane/programs.ts'
 import { LocalError } from '../local/errors.ts'
 import { ensureQemu } from '../local/platform/qemu.ts'
+import { ensureTestTools } from './test-tools.ts'
 
 const root = join(import.meta.dirname, '..')
 const projects = ['unit', 'envtest', 'e2e'] as const
@@ -28,6 +29,7 @@ async function main(): Promise<number> {
   const say = (line: string) => console.log(`set-up: ${line}`)
   await ensureQemu({ env, say })
   await findPrograms({ env, say })
+  ensureTestTools(say)
   if (run(join('hack', 'guest-image.ts')) !== 0) throw new LocalError('COMMAND_FAILED', 'there is no guest to boot')
 
   const counts: Count[] = [{ passed: 0, failed: runCheck() }]

@@ -12,6 +12,8 @@ export interface ControllersOptions {
   readonly kubeconfig: string
   /** Of its log. */
   readonly name: string
+  /** Besides what it is configured by. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** A process of the controllers that a test starts, kills and freezes. */
@@ -30,12 +32,13 @@ export class ControllersProcess {
   }
 
   async start(): Promise<void> {
-    const { home, kubeconfig, name } = this.#options
+    const { home, kubeconfig, name, env } = this.#options
     const pki = (file: string) => join(home, 'pki', 'agents', file)
     await using log = await open(join(home, 'logs', `${name}.log`), 'a')
     this.#child = spawn(process.execPath, [MAIN], {
       stdio: ['ignore', log.fd, log.fd],
       env: {
+        ...env,
         HOLDFAST_KUBECONFIG: kubeconfig,
         HOLDFAST_AGENT_CA: pki('ca.crt'),
         HOLDFAST_AGENT_CLIENT_CERT: pki('holdfast-controllers.crt'),
