@@ -67,6 +67,26 @@ test('A process goes on when the copy fails', async () => {
   expect(await grows(writer)).toBe(true)
 })
 
+test('A process goes on when whoever copies is killed', async () => {
+  await using writer = await newWriter()
+  const url = new URL('frozen.ts', import.meta.url).href
+  const program = `
+    const { whileFrozen } = await import(${JSON.stringify(url)})
+    await whileFrozen(${JSON.stringify(writer.process)}, async () => {
+      process.stdout.write('frozen')
+      await new Promise((resolve) => setTimeout(resolve, 60_000))
+    })`
+  const copier = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(copier.stdout, 'data')
+  const frozenAt = await writer.size()
+  await sleep(50)
+  expect(await writer.size()).toBe(frozenAt)
+  copier.kill('SIGKILL')
+  expect(await grows(writer)).toBe(true)
+})
+
 test('A process that is another one by now is not stopped', async () => {
   await using writer = await newWriter()
   const other = { ...writer.process, startTime: '1' }

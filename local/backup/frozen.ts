@@ -1,6 +1,9 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive, type ProcessIdentity } from '../../lib/process-identity.ts'
 import { LocalError } from '../errors.ts'
@@ -22,6 +25,7 @@ export async function whileFrozen<T>(target: ProcessIdentity, work: () => Promis
   }
   for (const signal of SIGNALS) process.once(signal, leave)
   process.once('exit', goOn)
+  const guard = await newGuard(target.pid)
   try {
     sendSignal(target.pid, 'SIGSTOP')
     await untilStill(target)
@@ -30,9 +34,19 @@ export async function whileFrozen<T>(target: ProcessIdentity, work: () => Promis
     return result
   } finally {
     goOn()
+    guard.stdin.end()
     process.off('exit', goOn)
     for (const signal of SIGNALS) process.off(signal, leave)
   }
+}
+
+/** A process that sees our end of its pipe close, even when we are killed, and then has the other one go on. */
+async function newGuard(pid: number): Promise<ChildProcessByStdio<Writable, null, null>> {
+  const program = `process.stdin.resume().on('end', () => { try { process.kill(${pid}, 'SIGCONT') } catch {} })`
+  const guard = spawn(process.execPath, ['--eval', program], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  await once(guard, 'spawn')
+  guard.unref()
+  return guard
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
