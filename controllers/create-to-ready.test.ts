@@ -63,6 +63,7 @@ function newWorld() {
     image: () => image(),
     virtualMachine: () => vm.stored,
     disksOfFile: () => [],
+    adopters: new Map(),
   })
   const round = async (times: number) => {
     for (let i = 0; i < times; i++) {

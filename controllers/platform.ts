@@ -134,7 +134,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const ofDisks = newController(
     Disk,
     disks,
-    diskReconciler({ fleet, candidates, made, image, virtualMachine, disksOfFile }),
+    diskReconciler({ fleet, candidates, made, image, virtualMachine, disksOfFile, adopters: new Map() }),
     parts,
   )
   const reconciler = virtualMachineReconciler({

@@ -16,7 +16,7 @@ export interface Caches {
    */
   readonly virtualMachines: ObjectCache<VirtualMachine, 'image' | 'disk' | 'host' | 'machineId' | 'waiting'>
   /**
-   * `image`: `namespace/name` of its source. `host`: that reaches it. `id`: name of its file. `maker`: machine that it
+   * `image`: `namespace/name` of its source. `host`: that reaches it. `id`: name of its file, or of the one that it asks for. `maker`: machine that it
    * was made for. `user`: machine that it is attached to. `waiting`: `placement` until it has a data storage.
    */
   readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'waiting'>
@@ -40,7 +40,7 @@ export function newCaches(): Caches {
     disks: new ObjectCache({
       image: ({ metadata, spec }) => within(metadata.namespace, spec.source?.image?.name),
       host: ({ status }) => listed(status?.host),
-      id: ({ metadata, status }) => [status?.id ?? metadata.uid],
+      id: ({ metadata, spec, status }) => [status?.id ?? spec.source?.existing?.id ?? metadata.uid],
       maker: ({ metadata }) => listed(makerOf(metadata)),
       user: ({ status }) => listed(status?.attachedTo?.machineId),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),

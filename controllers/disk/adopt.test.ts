@@ -4,6 +4,7 @@ import { guest } from '../fleet/testing.ts'
 import { World } from './testing.ts'
 
 const FILE = '22222222-2222-4222-8222-222222222222'
+const OTHER = '55555555-5555-4555-8555-555555555555'
 const GI = 2 ** 30
 
 function adopting(name = 'shop/web', storage = 'local'): World {
@@ -36,13 +37,34 @@ describe('Disk with source.existing', () => {
   test('is refused a file that has a Disk', async () => {
     const world = adopting()
     const other = otherDisk('other', { id: FILE })
-    other.metadata.uid = '55555555-5555-4555-8555-555555555555'
+    other.metadata.uid = OTHER
     world.others.push(other)
     await world.settle()
     expect(world.condition('Ready')).toMatchObject({
       reason: 'AdoptionRefused',
       message: expect.stringMatching(/has a Disk already/),
     })
+  })
+
+  test('of which there are two for one file: the first one has it, for as long as it is there', async () => {
+    const world = adopting()
+    const { others, adopters } = world
+    others.push(newDisk({ dataStorage: 'local', source: { existing: { id: FILE } } }, { name: 'other', uid: OTHER }))
+    adopters.set(FILE, OTHER) // It is about to be stored.
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ reason: 'AdoptionRefused' })
+    others.pop()
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(adopters.get(FILE)).toBe(world.stored?.metadata.uid)
+  })
+
+  test('does not stand back for one that only asks for the same file', async () => {
+    const world = adopting()
+    const rival = newDisk({ dataStorage: 'local', source: { existing: { id: FILE } } }, { name: 'other', uid: OTHER })
+    world.others.push(rival)
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
   test('makes no empty file in place of one that is gone', async () => {

@@ -1,4 +1,4 @@
-import { DiskReason } from '../../crds/disk.ts'
+import { DiskReason, type Disk } from '../../crds/disk.ts'
 import { blocked, decided, unknown, type Outcome } from '../../lib/reconcile/outcome.ts'
 import type { Scope } from './scope.ts'
 
@@ -26,12 +26,20 @@ export function adoptFile({ disk, status, namespace, deps }: Scope, file: File):
     const message = `No machine that was started in namespace ${namespace} has a disk ${file.id} on DataStorage ${file.storage}: use an id of status.orphans of its Host`
     return blocked(DiskReason.AdoptionRefused, message, LOOK_AGAIN_MS)
   }
-  if (deps.disksOfFile(file.id).some(({ metadata }) => metadata.uid !== disk.metadata.uid)) {
+  if (isTaken(disk, file.id, deps)) {
     const message = `The file ${file.id} has a Disk already: use that one`
     return blocked(DiskReason.AdoptionRefused, message, LOOK_AGAIN_MS)
   }
+  // At once, for another Disk that asks for the same file may be looked at before this one is stored.
+  deps.adopters.set(file.id, disk.metadata.uid)
   status.dataStorage = file.storage
   status.host = file.host
   status.id = file.id
   return decided
+}
+
+/** Whether another Disk stands for the file, or is about to. One that only asks for it, and came later, does not count. */
+function isTaken({ metadata: { uid: own } }: Disk, id: string, { disksOfFile, adopters }: Scope['deps']): boolean {
+  const others = disksOfFile(id).filter(({ metadata }) => metadata.uid !== own)
+  return others.some(({ metadata: { uid }, status }) => (status?.id ?? uid) === id || adopters.get(id) === uid)
 }

@@ -11,8 +11,10 @@ export interface Deps {
   readonly fleet: Fleet
   readonly candidates: Candidates
   readonly image: (namespace: string, name: string) => Image | undefined
-  /** Disks that stand for the file of this name. */
+  /** Disks that stand for the file of this name, or that ask for it. */
   readonly disksOfFile: (id: string) => readonly Disk[]
+  /** Uid of the Disk that was given a file last, by the file's name. */
+  readonly adopters: Map<string, string>
   readonly made: Pick<MadeDisks, 'note'>
   readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
 }

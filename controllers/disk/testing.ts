@@ -21,6 +21,7 @@ export class World {
   readonly made: string[] = []
   /** Disks besides the one of this world. */
   readonly others: Disk[] = []
+  readonly adopters = new Map<string, string>()
   readonly machines = new Map<string, VirtualMachine>()
   readonly ledger = newLedger()
   readonly store: FakeStore<Disk>
@@ -65,7 +66,8 @@ export class World {
       made: { note: ({ metadata }) => void this.made.push(metadata.name) },
       image: (_namespace, name) => this.images.get(name),
       virtualMachine: (_namespace, name) => this.machines.get(name),
-      disksOfFile: (id) => this.others.filter(({ status }) => status?.id === id),
+      disksOfFile: (id) => this.others.filter(({ spec, status }) => (status?.id ?? spec.source?.existing?.id) === id),
+      adopters: this.adopters,
     })
   }
 }
