@@ -7,6 +7,7 @@ import { refusalText } from '../fleet/refusal.ts'
 import { decide, isOurs } from './decision.ts'
 import { toDesiredMachine } from './machine.ts'
 import type { MachineDecision, Scope } from './scope.ts'
+import { successorObjection } from './successor.ts'
 
 /** How long a host may take to answer with the finished machine, before its event is waited for instead. */
 const ANSWER_MS = 2_000
@@ -76,6 +77,8 @@ function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
     const message = `Host ${host} holds an order that no later one can follow: switch the guest off there, and create the machine anew`
     return blocked(VirtualMachineReason.HostRefused, message, LOOK_AGAIN_MS)
   }
+  const objection = successorObjection(scope)
+  if (objection) return objection
   const { power = 'Stopped', paused } = scope.status.decision ?? {}
   // A request that is to be carried out once may have been long ago: it is not repeated.
   return decide(scope, power, host, { seen: decision, ...(paused === true && { how: { paused } }) })
