@@ -61,7 +61,9 @@ export async function newScriptedMonitor({
     }
     wires.push(wire)
     wire.write(greeting)
-    createInterface({ input: socket }).on('line', (line) => {
+    const lines = createInterface({ input: socket })
+    lines.on('error', () => undefined) // It passes the socket's on: the other end may have closed it.
+    lines.on('line', (line) => {
       const command = asked.parse(JSON.parse(line))
       commands.push(command.execute)
       script(command, wire)
