@@ -45,6 +45,7 @@ async function newGuard(pid: number): Promise<ChildProcessByStdio<Writable, null
   const program = `process.stdin.resume().on('end', () => { try { process.kill(${pid}, 'SIGCONT') } catch {} })`
   const guard = spawn(process.execPath, ['--eval', program], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
   await once(guard, 'spawn')
+  guard.stdin.on('error', () => undefined) // Somebody may have killed it.
   guard.unref()
   return guard
 }
