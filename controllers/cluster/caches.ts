@@ -17,9 +17,9 @@ export interface Caches {
   readonly virtualMachines: ObjectCache<VirtualMachine, 'image' | 'disk' | 'host' | 'machineId' | 'waiting'>
   /**
    * `image`: `namespace/name` of its source. `host`: that reaches it. `id`: name of its file, or of the one that it asks for. `maker`: machine that it
-   * was made for. `user`: machine that it is attached to. `waiting`: `placement` until it has a data storage.
+   * was made for. `user`: machine that it is attached to. `holder`: `namespace/name` of that. `waiting`: `placement` until it has a data storage.
    */
-  readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'waiting'>
+  readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'holder' | 'waiting'>
   /** `path`: of its file below the import folder. `download`: digest of the file that hosts download for it. */
   readonly images: ObjectCache<Image, 'path' | 'download'>
   readonly dataStorages: ObjectCache<DataStorage, 'host'>
@@ -43,6 +43,7 @@ export function newCaches(): Caches {
       id: ({ metadata, spec, status }) => [status?.id ?? spec.source?.existing?.id ?? metadata.uid],
       maker: ({ metadata }) => listed(makerOf(metadata)),
       user: ({ status }) => listed(status?.attachedTo?.machineId),
+      holder: ({ metadata, status }) => within(metadata.namespace, status?.attachedTo?.virtualMachine),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),
     }),
     images: new ObjectCache({

@@ -1,4 +1,5 @@
 import type { Resource } from '../../crds/kind.ts'
+import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { ObjectCache } from '../../lib/kube/cache.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 
@@ -10,6 +11,16 @@ export function onEvery<R extends Resource>(cache: ObjectCache<R>, look: (object
   cache.onChange((before, after) => {
     const object = after ?? before
     if (object) look(object, after === undefined)
+  })
+}
+
+/**
+ * Calls back when it becomes known which machine a VirtualMachine is. Until then, one of the name that a disk is attached
+ * to may be the machine that has the disk, and everybody who wants the disk waits.
+ */
+export function onIdentity(virtualMachines: ObjectCache<VirtualMachine>, look: (vm: VirtualMachine) => void): void {
+  virtualMachines.onChange((before, after) => {
+    if (after && before?.status?.machineId !== after.status?.machineId) look(after)
   })
 }
 

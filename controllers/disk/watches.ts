@@ -1,6 +1,6 @@
 import { keyOf } from '../../lib/kube/paths.ts'
 import type { Caches } from '../cluster/caches.ts'
-import { enqueueAll, onEvery, type Enqueue } from '../cluster/watch.ts'
+import { enqueueAll, onEvery, onIdentity, type Enqueue } from '../cluster/watch.ts'
 import type { FleetEvent } from '../fleet/fleet-host.ts'
 
 /** Looks at disks again when their image, storage or host has changed, or the machine that uses them is gone. */
@@ -17,6 +17,7 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
     unplaced()
   })
   platformSettings.onChange(unplaced)
+  onIdentity(virtualMachines, (vm) => enqueueAll(enqueue, disks.by('holder', keyOf(vm.metadata))))
   onEvery(virtualMachines, ({ status }, isGone) => {
     if (!isGone) return
     // A disk that is being deleted waits for its machine to go.

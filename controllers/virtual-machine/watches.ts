@@ -1,6 +1,6 @@
 import { keyOf } from '../../lib/kube/paths.ts'
 import { disksOf, type Caches } from '../cluster/caches.ts'
-import { enqueueAll, onEvery, type Enqueue } from '../cluster/watch.ts'
+import { enqueueAll, onEvery, onIdentity, type Enqueue } from '../cluster/watch.ts'
 import type { FleetEvent } from '../fleet/fleet-host.ts'
 
 /** Looks at machines again when what they use, or where they could go, has changed. */
@@ -12,6 +12,10 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
   onEvery(disks, ({ metadata }, isGone) => {
     enqueueAll(enqueue, virtualMachines.by('disk', keyOf(metadata)))
     if (isGone) unplaced() // It left room on its storage.
+  })
+  onIdentity(virtualMachines, (vm) => {
+    const held = disks.by('holder', keyOf(vm.metadata)).map(({ metadata }) => keyOf(metadata))
+    for (const disk of held) enqueueAll(enqueue, virtualMachines.by('disk', disk))
   })
   onEvery(virtualMachines, (vm, isGone) => {
     if (!isGone) return

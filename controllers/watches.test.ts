@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { disk, machine } from '../crds/testing/objects.ts'
+import { newCaches } from './cluster/caches.ts'
+import { watchVirtualMachines } from './virtual-machine/watches.ts'
+import { watchDisks } from './disk/watches.ts'
+
+const OLD = '11111111-1111-4111-8111-111111111111'
+const NEW = '22222222-2222-4222-8222-222222222222'
+
+test('A disk of a machine that is gone is looked at again when it is known that one of its name is another one', () => {
+  const caches = newCaches()
+  const looked: string[] = []
+  watchDisks(caches, (key) => looked.push(`Disk ${key}`))
+  watchVirtualMachines(caches, (key) => looked.push(`VirtualMachine ${key}`))
+  const waiting = machine({ disks: [{ diskRef: { name: 'web-root' } }] }, { name: 'other', uid: 'u-3' })
+  caches.virtualMachines.put({ ...waiting, status: { machineId: 'm-3', host: 'host-a' } })
+  caches.disks.put(disk('web-root', { attachedTo: { virtualMachine: 'web', machineId: OLD } }))
+  const anew = machine({}, { uid: 'u-2', resourceVersion: '20' })
+  caches.virtualMachines.put(anew)
+  looked.length = 0
+
+  caches.virtualMachines.put({
+    ...anew,
+    metadata: { ...anew.metadata, resourceVersion: '21' },
+    status: { machineId: NEW, host: 'host-a' },
+  })
+  expect(looked).toContain('Disk shop/web-root')
+  expect(looked).toContain('VirtualMachine shop/other')
+})
