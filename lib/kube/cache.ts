@@ -9,13 +9,6 @@ interface Held<R> {
   readonly version: string
 }
 
-/** When an object was deleted. */
-interface Tombstone {
-  readonly version: string
-  /** Nobody said so: a list lacked it. */
-  readonly isInferred: boolean
-}
-
 /** A late answer about a deleted object comes within seconds; this many deletes take longer. */
 const MAX_TOMBSTONES = 10_000
 
@@ -26,8 +19,8 @@ const MAX_TOMBSTONES = 10_000
  */
 export class ObjectCache<R extends Resource = Resource, Index extends string = string> {
   readonly #objects = new Map<string, Held<R>>()
-  /** By uid. The oldest comes first. */
-  readonly #tombstones = new Map<string, Tombstone>()
+  /** Version at which an object was deleted, by uid. The oldest comes first. */
+  readonly #tombstones = new Map<string, string>()
   readonly #indexes: ReadonlyMap<string, { valuesOf: (object: R) => readonly string[]; keys: Map<string, Set<string>> }>
   readonly #listeners = new Set<ChangeListener<R>>()
   readonly #synced = Promise.withResolvers<undefined>()
@@ -85,10 +78,9 @@ export class ObjectCache<R extends Resource = Resource, Index extends string = s
     const key = keyOf(object.metadata)
     const held = this.#objects.get(key)
     if (held && !isNewer(resourceVersion, held.version)) return
-    if (!isNewer(resourceVersion, this.#tombstones.get(uid)?.version ?? '0')) return
+    if (!isNewer(resourceVersion, this.#tombstones.get(uid) ?? '0')) return
 
-    if (held && held.object.metadata.uid !== uid)
-      this.#remove(key, held, { version: resourceVersion, isInferred: false })
+    if (held && held.object.metadata.uid !== uid) this.#remove(key, held, resourceVersion)
     const before = this.#objects.get(key)?.object
     const after = withoutManagedFields(object)
     this.#objects.set(key, { object: after, version: resourceVersion })
@@ -100,16 +92,18 @@ export class ObjectCache<R extends Resource = Resource, Index extends string = s
   delete({ metadata }: R): void {
     const key = keyOf(metadata)
     const held = this.#objects.get(key)
-    const tombstone = { version: metadata.resourceVersion, isInferred: false }
-    if (held?.object.metadata.uid === metadata.uid) this.#remove(key, held, tombstone)
-    else this.#bury(metadata.uid, tombstone)
+    if (held?.object.metadata.uid === metadata.uid) this.#remove(key, held, metadata.resourceVersion)
+    else this.#bury(metadata.uid, metadata.resourceVersion)
   }
 
-  /** Takes an object that a list of this version has. An older list that lacked it was not complete. */
+  /**
+   * Takes an object that a list of this version has. If it was deleted before that version, then in another history: a
+   * list that lacked it was not complete, or etcd was restored.
+   */
   admit(object: R, listVersion: string): void {
     const { uid } = object.metadata
     const buried = this.#tombstones.get(uid)
-    if (buried?.isInferred === true && !isNewer(buried.version, listVersion)) this.#tombstones.delete(uid)
+    if (buried !== undefined && isNewer(listVersion, buried)) this.#tombstones.delete(uid)
     this.put(object)
   }
 
@@ -121,7 +115,7 @@ export class ObjectCache<R extends Resource = Resource, Index extends string = s
     for (const [key, held] of this.#objects) {
       const missing = !uids.has(held.object.metadata.uid)
       if (!missing || isNewer(held.version, resourceVersion)) continue
-      this.#remove(key, held, { version: resourceVersion, isInferred: true })
+      this.#remove(key, held, resourceVersion)
     }
     this.#isSynced = true
     this.#synced.resolve(undefined)
@@ -139,16 +133,16 @@ export class ObjectCache<R extends Resource = Resource, Index extends string = s
     for (const [key, { object }] of this.#objects) this.#objects.set(key, { object, version: '0' })
   }
 
-  #remove(key: string, { object }: Held<R>, tombstone: Tombstone): void {
+  #remove(key: string, { object }: Held<R>, version: string): void {
     this.#objects.delete(key)
-    this.#bury(object.metadata.uid, tombstone)
+    this.#bury(object.metadata.uid, version)
     this.#reindex(key, object, undefined)
     this.#tell(object, undefined)
   }
 
-  #bury(uid: string, tombstone: Tombstone): void {
+  #bury(uid: string, version: string): void {
     this.#tombstones.delete(uid)
-    this.#tombstones.set(uid, tombstone)
+    this.#tombstones.set(uid, version)
     const [oldest] = this.#tombstones.keys()
     if (this.#tombstones.size > MAX_TOMBSTONES && oldest !== undefined) this.#tombstones.delete(oldest)
   }

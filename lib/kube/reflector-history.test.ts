@@ -77,6 +77,24 @@ test('a reflector never takes again from a list what it was told is deleted', as
   expect(reflector.held()).toEqual([])
 })
 
+test('a reflector takes again from a list what was deleted in another history, which a restored etcd has overtaken', async () => {
+  await using reflector = followScript([
+    [added(thing('a', 3)), listEnd(7), deleted(thing('a', 9)), expired],
+    [added(thing('a', 3)), listEnd(12)],
+  ])
+  await settle()
+  expect(reflector.held()).toEqual(['a-1@3'])
+})
+
+test('a reflector does not take again what is deleted while the list streams in', async () => {
+  await using reflector = followScript([
+    [added(thing('a', 3)), listEnd(7), deleted(thing('a', 9)), expired],
+    [added(thing('a', 3)), deleted(thing('a', 9)), listEnd(12)],
+  ])
+  await settle()
+  expect(reflector.held()).toEqual([])
+})
+
 test('a reflector asks for watches whose silence is found within a minute', async () => {
   await using reflector = followScript([[listEnd(7), END], []])
   await settle()

@@ -104,10 +104,10 @@ function retryDelayMs(error: unknown, failures: number): number {
 interface Listing<R> {
   readonly uids: Set<string>
   /** What should have been known. If it is from a server that lags behind, it may be gone by now. */
-  readonly doubtful: R[]
+  readonly doubtful: Map<string, R>
 }
 
-const newListing = <R>(): Listing<R> => ({ uids: new Set(), doubtful: [] })
+const newListing = <R>(): Listing<R> => ({ uids: new Set(), doubtful: new Map() })
 
 class Reflector<R extends Resource> {
   readonly #options: ReflectorOptions<R>
@@ -230,8 +230,11 @@ class Reflector<R extends Resource> {
     const { uid, resourceVersion } = object.metadata
     if (this.#version === undefined) listing?.uids.add(uid)
     else if (isNewer(resourceVersion, this.#version)) this.#advance(resourceVersion)
-    if (this.#version === undefined && this.#isDoubtful(object)) listing?.doubtful.push(object)
-    else if (type === 'DELETED') this.#tell(uid, (cache) => cache.delete(object))
+    if (type === 'DELETED') {
+      listing?.uids.delete(uid)
+      listing?.doubtful.delete(uid)
+      this.#tell(uid, (cache) => cache.delete(object))
+    } else if (this.#version === undefined && this.#isDoubtful(object)) listing?.doubtful.set(uid, object)
     else this.#tell(uid, (cache) => cache.put(object))
   }
 
@@ -280,7 +283,7 @@ class Reflector<R extends Resource> {
     this.#backSinceMs = undefined
     this.#advance(version)
     this.#relistAt = clock.monotonicMs() + relistMs * (0.9 + Math.random() / 5)
-    for (const object of doubtful) this.#tell(object.metadata.uid, () => cache.admit(object, version))
+    for (const [uid, object] of doubtful) this.#tell(uid, () => cache.admit(object, version))
     cache.retain(uids, version)
   }
 
