@@ -158,7 +158,10 @@ export class Machine {
   async #converge(): Promise<void> {
     while (!this.#closed) {
       const step = this.#nextStep()
-      if (step.do === 'Wait') return this.#sleep(step.forMs)
+      if (step.do === 'Wait') {
+        this.#forgetRefusal()
+        return this.#sleep(step.forMs)
+      }
       const againInMs = await this.#perform(step)
       if (againInMs !== undefined) return this.#sleep(againInMs)
       this.#changed()
@@ -246,6 +249,12 @@ export class Machine {
       this.#deps.log.warn({ machine: this.#id, code: error.code, err: error }, 'refused')
       return TRY_AGAIN_MS
     }
+  }
+
+  /** Nothing is left to be done, so what was refused is no longer wanted. */
+  #forgetRefusal(): void {
+    if (this.#refusal && this.#problem?.code === this.#refusal.code) this.#problem = undefined
+    this.#refusal = undefined
   }
 
   get #id(): string {

@@ -61,7 +61,7 @@ export function newSimulatedHost({ name, startMs, clock }: SimulatedHostOptions)
     async putMachine(desired, waitMs = 0) {
       const machine = machines.get(desired.id) ?? new SimulatedMachine(machineDeps)
       const accepted = machine.accept(desired)
-      if (desired.power === 'Running') checkDisks(desired, disks, claims)
+      if (desired.power === 'Running') checkDisks(desired, claims)
       machines.set(desired.id, machine)
       holdClaims(desired, claims)
       machine.obey(accepted)
@@ -91,13 +91,9 @@ export function newSimulatedHost({ name, startMs, clock }: SimulatedHostOptions)
 
 type Order = Parameters<HostAgent['putMachine']>[0]
 
-function checkDisks(
-  { id, disks: wanted }: Order,
-  disks: ReadonlyMap<string, unknown>,
-  claims: ReadonlyMap<string, Claim>,
-) {
+/** Disks that it was told of before its process was started again are there, as on a host that was. */
+function checkDisks({ id, disks: wanted }: Order, claims: ReadonlyMap<string, Claim>) {
   for (const disk of wanted) {
-    if (!disks.has(disk.id)) throw new AgentError('DISK_NOT_FOUND', `there is no disk ${disk.id} on this host`)
     const details = claims.get(disk.id)
     if (!details || details.machineId === id) continue
     throw new AgentError('DISK_CLAIMED', `Disk ${disk.id} belongs to machine ${details.machineId}`, { details })

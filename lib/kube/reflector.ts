@@ -230,12 +230,16 @@ class Reflector<R extends Resource> {
     const { uid, resourceVersion } = object.metadata
     if (this.#version === undefined) listing?.uids.add(uid)
     else if (isNewer(resourceVersion, this.#version)) this.#advance(resourceVersion)
-    if (type === 'DELETED') {
-      listing?.uids.delete(uid)
-      listing?.doubtful.delete(uid)
-      this.#tell(uid, (cache) => cache.delete(object))
-    } else if (this.#version === undefined && this.#isDoubtful(object)) listing?.doubtful.set(uid, object)
+    if (type === 'DELETED') this.#forget(object, listing)
+    else if (this.#version === undefined && this.#isDoubtful(object)) listing?.doubtful.set(uid, object)
     else this.#tell(uid, (cache) => cache.put(object))
+  }
+
+  #forget(object: R, listing?: Listing<R>): void {
+    const { uid } = object.metadata
+    listing?.uids.delete(uid)
+    listing?.doubtful.delete(uid)
+    this.#tell(uid, (cache) => cache.delete(object))
   }
 
   /** It is no newer than what was seen, and yet the cache does not have it. */
