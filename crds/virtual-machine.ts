@@ -165,6 +165,12 @@ export const VirtualMachine = defineKind({
         .object({
           request: powerRequest.describe('What was asked for.'),
           at: z.iso.datetime({ offset: true }).describe('When it was asked for.'),
+          latest: z.iso
+            .datetime({ offset: true })
+            .optional()
+            .describe(
+              'Where this one was refused for its time: the time of the last that was not. What is not later is not carried out.',
+            ),
           reason: z.string().max(64).optional().describe('Why it is not carried out, as one word. Absent when it is.'),
           message: z.string().max(1024).optional().describe('Why it is not carried out, as a sentence.'),
         })

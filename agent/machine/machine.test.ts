@@ -26,6 +26,20 @@ test('Machine that is refused its disks says so until it gets them', async () =>
   expect(running).not.toHaveProperty('problem')
 })
 
+test('Machine that no longer wants what was refused is as ordered', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  await machine.order(desired)
+  await machine.converged(WAIT_MS)
+  world.refuse(new AgentError('DISK_NOT_FOUND', 'its file is gone'))
+  await machine.order({ ...desired, disks: [disk, { id: randomUUID(), storage: 'fast' }] })
+  await expect(machine.converged(WAIT_MS)).rejects.toMatchObject({ code: 'DISK_NOT_FOUND' })
+  await machine.order(desired)
+  const running = await machine.converged(WAIT_MS)
+  expect(running.state).toBe('Running')
+  expect(running).not.toHaveProperty('problem')
+})
+
 test('Machine that was decided anew does not bear what was refused to the last decision', async () => {
   await using world = await newWorld()
   const machine = world.newMachine(desired)

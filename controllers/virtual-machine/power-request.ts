@@ -10,7 +10,7 @@ const FRESH_MS = 10 * 60_000
 
 interface Circumstances {
   /** Of the request that was handled last. */
-  readonly handled: Pick<Handled, 'at'> | undefined
+  readonly handled: Pick<Handled, 'at' | 'latest'> | undefined
   readonly createdAt: string
   readonly now: Date
   readonly runStrategy: VirtualMachine['spec']['runStrategy']
@@ -45,10 +45,18 @@ const ofGuest: ReadonlySet<string> = new Set(['Reset', 'Pause', 'Resume'])
 
 function isOutdated(time: number, { handled, createdAt, now }: Circumstances): boolean {
   const nowMs = now.getTime()
-  const before = [createdAt, handled?.at ?? createdAt].map((at) => Date.parse(at))
+  const isPast = (at: string | undefined): at is string => at !== undefined && Date.parse(at) <= nowMs + FRESH_MS
+  const latest = handled?.latest ?? handled?.at
   // What lies ahead was written while a clock was wrong, and must not have everything refused until it comes.
-  const earliest = Math.max(0, ...before.filter((at) => at <= nowMs + FRESH_MS))
-  return time < earliest || Math.abs(nowMs - time) > FRESH_MS
+  if (isPast(createdAt) && time < Date.parse(createdAt)) return true
+  if (isPast(latest) && time <= Date.parse(latest)) return true
+  return Math.abs(nowMs - time) > FRESH_MS
+}
+
+/** What is kept of the request handled before, when the next one is refused for its time: that never goes back. */
+export function latestTime(handled: Handled | undefined, reason: string | undefined): string | undefined {
+  if (reason !== VirtualMachineReason.RequestOutdated) return undefined
+  return handled?.latest ?? (handled?.reason === VirtualMachineReason.RequestOutdated ? undefined : handled?.at)
 }
 
 /** Whether a request was looked at before. */

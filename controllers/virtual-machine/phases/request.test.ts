@@ -89,6 +89,26 @@ describe('VirtualMachine', () => {
     expect(world.stored?.status?.printableStatus).toBe('Running')
   })
 
+  test('does not repeat a request that is applied again after one that was refused for its time', async () => {
+    const world = await running()
+    ask(world, 'Stop')
+    await world.reconcile()
+    ask(world, 'Start', LATER)
+    await world.reconcile()
+    ask(world, 'Restart', '2020-01-01T00:00:00Z')
+    await world.reconcile()
+    for (const [request, at] of [
+      ['Stop', AT],
+      ['Start', LATER],
+    ] as const) {
+      ask(world, request, at)
+      await world.reconcile()
+      expect(world.stored?.status?.power).toMatchObject({ request, reason: 'RequestOutdated', latest: LATER })
+    }
+    expect(world.stored?.status?.printableStatus).toBe('Running')
+    expect(world.host.orders).toHaveLength(3)
+  })
+
   test('does not repeat a request that is applied again after a later one', async () => {
     const world = await running()
     ask(world, 'Stop')

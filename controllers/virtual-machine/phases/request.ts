@@ -2,7 +2,7 @@ import { VirtualMachineCondition } from '../../../crds/virtual-machine.ts'
 import { blocked, done, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
-import { isHandled, objectionTo, toDecision } from '../power-request.ts'
+import { isHandled, latestTime, objectionTo, toDecision } from '../power-request.ts'
 import type { Scope } from '../scope.ts'
 
 /** Makes a decision of a request, once; or says why it does not. Either is stored before anything acts. */
@@ -18,7 +18,8 @@ export const takeRequest: Phase<Scope> = {
       const { power = 'Stopped', host = '' } = status.decision ?? {}
       const createdAt = vm.metadata.creationTimestamp
       const objection = objectionTo(asked, { handled: status.power, createdAt, now: deps.now(), runStrategy, power })
-      status.power = { ...asked, ...objection }
+      const latest = latestTime(status.power, objection?.reason)
+      status.power = { ...asked, ...objection, ...(latest !== undefined && { latest }) }
       if (!objection) return carryOut(scope, asked.request, host)
     }
     return asked ? answerTo(status) : done
