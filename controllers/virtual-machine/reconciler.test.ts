@@ -116,6 +116,15 @@ describe('VirtualMachine', () => {
     expect(world.disks.get('data')?.status?.attachedTo).toBeUndefined()
   })
 
+  test('that runs is shown as Running while its host refuses what it is to be', async () => {
+    const world = await running()
+    world.host.fault = new AgentError('DISK_NOT_FOUND', 'its file is gone')
+    world.store.change(({ spec }) => void (spec.cpus = 3))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ status: 'False', reason: 'DiskNotFound' })
+    expect(world.stored?.status?.printableStatus).toBe('Running')
+  })
+
   test('is stopped by a decision with a higher epoch, even while its disks are not ready', async () => {
     const world = await running()
     const epoch = world.stored?.status?.decision?.epoch ?? 0

@@ -52,7 +52,7 @@ export interface Scope {
   /** The disks to attach, root first, as far as they are found. Set by the disks phase. */
   disks: Disk[]
   /** The machine as its host sees it. Set by the phases that ask. */
-  observed?: ObservedMachine
+  observed?: ObservedMachine | undefined
 }
 
 /** Opens a scope over a copy of the object. */

@@ -22,18 +22,22 @@ export const reachPowerState: Phase<Scope> = {
     const complete = disks.length === 1 + vm.spec.disks.length
     if (wanted === 'Running' && !complete) return withoutDisks(scope, decision, host)
     const answer = await giveOrder(scope, decision)
-    if ('type' in answer) return answer
-    scope.observed = answer
-    return judge(scope, decision, answer)
+    scope.observed = 'type' in answer ? seenOn(scope, host) : answer
+    return 'type' in answer ? answer : judge(scope, decision, answer)
   },
+}
+
+/** A machine whose host refuses an order is still what it was. */
+function seenOn({ status, deps }: Scope, name: string): ObservedMachine | undefined {
+  const host = deps.fleet.get(name)
+  return host?.state === 'Connected' ? host.machines.get(status.machineId ?? '') : undefined
 }
 
 /** A machine whose disks are not all there is not started; it may well be running with the ones it had. */
 function withoutDisks(scope: Scope, decision: MachineDecision, name: string): Outcome {
-  const host = scope.deps.fleet.get(name)
-  if (host?.state !== 'Connected') return unreachable(name)
-  const observed = host.machines.get(scope.status.machineId ?? '')
-  if (observed) scope.observed = observed
+  if (scope.deps.fleet.get(name)?.state !== 'Connected') return unreachable(name)
+  const observed = seenOn(scope, name)
+  scope.observed = observed
   if (observed?.power === 'Running') return judge(scope, decision, observed)
   return waiting(VirtualMachineReason.DiskNotReady, 'Its disks are not ready')
 }
