@@ -161,7 +161,7 @@ describe('Two processes of the controllers', () => {
       await eventually(async () => isReady(await platform.get('virtualmachines', 'meanwhile-1')), 120_000)
       await platform.kubectl('delete', 'hfvm', '--all', '--timeout=120s')
       expect(await qemus(platform)).toEqual([])
-      expect(await platform.list('disks')).toEqual([])
+      await eventually(async () => (await platform.list('disks')).length === 0)
     } finally {
       thaw()
     }
