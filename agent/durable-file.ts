@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 /**
@@ -7,11 +7,41 @@ import { dirname, join } from 'node:path'
  * The folder must exist. A file that a crash left half written ends in `.tmp` and means nothing.
  */
 export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`
-  try {
+  const temporary = temporaryFor(path)
+  await finish(temporary, path, async () => {
     const file = await open(temporary, 'wx', mode)
-    try {
+    return { file, write: () => file.writeFile(text) }
+  })
+}
+
+/** As `writeDurably`, into the blocks of a file that is there and becomes the new one: it needs no space. */
+export async function writeIntoSpare(spare: string, path: string, text: string): Promise<void> {
+  const temporary = temporaryFor(path)
+  await rename(spare, temporary)
+  await finish(temporary, path, async () => {
+    const file = await open(temporary, 'r+')
+    const write = async () => {
       await file.writeFile(text)
+      await file.truncate(Buffer.byteLength(text))
+    }
+    return { file, write }
+  })
+}
+
+function temporaryFor(path: string): string {
+  return `${path}.${randomUUID()}.tmp`
+}
+
+interface Begun {
+  readonly file: FileHandle
+  readonly write: () => Promise<void>
+}
+
+async function finish(temporary: string, path: string, begin: () => Promise<Begun>): Promise<void> {
+  try {
+    const { file, write } = await begin()
+    try {
+      await write()
       await file.sync()
     } finally {
       await file.close()

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Log } from '../lib/log.ts'
-import { isFullDisk, syncFolder, writeDurably } from './durable-file.ts'
+import { isFullDisk, writeDurably, writeIntoSpare } from './durable-file.ts'
 
 /** How many files can be replaced after a file system is full, when others take every byte that becomes free. */
 const SPARES = 16
@@ -41,7 +41,7 @@ export async function openReserve(folder: string, log: Log): Promise<Reserve> {
     if (name === undefined || Buffer.byteLength(text) > SPARE_BYTES) return false
     spares.delete(name)
     missing.add(name)
-    await become(join(folder, name), path, text)
+    await writeIntoSpare(join(folder, name), path, text)
     return true
   }
   await refill()
@@ -79,24 +79,4 @@ async function makeSpare(path: string, log: Log): Promise<boolean> {
     if (!isFullDisk(error)) log.warn({ err: error }, 'space cannot be set aside for the state of the agent')
     return false
   }
-}
-
-async function become(spare: string, path: string, text: string): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`
-  await rename(spare, temporary)
-  try {
-    const file = await open(temporary, 'r+')
-    try {
-      await file.writeFile(text)
-      await file.truncate(Buffer.byteLength(text))
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-  await syncFolder(dirname(path))
 }

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { isAbsolute } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import * as z from 'zod'
 import { systemClock } from '../../lib/clock.ts'
 import { createLog, type Log } from '../../lib/log.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { machine } from '../../crds/testing/objects.ts'
-import { World } from './testing.ts'
+import { running, World } from './testing.ts'
 
 describe('VirtualMachine', () => {
   test('follows its last decisions, however often it was halted and started', async () => {
@@ -84,14 +84,6 @@ describe('VirtualMachine', () => {
     })
   })
 })
-
-async function running(): Promise<World> {
-  const world = new World(machine())
-  await world.reconcile()
-  world.finishDisk('web-root')
-  await world.reconcile()
-  return world
-}
 
 function decisionOf(world: World) {
   const decision = world.stored?.status?.decision

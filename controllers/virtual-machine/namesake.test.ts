@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { machine } from '../../crds/testing/objects.ts'
 import { fakeHost, guest } from '../fleet/testing.ts'
-import { World } from './testing.ts'
+import { running, World } from './testing.ts'
 
 const NAME = 'shop/web'
 
@@ -9,14 +9,6 @@ function withOther(world: World, change: Parameters<typeof guest>[1] = {}): Worl
   const other = fakeHost('host-b')
   other.machines.note(guest(7, { name: NAME, ...change }))
   world.hosts.push(other)
-  return world
-}
-
-async function running(): Promise<World> {
-  const world = new World(machine())
-  await world.reconcile()
-  world.finishDisk('web-root')
-  await world.reconcile()
   return world
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../agent/errors.ts'
 import { disk, image, machine } from '../../crds/testing/objects.ts'
-import { World } from './testing.ts'
+import { running, World } from './testing.ts'
 
 describe('VirtualMachine', () => {
   test('is placed, gets its disk, runs: two status writes and one event', async () => {
@@ -208,14 +208,6 @@ describe('VirtualMachine', () => {
     expect(world.stored).toBeUndefined()
   })
 })
-
-async function running(): Promise<World> {
-  const world = new World(machine())
-  await world.reconcile()
-  world.finishDisk('web-root')
-  await world.reconcile()
-  return world
-}
 
 function remove(world: World): void {
   if (world.stored) world.stored.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'

@@ -2,7 +2,7 @@ import { AgentError } from '../../agent/errors.ts'
 import type { Condition } from '../../crds/common.ts'
 import type { Disk } from '../../crds/disk.ts'
 import type { Image } from '../../crds/image.ts'
-import { disk, image, newDisk } from '../../crds/testing/objects.ts'
+import { disk, image, machine, newDisk } from '../../crds/testing/objects.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Next } from '../../lib/reconcile/reconcile.ts'
 import { defaultPlacement } from '../../policy/placement.ts'
@@ -146,4 +146,13 @@ export class World {
       },
     }
   }
+}
+
+/** A world whose machine runs and is Ready. */
+export async function running(spec: Parameters<typeof machine>[0] = {}): Promise<World> {
+  const world = new World(machine(spec))
+  await world.reconcile()
+  world.finishDisk('web-root')
+  await world.reconcile()
+  return world
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { condition, disk, machine } from '../../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
-import { World } from '../testing.ts'
+import { running, World } from '../testing.ts'
 
 const OTHER = '11111111-1111-4111-8111-111111111111'
 const attachedTo = { virtualMachine: 'other', machineId: OTHER }
@@ -203,11 +203,3 @@ describe('VirtualMachine', () => {
     expect([...world.disks.keys()]).toEqual([`${name}-root`])
   })
 })
-
-async function running(): Promise<World> {
-  const world = new World(machine())
-  await world.reconcile()
-  world.finishDisk('web-root')
-  await world.reconcile()
-  return world
-}

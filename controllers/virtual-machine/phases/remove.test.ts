@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../../agent/errors.ts'
 import { disk, machine } from '../../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
-import { World } from '../testing.ts'
+import { running, World } from '../testing.ts'
 
 describe('VirtualMachine', () => {
   test('that was placed but never started is removed with its root disk', async () => {
@@ -88,14 +88,6 @@ describe('VirtualMachine', () => {
     expect(world.disks.has('web-root')).toBe(true)
   })
 })
-
-async function running(): Promise<World> {
-  const world = new World(machine())
-  await world.reconcile()
-  world.finishDisk('web-root')
-  await world.reconcile()
-  return world
-}
 
 function remove(world: World): void {
   world.store.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))

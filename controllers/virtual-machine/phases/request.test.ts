@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { machine } from '../../../crds/testing/objects.ts'
 import type { VirtualMachine } from '../../../crds/virtual-machine.ts'
-import { World } from '../testing.ts'
+import { running, type World } from '../testing.ts'
 
 type Spec = VirtualMachine['spec']
 type Request = NonNullable<Spec['power']>['request']
@@ -219,14 +218,6 @@ describe('VirtualMachine', () => {
     expect(world.host.orders.at(-1)).not.toHaveProperty('once')
   })
 })
-
-async function running(spec: Partial<Spec> = {}): Promise<World> {
-  const world = new World(machine(spec))
-  await world.reconcile()
-  world.finishDisk('web-root')
-  await world.reconcile()
-  return world
-}
 
 function ask(world: World, request: Request, at = AT): void {
   change(world, { power: { request, at } })
