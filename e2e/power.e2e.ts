@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { machine } from './testing/manifests.ts'
-import { condition, eventually, isReady, newPlatform, qemus, type Platform } from './testing/platform.ts'
+import { condition, eventually, isReady, newPlatform, qemus, type Platform, killProcess } from './testing/platform.ts'
 
 const SLOW_MS = 120_000
 
@@ -79,14 +79,14 @@ describe('Power', () => {
     await showing('manual', 'Stopped', 'Ready')
     await ask('manual', 'Start')
     await booted('manual', 1)
-    process.kill((await pidOf('manual')) ?? 0, 'SIGKILL')
+    killProcess(await pidOf('manual'))
     await showing('manual', 'Stopped', 'Crashed')
 
     const strategy = (value: string) =>
       platform.kubectl('patch', 'hfvm', 'manual', '--type=merge', `--patch={"spec":{"runStrategy":"${value}"}}`)
     await strategy('Always')
     await booted('manual', 2)
-    process.kill((await pidOf('manual')) ?? 0, 'SIGKILL')
+    killProcess(await pidOf('manual'))
     await booted('manual', 3)
     await strategy('Halted')
     await showing('manual', 'Stopped', 'Ready')
@@ -98,10 +98,10 @@ describe('Power', () => {
     await platform.apply(machine('loop'))
     await booted('loop', 1)
     for (const boots of [2, 3]) {
-      process.kill((await pidOf('loop')) ?? 0, 'SIGKILL')
+      killProcess(await pidOf('loop'))
       await booted('loop', boots)
     }
-    process.kill((await pidOf('loop')) ?? 0, 'SIGKILL')
+    killProcess(await pidOf('loop'))
     const waiting = await showing('loop', 'CrashLoopBackOff', 'CrashLoopBackOff')
     expect(Date.parse(String(waiting.status?.['restartAt']))).toBeGreaterThan(Date.now() - 10_000)
     await booted('loop', 4)

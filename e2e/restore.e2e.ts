@@ -13,6 +13,7 @@ import {
   type Found,
   type Platform,
   type Result,
+  killProcess,
 } from './testing/platform.ts'
 import { startAgent, type SecondAgent } from './testing/second-agent.ts'
 
@@ -105,7 +106,7 @@ describe('A platform restored from an older state', () => {
   }, 300_000)
   afterAll(async () => {
     await starting
-    for (const { pid } of await qemus(platform)) kill(pid)
+    for (const { pid } of await qemus(platform)) killProcess(pid)
     await second[Symbol.asyncDispose]()
     await platform[Symbol.asyncDispose]()
   }, 120_000)
@@ -204,8 +205,4 @@ async function succeed(result: Promise<Result>): Promise<Result> {
   const { code, stderr } = await result
   if (code !== 0) throw new Error(stderr)
   return result
-}
-
-function kill(pid: number): void {
-  process.kill(pid, 'SIGKILL')
 }

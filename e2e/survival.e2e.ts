@@ -2,7 +2,16 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { condition, eventually, isReady, newPlatform, qemus, run, type Platform } from './testing/platform.ts'
+import {
+  condition,
+  eventually,
+  isReady,
+  newPlatform,
+  qemus,
+  run,
+  type Platform,
+  killProcess,
+} from './testing/platform.ts'
 import { machine } from './testing/manifests.ts'
 
 describe('Holdfast under kill -9', () => {
@@ -32,12 +41,13 @@ describe('Holdfast under kill -9', () => {
     await platform.kubectl('patch', 'hfvm', 'hello', '--type=merge', '--patch={"spec":{"runStrategy":"Halted"}}')
     await eventually(async () => (await qemus(platform)).length === 0)
     await platform.kubectl('patch', 'hfvm', 'hello', '--type=merge', '--patch={"spec":{"runStrategy":"Always"}}')
+    await eventually(async () => (await qemus(platform)).length === 1)
     await eventually(async () => isReady(await platform.get('virtualmachines', 'hello')))
   })
 
   test('QEMU: the machine is started again', async () => {
     const [before] = await qemus(platform)
-    process.kill(before?.pid ?? 0, 'SIGKILL')
+    killProcess(before?.pid)
     const after = await eventually(async () => {
       const [now] = await qemus(platform)
       return now && now.pid !== before?.pid && now

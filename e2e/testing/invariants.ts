@@ -43,7 +43,7 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
   return [
     ...vms.flatMap((vm) => objections(vm, processes)),
     ...disks
-      .filter((disk) => !isReady(disk) || !isLookedAt(disk))
+      .filter((disk) => !isReady(disk))
       .map((disk) => `Disk ${disk.metadata.name}: ${condition(disk)?.message ?? 'new'}`),
     ...strangers(vms, processes),
     ...writersOfOne(processes),
@@ -57,7 +57,7 @@ const spec = z.looseObject({ runStrategy: z.string(), power: z.object({ request:
 function objections(vm: Found, processes: readonly Process[]): string[] {
   const { name } = vm.metadata
   if (vm.status?.host?.startsWith('simulated') === true) return [] // Has no process of its own.
-  if (!isReady(vm) || !isLookedAt(vm)) return [`VirtualMachine ${name} is not ready: ${JSON.stringify(condition(vm))}`]
+  if (!isReady(vm)) return [`VirtualMachine ${name} is not ready: ${JSON.stringify(condition(vm))}`]
   const running = processes.filter(({ machineId }) => machineId === vm.status?.machineId).length
   const wanted = wantedState(vm)
   const shown = vm.status?.printableStatus
@@ -65,11 +65,6 @@ function objections(vm: Found, processes: readonly Process[]): string[] {
     ...(running === (wanted === 'Stopped' ? 0 : 1) ? [] : [`${name} has ${running} processes of QEMU`]),
     ...(shown === wanted ? [] : [`${name} is ${String(shown)} and not ${wanted}`]),
   ]
-}
-
-/** What it says is about its present spec. */
-function isLookedAt(found: Found): boolean {
-  return condition(found)?.observedGeneration === found.metadata.generation
 }
 
 function wantedState(vm: Found): 'Stopped' | 'Paused' | 'Running' {

@@ -183,9 +183,16 @@ export async function eventually<T>(look: () => Promise<T | undefined | false>, 
   }
 }
 
-/** Whether the object says that it is Ready. */
+/** Ends a process as kill -9 does. Throws when there is none: to the system, no number means the whole process group. */
+export function killProcess(pid: number | undefined): void {
+  if (pid === undefined || pid <= 0) throw new Error('there is no process to kill')
+  process.kill(pid, 'SIGKILL')
+}
+
+/** Whether the object says that it is Ready, and says it of its present spec. */
 export function isReady(found: Found | undefined): boolean {
-  return condition(found)?.status === 'True'
+  const ready = condition(found)
+  return ready?.status === 'True' && ready.observedGeneration === found?.metadata.generation
 }
 
 export function condition(found: Found | undefined, wanted = 'Ready') {

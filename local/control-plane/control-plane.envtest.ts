@@ -134,8 +134,9 @@ test.each(['kube-apiserver', 'etcd'])(
     await cache.synced
     const server = plane.children.find(({ name }) => name === killed)
     const before = server?.process()
-    process.kill(before?.pid ?? 0, 'SIGKILL')
-    await expect.poll(() => server?.process()?.pid, { timeout: 10_000 }).not.toBe(before?.pid)
+    if (!before) throw new Error(`${killed} does not run`) // No number means the whole process group.
+    process.kill(before.pid, 'SIGKILL')
+    await expect.poll(() => server?.process()?.pid, { timeout: 10_000 }).not.toBe(before.pid)
     await expect
       .poll(() => put(`after-${killed}`).catch(() => undefined), { timeout: 20_000, interval: 100 })
       .toBeDefined()
