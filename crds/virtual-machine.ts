@@ -117,7 +117,9 @@ export const VirtualMachine = defineKind({
       message: 'name each Disk once',
     })
       .default([])
-      .describe('Further disks. They are attached and detached while the machine runs, and kept when it is deleted.'),
+      .describe(
+        'Further disks. They are attached and detached while the machine runs, up to four more than it was started with, and kept when it is deleted.',
+      ),
     adopt: z
       .object({
         machineId: z.uuid().describe('Identity of the machine, from status.orphans of its Host.'),

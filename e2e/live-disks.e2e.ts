@@ -63,6 +63,20 @@ describe('Disks of machines that run', () => {
     expect(await pids()).toEqual(before)
   })
 
+  test('are swapped between two machines in one go, and no machine is restarted', async () => {
+    const before = await pids()
+    await platform.apply(disk('other'))
+    await attach('left', 'other')
+    await eventually(async () => isReady(await platform.get('virtualmachines', 'left')))
+    await Promise.all([attach('left', 'shared'), attach('right', 'other')])
+    await eventually(async () => (await holder()) === 'left', SLOW_MS)
+    await says('left', 'head -c 5 /dev/vdb', 'moved')
+    await Promise.all([attach('left'), attach('right', 'shared')])
+    await eventually(async () => (await holder()) === 'right', SLOW_MS)
+    await eventually(async () => isReady(await platform.get('virtualmachines', 'right')), SLOW_MS)
+    expect(await pids()).toEqual(before)
+  })
+
   test('grow, and the guest sees it', async () => {
     const before = await pids()
     await patch('hfdisk', 'right-root', { size: '256Mi' })

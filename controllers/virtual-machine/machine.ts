@@ -2,6 +2,7 @@ import type { DesiredMachine } from '../../agent/contract.ts'
 import { toBytes } from '../../policy/quantity.ts'
 import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
+import { diskId, surplusDisks } from './surplus.ts'
 
 /** The whole order for a host, from the spec and the stored decision. */
 export function toDesiredMachine(scope: Scope, decision: MachineDecision): DesiredMachine {
@@ -24,15 +25,16 @@ export function toDesiredMachine(scope: Scope, decision: MachineDecision): Desir
   }
 }
 
-/** A machine that is switched off while its disks cannot be found keeps those that its host knows of. */
-function disksOf({ vm, status, disks, deps }: Scope, { power, host }: MachineDecision): DesiredMachine['disks'] {
+/** While its disks are not all there, a machine keeps those that its host knows of and its spec still names. */
+function disksOf(scope: Scope, { host }: MachineDecision): DesiredMachine['disks'] {
+  const { vm, status, disks, deps } = scope
   const isComplete = disks.length === 1 + vm.spec.disks.length
   const known = deps.fleet.get(host)?.machines.get(status.machineId ?? '')?.disks
-  if (power === 'Stopped' && !isComplete && known) return known
-  return disks.map(({ metadata: { uid }, status: at, spec }) => ({
-    id: at?.id ?? uid,
-    storage: at?.dataStorage ?? spec.dataStorage ?? '',
-  }))
+  if (isComplete || !known) {
+    return disks.map((disk) => ({ id: diskId(disk), storage: disk.status?.dataStorage ?? disk.spec.dataStorage ?? '' }))
+  }
+  const surplus = new Set(surplusDisks(scope).map(diskId))
+  return known.filter(({ id }) => !surplus.has(id))
 }
 
 /** A random unicast, locally administered Ethernet address, from 6 random bytes. */

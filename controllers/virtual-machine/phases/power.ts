@@ -3,6 +3,7 @@ import { VirtualMachineCondition, VirtualMachineReason } from '../../../crds/vir
 import { done, doneAs, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
+import { isHeldBy, releaseSurplus, surplusDisks } from '../surplus.ts'
 import { giveOrder, unreachable } from '../order.ts'
 import { wantedPower } from '../run-strategy.ts'
 import type { MachineDecision, Scope } from '../scope.ts'
@@ -13,18 +14,25 @@ export const reachPowerState: Phase<Scope> = {
   after: [VirtualMachineCondition.Placed],
 
   async run(scope) {
-    const { vm, status, disks } = scope
+    const { vm, status } = scope
     const { decision, host = '' } = status
     const wanted = wantedPower(vm.spec.runStrategy, status)
     status.runStrategy = vm.spec.runStrategy
     if (decision?.power !== wanted) return decide(scope, wanted, host)
 
-    const complete = disks.length === 1 + vm.spec.disks.length
-    if (wanted === 'Running' && !complete) return withoutDisks(scope, decision, host)
-    const answer = await giveOrder(scope, decision)
-    scope.observed = 'type' in answer ? seenOn(scope, host) : answer
-    return 'type' in answer ? answer : judge(scope, decision, answer)
+    const outcome = await carryOut(scope, decision)
+    await releaseSurplus(scope)
+    return outcome
   },
+}
+
+async function carryOut(scope: Scope, decision: MachineDecision): Promise<Outcome> {
+  const { vm, disks } = scope
+  const complete = disks.length === 1 + vm.spec.disks.length
+  if (decision.power === 'Running' && !complete) return withoutDisks(scope, decision)
+  const answer = await giveOrder(scope, decision)
+  scope.observed = 'type' in answer ? seenOn(scope, decision.host) : answer
+  return 'type' in answer ? answer : judge(scope, decision, answer)
 }
 
 /** A machine whose host refuses an order is still what it was. */
@@ -34,12 +42,29 @@ function seenOn({ status, deps }: Scope, name: string): ObservedMachine | undefi
 }
 
 /** A machine whose disks are not all there is not started; it may well be running with the ones it had. */
-function withoutDisks(scope: Scope, decision: MachineDecision, name: string): Outcome {
-  if (scope.deps.fleet.get(name)?.state !== 'Connected') return unreachable(name)
-  const observed = seenOn(scope, name)
-  scope.observed = observed
+async function withoutDisks(scope: Scope, decision: MachineDecision): Promise<Outcome> {
+  if (scope.deps.fleet.get(decision.host)?.state !== 'Connected') return unreachable(decision.host)
+  scope.observed = seenOn(scope, decision.host)
+  const refusal = await giveBack(scope, decision)
+  const { observed } = scope
   if (observed?.power === 'Running') return judge(scope, decision, observed)
-  return waiting(VirtualMachineReason.DiskNotReady, 'Its disks are not ready')
+  return refusal ?? waiting(VirtualMachineReason.DiskNotReady, 'Its disks are not ready')
+}
+
+/**
+ * Takes from the machine what its spec no longer names, and nothing else: two machines that swap disks would wait for
+ * each other for ever. Its host may know an older decision only: then it is that which goes on with fewer disks.
+ */
+async function giveBack(scope: Scope, decision: MachineDecision): Promise<Outcome | undefined> {
+  const { observed } = scope
+  if (!observed || observed.power === 'Absent') return undefined
+  if (!surplusDisks(scope).some((disk) => isHeldBy(observed, disk))) return undefined
+  const { request: _once, ...held } = decision
+  const older = observed.decision.id !== decision.id && { ...observed.decision, follows: [], paused: false }
+  const answer = await giveOrder(scope, { ...held, ...older, power: observed.power })
+  if ('type' in answer) return answer
+  scope.observed = answer
+  return undefined
 }
 
 function judge(scope: Scope, decision: MachineDecision, observed: ObservedMachine): Outcome {

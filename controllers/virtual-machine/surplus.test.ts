@@ -1,0 +1,119 @@
+import { describe, expect, test } from 'vitest'
+import { disk, machine } from '../../crds/testing/objects.ts'
+import { World } from './testing.ts'
+
+const OTHER = '11111111-1111-4111-8111-111111111111'
+
+/** Names another disk in the place of the machine's own; that one is still another machine's. */
+function swap(world: World): void {
+  world.disks.set('taken', disk('taken', { attachedTo: { virtualMachine: 'other', machineId: OTHER } }))
+  world.others.set('other', { ...machine(), status: { machineId: OTHER } })
+  world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'taken' } }]))
+}
+
+async function withData(): Promise<World> {
+  const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+  world.disks.set('data', disk('data'))
+  await world.reconcile()
+  world.finishDisk('web-root')
+  await world.settle()
+  return world
+}
+
+const idOf = (world: World, name: string) => world.disks.get(name)?.metadata.uid
+const holder = (world: World, name: string) => world.disks.get(name)?.status?.attachedTo?.virtualMachine
+const lastOrder = ({ host }: World) => host.orders.at(-1)
+
+describe('A machine whose disks are not all there', () => {
+  test('gives back the ones that it no longer names, and runs on', async () => {
+    const world = await withData()
+    const { decision } = world.stored?.status ?? {}
+    swap(world)
+    await world.settle()
+    expect(holder(world, 'data')).toBeUndefined()
+    expect(lastOrder(world)).toMatchObject({ power: 'Running', disks: [{ id: idOf(world, 'web-root') }] })
+    expect(world.stored?.status?.decision).toEqual(decision)
+    expect(world.condition('DisksReady')).toMatchObject({ status: 'False', reason: 'DiskInUse' })
+    const { orders } = world.host
+    const given = orders.length
+    await world.reconcile(3)
+    expect(orders).toHaveLength(given)
+
+    world.disks.set('taken', disk('taken'))
+    await world.settle()
+    expect(lastOrder(world)?.disks).toHaveLength(2)
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('keeps one that its guest has not given back', async () => {
+    const world = await withData()
+    world.host.pendingDisks = [{ id: idOf(world, 'data') ?? '', action: 'Detach' }]
+    swap(world)
+    await world.settle()
+    expect(lastOrder(world)?.disks).toHaveLength(1)
+    expect(holder(world, 'data')).toBe('web')
+  })
+
+  test('keeps one that it names and that is not usable for now', async () => {
+    const world = await withData()
+    const given = world.host.orders.length
+    const data = world.disks.get('data')
+    if (data) data.metadata.deletionTimestamp = new Date().toISOString()
+    await world.settle()
+    expect(world.condition('DisksReady')).toMatchObject({ reason: 'DiskNotReady' })
+    expect(world.host.orders).toHaveLength(given)
+    expect(holder(world, 'data')).toBe('web')
+  })
+
+  test('keeps all while its host does not answer', async () => {
+    const world = await withData()
+    world.unplug()
+    swap(world)
+    await world.settle()
+    expect(holder(world, 'data')).toBe('web')
+  })
+
+  test('gives them back too when it is off and is to be started at once', async () => {
+    const world = await withData()
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Halted'))
+    await world.settle()
+    const stopped = lastOrder(world)?.decision
+    swap(world)
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Always'))
+    await world.settle()
+    expect(lastOrder(world)).toMatchObject({ power: 'Stopped', decision: { id: stopped?.id, epoch: stopped?.epoch } })
+    expect(lastOrder(world)?.disks).toHaveLength(1)
+    expect(holder(world, 'data')).toBeUndefined()
+
+    world.disks.set('taken', disk('taken'))
+    await world.settle()
+    expect(lastOrder(world)).toMatchObject({ power: 'Running' })
+    expect(lastOrder(world)?.disks).toHaveLength(2)
+  })
+
+  test('is not restarted for a request before they are there', async () => {
+    const world = await withData()
+    swap(world)
+    world.store.change(({ spec }) => void (spec.power = { request: 'Restart', at: world.store.now().toISOString() }))
+    await world.settle()
+    expect(world.host.orders.some(({ once }) => once !== undefined)).toBe(false)
+    world.disks.set('taken', disk('taken'))
+    await world.settle()
+    expect(lastOrder(world)).toMatchObject({ once: 'Restart' })
+  })
+
+  test('gives back one that was claimed and never ordered', async () => {
+    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    world.disks.set('data', disk('data'))
+    swap(world)
+    world.store.change(({ spec }) => void spec.disks.unshift({ diskRef: { name: 'data' } }))
+    await world.reconcile()
+    world.finishDisk('web-root')
+    await world.settle()
+    expect(holder(world, 'data')).toBe('web')
+    world.store.change(({ spec }) => void spec.disks.shift())
+    await world.settle()
+    expect(holder(world, 'data')).toBeUndefined()
+    expect(world.host.orders).toEqual([])
+  })
+})
