@@ -4,7 +4,7 @@ import { seededRandom } from '../lib/queue/testing.ts'
 import { untilSound } from './testing/invariants.ts'
 import { Cast } from './testing/soak/cast.ts'
 import { MACHINES, Wishes, type Wish } from './testing/soak/changes.ts'
-import { faults, untilBack } from './testing/soak/faults.ts'
+import { pickFault, untilBack } from './testing/soak/faults.ts'
 import { MemoryLog } from './testing/soak/memory.ts'
 import { eventually } from './testing/platform.ts'
 
@@ -74,7 +74,7 @@ async function playRound(cast: Cast, wishes: Wishes, random: () => number) {
   }
   const user = changing()
   for (let index = 0; index < FAULTS_A_ROUND; index++) {
-    const fault = faults[Math.floor(random() * faults.length)]
+    const fault = pickFault(random)
     if (!fault) continue
     names.push(fault.name)
     await Promise.all([fault.play(cast, random), sleep(FAULT_EVERY_MS)])

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FaultProxy, Verdict } from '../../../lib/testing/fault-proxy.ts'
+import { faults as proxyFaults, play } from '../../../lib/testing/faults.ts'
 import { eventually, qemus } from '../platform.ts'
 import type { Cast } from './cast.ts'
 
@@ -13,19 +13,12 @@ const AWHILE_MS = 6_000
 /** Longer than a lease. */
 const LONG_MS = 18_000
 
-/** For a while, every request to a server goes this way. */
-function during(at: 'api' | 'host', verdict: Verdict): Fault['play'] {
-  return async ({ test }) => {
-    const proxy: FaultProxy = test[at]
-    proxy.judge = () => verdict
-    await sleep(AWHILE_MS)
-    proxy.reset()
-  }
-}
-
-function answers(status: number, headers?: Record<string, string>): Verdict {
-  const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status, message: 'a fault that is played' }
-  return { type: 'answer', status, body, ...(headers && { headers }) }
+/** What goes wrong between the controllers and a server, while whoever is at the proxy's other end is well. */
+function between(at: 'api' | 'host', server: string): Fault[] {
+  return proxyFaults.map((fault) => ({
+    name: `${server}: ${fault.name}`,
+    play: ({ test }) => play(fault, test[at], AWHILE_MS),
+  }))
 }
 
 function frozen(who: 'mortal' | 'lasting'): Fault['play'] {
@@ -36,7 +29,7 @@ function frozen(who: 'mortal' | 'lasting'): Fault['play'] {
   }
 }
 
-export const faults: readonly Fault[] = [
+const processFaults: readonly Fault[] = [
   {
     name: 'kill -9 of the controllers',
     async play({ mortal }) {
@@ -73,17 +66,15 @@ export const faults: readonly Fault[] = [
   },
   { name: 'kill -9 of the API server', play: async ({ test }) => test.platform.kill('kube-apiserver') },
   { name: 'kill -9 of etcd', play: async ({ test }) => test.platform.kill('etcd') },
-  { name: 'every connection to the API server breaks', play: async ({ test }) => test.api.cutAll() },
-  { name: 'watches fall silent', play: async ({ test }) => test.api.stallStreams() },
-  { name: 'no answer from the API server', play: during('api', { type: 'stall' }) },
-  { name: 'the API server answers 500', play: during('api', answers(500)) },
-  { name: 'the API server answers 429', play: during('api', answers(429, { 'retry-after': '1' })) },
-  { name: 'the API server is slow', play: during('api', { type: 'pass', delayMs: 800 }) },
-  { name: 'writes are carried out and their answers lost', play: during('api', { type: 'cutAfter' }) },
-  { name: 'no answer from a host', play: during('host', { type: 'stall' }) },
-  { name: 'orders are carried out and their answers lost', play: during('host', { type: 'cutAfter' }) },
-  { name: 'every connection to a host breaks', play: async ({ test }) => test.host.cutAll() },
 ]
+
+const networkFaults = [...between('api', 'the API server'), ...between('host', 'a host')]
+
+/** One of a process or of a network, as likely as the other. */
+export function pickFault(random: () => number): Fault | undefined {
+  const faults = random() < 0.5 ? processFaults : networkFaults
+  return faults[Math.floor(random() * faults.length)]
+}
 
 /** Waits until the servers that a fault killed answer again. */
 export async function untilBack({ test }: Cast): Promise<void> {
