@@ -1,21 +1,41 @@
 import { parseArgs } from 'node:util'
+import type { BenchOptions } from './options.ts'
+import { benchRestart } from './restart/restart.ts'
+import { benchScale } from './scale/scale.ts'
 import { benchVm } from './vm/vm.ts'
 
-const benchmarks = { vm: benchVm }
-const USAGE = `usage: npm run bench -- NAME [--rounds N]
-  vm   from apply to a running guest, next to the same calls made by hand; API writes a machine`
+interface Benchmark {
+  readonly run: (options: BenchOptions) => Promise<object>
+  readonly rounds: number
+}
+
+const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
+  ['vm', { run: benchVm, rounds: 15 }],
+  ['scale', { run: benchScale, rounds: 3 }],
+  ['restart', { run: benchRestart, rounds: 3 }],
+])
+const MACHINES = 1_000
+const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
+  vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
+  scale   1,000 machines over 50 simulated hosts, next to a client that only sends the same calls; writes, memory, CPU
+  restart controllers killed with 1,000 and with 10,000 machines: time until a new one is acted on, memory`
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({ options: { rounds: { type: 'string' } }, allowPositionals: true })
-  const rounds = Number(values.rounds ?? 15)
+  const { values, positionals } = parseArgs({
+    options: { rounds: { type: 'string' }, machines: { type: 'string' } },
+    allowPositionals: true,
+  })
   const [name = ''] = positionals
-  if (name !== 'vm' || !Number.isInteger(rounds) || rounds < 1) {
+  const benchmark = benchmarks.get(name)
+  const rounds = Number(values.rounds ?? benchmark?.rounds)
+  const machines = Number(values.machines ?? MACHINES)
+  if (!benchmark || ![rounds, machines].every((count) => Number.isInteger(count) && count > 0)) {
     process.stderr.write(`${USAGE}\n`)
     process.exitCode = 2
     return
   }
   const say = (line: string) => void process.stdout.write(`${line}\n`)
-  const figures = await benchmarks[name]({ rounds, env: process.env, say })
+  const figures = await benchmark.run({ rounds, machines, env: process.env, say })
   say(JSON.stringify({ bench: name, ...figures }))
 }
 

@@ -12,7 +12,8 @@ export interface BenchPlatform extends AsyncDisposable {
 
 const MAIN = join(import.meta.dirname, '..', 'local', 'main.ts')
 
-export async function startPlatform(env: NodeJS.ProcessEnv): Promise<BenchPlatform> {
+/** `options` are those of `npm start`. */
+export async function startPlatform(env: NodeJS.ProcessEnv, options: readonly string[] = []): Promise<BenchPlatform> {
   const home = await mkdtemp(join(tmpdir(), 'hf-bench-'))
   await chmod(home, 0o711)
   const local = (...args: string[]) =>
@@ -20,7 +21,7 @@ export async function startPlatform(env: NodeJS.ProcessEnv): Promise<BenchPlatfo
   await using undo = new AsyncDisposableStack()
   undo.defer(() => rm(home, { recursive: true, force: true }))
   undo.defer(() => void local('stop'))
-  const { status, stdout, stderr } = local('start', '--detach')
+  const { status, stdout, stderr } = local('start', '--detach', ...options)
   if (status !== 0) throw new Error(`the platform does not start: ${stdout.toString()}${stderr.toString()}`)
   const kube = undo.use(await Kube.connect(join(home, 'kubeconfig')))
   const running = undo.move()

@@ -42,7 +42,7 @@ import type { Deps as VirtualMachineDeps } from './virtual-machine/scope.ts'
 import { watchVirtualMachines } from './virtual-machine/watches.ts'
 
 export interface PlatformDeps extends Omit<ControllerDeps, 'recorder' | 'kube'> {
-  readonly kube: Kube
+  readonly kube: Pick<Kube, 'send' | 'stream'>
   readonly connect: (host: string, address: Address, caller: Caller) => HostAgent & AsyncDisposable
   /** Name of this process, for events and in the Lease. No other process ever has it. */
   readonly instance: string

@@ -49,7 +49,7 @@ const layers: Record<string, readonly string[]> = {
     'npm:',
     'node:',
   ],
-  bench: ['crds/', 'lib/', 'local/', 'agent/', 'npm:', 'node:'],
+  bench: ['crds/', 'controllers/', 'lib/', 'local/', 'agent/', 'npm:', 'node:'],
   hack: ['crds/', 'lib/', 'local/', 'npm:', 'node:'],
 }
 

@@ -48,7 +48,7 @@ export class SimulatedMachine {
   observed(): ObservedMachine {
     const desired = this.#record?.desired
     if (!desired) throw new Error('a machine is looked at before its first order')
-    const { id, name, decision, power } = desired
+    const { id, name, decision, power, macs, disks } = desired
     return {
       id,
       name,
@@ -57,6 +57,8 @@ export class SimulatedMachine {
       state: this.#state,
       pendingRestart: [],
       restarts: 0,
+      macs,
+      disks,
       revision: this.#revision,
     }
   }

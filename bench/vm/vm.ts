@@ -1,17 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
-import { systemClock } from '../../lib/clock.ts'
-import { ObjectCache } from '../../lib/kube/cache.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
-import { runReflector } from '../../lib/kube/reflector.ts'
-import { silentLog } from '../../lib/log.ts'
+import { follow, isReady, type Followed } from '../followed.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
 import { median, round, table } from '../statistics.ts'
 import { readModel, startByHand } from './by-hand.ts'
 import { agentOf, type Runs } from './runs.ts'
-import { countWrites, growth } from './writes.ts'
+import { countWrites, growth } from '../writes.ts'
 
 const WRITES_OF = 5
 const SETTLE_MS = 3_000
@@ -26,10 +23,10 @@ export async function benchVm({ rounds, env, say }: BenchOptions) {
   const { kube, home } = platform
   await using stack = new AsyncDisposableStack()
   const runs = stack.use(await agentOf(home))
-  const machines = stack.use(followMachines(kube))
+  const machines = stack.use(follow(kube, VirtualMachine))
 
   await create(kube, 'model')
-  const ready = await machines.untilReady('model')
+  const ready = await untilReady(machines, 'model')
   const machineId = ready.status?.machineId ?? ''
   const model = await readModel(home, (await runs.untilRunning('default/model')).pid ?? 0, machineId)
   await remove(kube, 'model', machines) // A guest that boots would take a core from what is measured.
@@ -50,47 +47,13 @@ export async function benchVm({ rounds, env, say }: BenchOptions) {
   return report({ floor, running, readied, writes, say })
 }
 
-interface Machines extends AsyncDisposable {
-  untilReady(name: string): Promise<VirtualMachine>
-  untilGone(name: string): Promise<void>
-}
+type Machines = Followed<VirtualMachine>
 
-function followMachines(kube: Kube): Machines {
-  const cache = new ObjectCache<VirtualMachine, never>({})
-  const abort = new AbortController()
-  const following = runReflector({
-    kube,
-    kind: VirtualMachine,
-    cache,
-    log: silentLog,
-    clock: systemClock,
-    signal: abort.signal,
+const untilReady = (machines: Machines, name: string) =>
+  machines.until((all) => {
+    const vm = all.get(`default/${name}`)
+    return vm && isReady(vm) ? vm : undefined
   })
-  const until = async <T>(look: () => T | undefined): Promise<T> => {
-    const { promise, resolve } = Promise.withResolvers<T>()
-    const check = () => {
-      const found = look()
-      if (found !== undefined) resolve(found)
-    }
-    const end = cache.onChange(check)
-    check()
-    return promise.finally(end)
-  }
-  return {
-    untilReady: (name) =>
-      until(() => {
-        const vm = cache.get(`default/${name}`)
-        return vm?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
-          ? vm
-          : undefined
-      }),
-    untilGone: async (name) => void (await until(() => (cache.get(`default/${name}`) ? undefined : true))),
-    async [Symbol.asyncDispose]() {
-      abort.abort()
-      await following
-    },
-  }
-}
 
 async function create(kube: Kube, name: string): Promise<void> {
   const body = {
@@ -110,14 +73,14 @@ async function startByHoldfast(kube: Kube, name: string, runs: Runs, machines: M
   }
   const running = since(runs.untilRunning(`default/${name}`))
   await create(kube, name)
-  const [runningMs, readyMs] = await Promise.all([running, since(machines.untilReady(name))])
+  const [runningMs, readyMs] = await Promise.all([running, since(untilReady(machines, name))])
   await remove(kube, name, machines)
   return { runningMs, readyMs }
 }
 
 async function remove(kube: Kube, name: string, machines: Machines): Promise<void> {
   await kube.send({ method: 'DELETE', path: objectPath(VirtualMachine, { namespace: 'default', name }) })
-  await machines.untilGone(name)
+  await machines.until((all) => (all.get(`default/${name}`) ? undefined : true))
   await sleep(500) // Its disk goes a moment later.
 }
 
@@ -126,7 +89,7 @@ async function writesOf(kube: Kube, machines: Machines): Promise<Map<string, num
   const names = Array.from({ length: WRITES_OF }, (_, index) => `writes-${index}`)
   for (const name of names) {
     await create(kube, name)
-    await machines.untilReady(name)
+    await untilReady(machines, name)
   }
   await sleep(SETTLE_MS)
   return growth(before, await countWrites(kube))

@@ -1,4 +1,4 @@
-import type { Kube } from '../../lib/kube/client.ts'
+import type { Kube } from '../lib/kube/client.ts'
 
 const writing = new Set(['POST', 'PUT', 'PATCH', 'APPLY', 'DELETE'])
 

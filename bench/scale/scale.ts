@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { HostAgent } from '../../agent/contract.ts'
+import { Disk } from '../../crds/disk.ts'
+import { rootDiskName } from '../../crds/virtual-machine.ts'
+import type { Kube } from '../../lib/kube/client.ts'
+import { objectPath } from '../../lib/kube/paths.ts'
+import type { BenchOptions } from '../options.ts'
+import { startPlatform } from '../platform.ts'
+import { pidsOf, usageOf, type Usage } from '../usage.ts'
+import { countWrites, growth } from '../writes.ts'
+import { connectAgents, readAgentTls, type AgentTls } from './hosts.ts'
+import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from './machines.ts'
+import { record } from './recording.ts'
+import { replay, scriptOf, type Script } from './replay.ts'
+import { report, type Round } from './report.ts'
+
+const HOSTS = 50
+const LANES = 50
+const WARM_UP = 200
+const IDLE_MS = 60_000
+/** What events and leases still write after everything is Ready. */
+const SETTLE_MS = 5_000
+
+interface Stage {
+  readonly kube: Kube
+  readonly home: string
+  readonly tls: AgentTls
+  readonly population: Population
+  readonly say: (line: string) => void
+  readonly machines: number
+}
+
+/**
+ * Many machines over simulated hosts, next to a client that thinks of nothing and only sends again what Holdfast sent
+ * for one of them. In turns; then how much is written and used while nothing happens.
+ */
+export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
+  say(`starting a platform with ${HOSTS} simulated hosts`)
+  await using platform = await startPlatform(env, ['--simulated-hosts', String(HOSTS), '--start-delay', '0'])
+  const { kube, home } = platform
+  await using population = followPopulation(kube)
+  const stage: Stage = { kube, home, tls: await readAgentTls(home), population, say, machines }
+
+  say('looking at what the controllers do for one machine')
+  const script = await frozen(stage, () => watchOne(stage))
+  await settled(stage, 'warm', WARM_UP)
+  await removeAll(stage)
+
+  const done: Round[] = []
+  for (let round = 1; round <= rounds; round++) {
+    const replaySeconds = await frozen(stage, () => replayMany(stage, script, `replay-${round}-`))
+    await removeAll(stage)
+    const made = await makeMany(stage, `vm-${round}-`)
+    const idle = round === rounds ? await idleUsage(stage) : undefined
+    const usage = round === rounds ? await usageOfAll(home) : undefined
+    const deleteSeconds = await removeAll(stage)
+    done.push({ ...made, replaySeconds, deleteSeconds })
+    say(
+      `round ${round} of ${rounds}: replay ${rate(machines, replaySeconds)}, Holdfast ${rate(machines, made.seconds)} machines a second; all deleted in ${deleteSeconds.toFixed(1)} s`,
+    )
+    if (idle && usage) return report({ rounds: done, machines, idle, usage, say })
+  }
+  throw new Error('a benchmark has at least one round')
+}
+
+const rate = (machines: number, seconds: number) => (machines / seconds).toFixed(1)
+
+/** Does work while the controllers of the platform stand still. Afterwards they lead again. */
+async function frozen<T>({ home, kube, population }: Stage, work: () => Promise<T>): Promise<T> {
+  const pid = (await pidsOf(home)).get('controllers') ?? 0
+  process.kill(pid, 'SIGSTOP')
+  try {
+    return await work()
+  } finally {
+    process.kill(pid, 'SIGCONT')
+    await createMachine(kube, 'probe')
+    await population.untilMachine('probe', ({ status }) => status?.host !== undefined)
+  }
+}
+
+async function watchOne({ kube, tls, population }: Stage): Promise<Script> {
+  const name = 'holdfast-model'
+  const steps = await record(kube, tls, async () => {
+    await createMachine(kube, name)
+    await population.untilReady(name, 1)
+    await sleep(SETTLE_MS)
+  })
+  const vm = await population.untilMachine(name, () => true)
+  const { body } = await kube.send<Disk>({
+    method: 'GET',
+    path: objectPath(Disk, { namespace: 'default', name: rootDiskName(vm) }),
+  })
+  return scriptOf(vm, body.metadata.uid, steps)
+}
+
+async function replayMany({ kube, tls, machines }: Stage, script: Script, prefix: string): Promise<number> {
+  await using stack = new AsyncDisposableStack()
+  const agents = await connectAgents(kube, tls)
+  for (const agent of agents.values()) stack.use(agent)
+  const to = { kube, agents: agents as ReadonlyMap<string, HostAgent> }
+  const names = [...agents.keys()]
+  const startedAt = performance.now()
+  await inParallel(machines, LANES, async (index) => {
+    const { metadata } = await createMachine(kube, `${prefix}${index}`)
+    await replay(script, { ...metadata, host: names[index % names.length] ?? '' }, to)
+  })
+  return (performance.now() - startedAt) / 1000
+}
+
+/** Seconds from the first create until all are Ready. */
+async function settled({ kube, population }: Stage, prefix: string, count: number): Promise<number> {
+  const startedAt = performance.now()
+  await inParallel(count, LANES, async (index) => void (await createMachine(kube, `${prefix}${index}`)))
+  await population.untilReady(prefix, count)
+  return (performance.now() - startedAt) / 1000
+}
+
+async function makeMany(stage: Stage, prefix: string): Promise<Pick<Round, 'seconds' | 'writes' | 'cpuSeconds'>> {
+  const { kube, home, machines } = stage
+  const [before, usedBefore] = [await countWrites(kube), await usageOfAll(home)]
+  const seconds = await settled(stage, prefix, machines)
+  const usedAfter = await usageOfAll(home)
+  await sleep(SETTLE_MS)
+  const cpuSeconds = [...usedAfter].map(
+    ([name, { cpuSeconds: after }]) => [name, after - (usedBefore.get(name)?.cpuSeconds ?? 0)] as const,
+  )
+  return { seconds, writes: growth(before, await countWrites(kube)), cpuSeconds: new Map(cpuSeconds) }
+}
+
+async function removeAll({ kube, population }: Stage): Promise<number> {
+  const startedAt = performance.now()
+  await deleteMachines(kube)
+  await population.untilGone()
+  return (performance.now() - startedAt) / 1000
+}
+
+/** What happens in a minute in which nobody wants anything. */
+async function idleUsage({ kube, home, say }: Stage) {
+  say('all is quiet for a minute')
+  const [before, used] = [await countWrites(kube), await usageOfAll(home)]
+  await sleep(IDLE_MS)
+  const after = await usageOfAll(home)
+  const cpu = (after.get('controllers')?.cpuSeconds ?? 0) - (used.get('controllers')?.cpuSeconds ?? 0)
+  const writes = [...growth(before, await countWrites(kube))].filter(([key]) => !key.includes('leases'))
+  return { writes: new Map(writes), cpuPercent: (cpu * 100_000) / IDLE_MS }
+}
+
+async function usageOfAll(home: string): Promise<Map<string, Usage>> {
+  const pids = await pidsOf(home)
+  return new Map(await Promise.all([...pids].map(async ([name, pid]) => [name, await usageOf(pid)] as const)))
+}
