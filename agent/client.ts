@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { checkServerIdentity } from 'node:tls'
+import { checkServerIdentity, createSecureContext, type SecureContext } from 'node:tls'
 import { Pool } from 'undici'
 import * as z from 'zod'
 import {
@@ -63,9 +63,7 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
     headersTimeout: 0, // Each call has a time limit of its own.
     bodyTimeout: 0,
     connect: {
-      ca: tls.ca,
-      cert: tls.certificate,
-      key: tls.key,
+      secureContext: contextOf(tls),
       timeout: CONNECT_MS,
       ...(isIP(hostName) === 0 ? { servername: hostName } : {}),
       checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
@@ -101,6 +99,15 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
     events: (signal) => readEvents(peer, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   }
+}
+
+const contexts = new WeakMap<AgentAddress['tls'], SecureContext>()
+
+/** Made once for all hosts: a context for every connection takes time and memory. */
+function contextOf(tls: AgentAddress['tls']): SecureContext {
+  const context = contexts.get(tls) ?? createSecureContext({ ca: tls.ca, cert: tls.certificate, key: tls.key })
+  contexts.set(tls, context)
+  return context
 }
 
 async function send<T>(peer: Peer, { method, path, body, waitMs, timeoutMs, reply }: Call<T>): Promise<T> {

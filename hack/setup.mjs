@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
 const stamp = join(root, 'node_modules', '.cache', 'holdfast-lock')
+// As in local/processes/node-program.ts.
+const compiled = join(root, 'node_modules', '.cache', 'holdfast-compiled')
 
 function install() {
   const wanted = createHash('sha256')
@@ -43,7 +45,7 @@ if (process.platform !== 'linux') fail('Holdfast runs on Linux: it needs QEMU, /
 install()
 const child = spawn(pinnedNode(), process.argv.slice(2), {
   stdio: 'inherit',
-  env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}` },
+  env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`, NODE_COMPILE_CACHE: compiled },
 })
 // The program decides when it ends; it stops its own children first.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))

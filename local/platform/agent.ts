@@ -9,7 +9,8 @@ import { LocalError } from '../errors.ts'
 import type { AgentHome } from '../home.ts'
 import { ADDRESS } from './hosts.ts'
 import { choosePort } from '../processes/kept-port.ts'
-import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
+import { nodeProgram } from '../processes/node-program.ts'
+import { supervise, type Observer, type Supervised } from '../processes/supervise.ts'
 
 /** Name of the Host that this machine is. */
 export const HOST = 'host-1'
@@ -51,9 +52,8 @@ export async function startAgent(options: AgentOptions): Promise<LocalAgent> {
   const port = await choosePort({ file: home.port, wanted: options.port, option: '--agent-port' })
   const { ca, local } = await prepareIdentities(home.pki)
   const logPath = join(logs, 'agent.log')
-  const command = withLifeline(process.execPath, [MAIN])
-  const env = environment(options, port)
-  const child = await supervise({ name: 'agent', ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
+  const program = nodeProgram(MAIN, environment(options, port))
+  const child = await supervise({ name: 'agent', ...program, logPath, graceMs: GRACE_MS }, observer)
   const connection = connectAgent({ address: ADDRESS, port, hostName: HOST, tls: { ca, ...local } })
   try {
     await untilAnswers(connection, child)

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
+import { nodeProgram } from '../processes/node-program.ts'
+import { supervise, type Observer, type Supervised } from '../processes/supervise.ts'
 import type { AgentTls } from './agent.ts'
 
 const MAIN = fileURLToPath(new URL('../../controllers/main.ts', import.meta.url))
@@ -54,6 +55,5 @@ async function startOne(name: string, options: ControllersOptions): Promise<Supe
     ...(logLevel !== undefined && { HOLDFAST_LOG_LEVEL: logLevel }),
   }
   const logPath = join(logs, `${name}.log`)
-  const command = withLifeline(process.execPath, [MAIN])
-  return supervise({ name, ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
+  return supervise({ name, ...nodeProgram(MAIN, env), logPath, graceMs: GRACE_MS }, observer)
 }

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
 import type { Home } from '../home.ts'
 import { findFreePort } from '../processes/port.ts'
-import { supervise, withLifeline, type Observer } from '../processes/supervise.ts'
+import { nodeProgram } from '../processes/node-program.ts'
+import { supervise, type Observer } from '../processes/supervise.ts'
 import { agentClients, prepareIdentities } from './agent.ts'
 import { ADDRESS, hostManifests, type LocalHosts } from './hosts.ts'
 
@@ -47,11 +48,9 @@ export async function startSimulatedHosts(options: SimulatedHostsOptions): Promi
   const child = await supervise(
     {
       name: PROGRAM,
-      ...withLifeline(process.execPath, [MAIN]),
-      cwd: '/',
       logPath: join(home.logs, `${PROGRAM}.log`),
       graceMs: GRACE_MS,
-      env: {
+      ...nodeProgram(MAIN, {
         HOLDFAST_SIMULATED_HOSTS: names.map((name, index) => `${name}=${ports[index]}`).join(','),
         HOLDFAST_SIMULATED_START_MS: String(options.startMs),
         HOLDFAST_SIMULATED_STATE_DIR: stateDir,
@@ -59,7 +58,7 @@ export async function startSimulatedHosts(options: SimulatedHostsOptions): Promi
         HOLDFAST_AGENT_TLS_KEY: file(`${identity}.key`),
         HOLDFAST_AGENT_CLIENT_CA: file('ca.crt'),
         HOLDFAST_AGENT_CLIENT_NAMES: agentClients.join(','),
-      },
+      }),
     },
     observer,
   )
