@@ -18,7 +18,7 @@ const MACHINES = 1_000
 const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
   vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
   scale   1,000 machines over 50 simulated hosts, next to a client that only sends the same calls; writes, memory, CPU
-  restart controllers killed with 1,000 and with 10,000 machines: time until a new one is acted on, memory`
+  restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of one more`
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({

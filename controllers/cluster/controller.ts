@@ -9,7 +9,9 @@ import { NotLeading } from '../../lib/kube/while-leading.ts'
 import { objectWriter } from '../../lib/kube/writer.ts'
 import type { Log } from '../../lib/log.ts'
 import { WorkQueue } from '../../lib/queue/work-queue.ts'
+import { isWell } from '../../lib/reconcile/conditions.ts'
 import { reconcile, type Env, type Reconciler } from '../../lib/reconcile/reconcile.ts'
+import type { Enqueue } from './watch.ts'
 
 /** Owns everything that controllers write, apart from what names another manager. */
 export const FIELD_MANAGER = 'holdfast-controllers'
@@ -26,7 +28,7 @@ export interface ControllerDeps {
 /** Keeps the objects of one kind as their specs ask. */
 export interface Controller {
   /** Has an object looked at, because something that it depends on changed. */
-  readonly add: (key: string) => void
+  readonly add: Enqueue
   /** Reconciles. Returns when the signal is aborted and what was under way has ended. */
   readonly work: (signal: AbortSignal) => Promise<void>
 }
@@ -47,10 +49,15 @@ export function newController<K extends Kind, Scope>(
   }
   const queue = new WorkQueue({ clock, workers: WORKERS, onFailure })
   const waitingSince = new Map<string, number>()
+  const add: Enqueue = (key, haste) => {
+    const object = cache.get(key)
+    // Thousands that are well are looked at when a leader begins, or a host comes back. The others do not wait for them.
+    queue.add(key, haste === undefined && object && isWell(object) ? 'Idle' : 'Next')
+  }
   cache.onChange((before, after) => {
     if (before && !after) waitingSince.delete(before.metadata.uid)
     const object = after ?? before
-    if (object) queue.add(keyOf(object.metadata))
+    if (object) add(keyOf(object.metadata))
   })
   const env: Env<Resource<K>> = {
     get: (key) => cache.get(key),
@@ -60,7 +67,7 @@ export function newController<K extends Kind, Scope>(
     waitingSince,
   }
   return {
-    add: (key) => queue.add(key),
+    add,
     work: (signal) => queue.run((key) => reconcile(key, reconciler, env), signal),
   }
 }

@@ -3,8 +3,8 @@ import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { ObjectCache } from '../../lib/kube/cache.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 
-/** Has an object of a kind looked at. */
-export type Enqueue = (key: string) => void
+/** Has an object of a kind looked at: at once, or, if all was well with it when it was last looked at, in its turn. */
+export type Enqueue = (key: string, haste?: 'AtOnce') => void
 
 /** Calls back for every object that appears, changes or goes; with the last state of one that goes. */
 export function onEvery<R extends Resource>(cache: ObjectCache<R>, look: (object: R, isGone: boolean) => void): void {
@@ -25,6 +25,6 @@ export function onIdentity(virtualMachines: ObjectCache<VirtualMachine>, look: (
 }
 
 /** Has all of these objects looked at. */
-export function enqueueAll(enqueue: Enqueue, objects: readonly Resource[]): void {
-  for (const { metadata } of objects) enqueue(keyOf(metadata))
+export function enqueueAll(enqueue: Enqueue, objects: readonly Resource[], haste?: 'AtOnce'): void {
+  for (const { metadata } of objects) enqueue(keyOf(metadata), haste)
 }

@@ -26,7 +26,7 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
   })
 
   return (event) => {
-    if (event.type === 'Disk') enqueueAll(enqueue, disks.by('id', event.disk.id))
+    if (event.type === 'Disk') enqueueAll(enqueue, disks.by('id', event.disk.id), 'AtOnce')
     if (event.type !== 'Host') return
     enqueueAll(enqueue, disks.by('host', event.host))
     unplaced()

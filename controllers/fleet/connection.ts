@@ -72,7 +72,8 @@ async function follow(name: string, deps: ConnectionDeps, onSynced: () => void):
 }
 
 function passOn(host: string, event: Exclude<AgentEvent, { type: 'Beat' | 'Synced' }>, deps: ConnectionDeps): void {
-  if (event.type === 'Machine') deps.machines.note(event.machine)
+  // A host that floods us with what we know already keeps nobody else waiting.
+  if (event.type === 'Machine' && !deps.machines.note(event.machine)) return
   deps.onEvent(event.type === 'Machine' ? { ...event, host } : event)
 }
 

@@ -26,8 +26,8 @@ export interface MachineView {
   all(): Iterable<ObservedMachine>
   /** Those of this `namespace/name`. */
   named(name: string): Iterable<ObservedMachine>
-  /** Takes what the host answered, unless something later is known. */
-  note(machine: ObservedMachine): void
+  /** Takes what the host answered, unless something later is known. False when it says nothing that was not known. */
+  note(machine: ObservedMachine): boolean
 }
 
 export type FleetEvent =

@@ -15,6 +15,18 @@ describe('MachineView', () => {
     expect(view.get(ID)?.revision).toBe(2)
   })
 
+  test('says whether anything but the revision is new', () => {
+    const view = newMachineView()
+    expect([seen(1), seen(2), seen(3, 'Stopped'), seen(2), seen(4, 'Stopped')].map(view.note)).toEqual([
+      true,
+      false,
+      true,
+      false,
+      false,
+    ])
+    expect(view.get(ID)).toMatchObject({ revision: 4, state: 'Stopped' })
+  })
+
   test('forgets a machine that is absent', () => {
     const view = newMachineView()
     view.note(seen(1))

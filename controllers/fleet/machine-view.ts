@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { ObservedMachine } from '../../agent/contract.ts'
 import type { MachineView } from './fleet-host.ts'
 
@@ -42,10 +43,12 @@ export function newMachineView(): ReplaceableView {
     all: () => machines.values(),
     named: (name) => [...(names.get(name) ?? [])].flatMap((id) => machines.get(id) ?? []),
     note(machine) {
-      const known = machines.get(machine.id)?.revision ?? gone.get(machine.id) ?? 0
-      if (known > machine.revision) return
+      const before = machines.get(machine.id)
+      const known = before?.revision ?? gone.get(machine.id) ?? 0
+      if (known > machine.revision) return false
       if (machine.state === 'Absent') bury(machine)
       else keep(machine)
+      return before === undefined || !isDeepStrictEqual({ ...before, revision: machine.revision }, machine)
     },
     replace(all) {
       machines.clear()

@@ -31,7 +31,7 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
   })
 
   return (event) => {
-    if (event.type === 'Machine') enqueueAll(enqueue, virtualMachines.by('machineId', event.machine.id))
+    if (event.type === 'Machine') enqueueAll(enqueue, virtualMachines.by('machineId', event.machine.id), 'AtOnce')
     if (event.type !== 'Host') return
     enqueueAll(enqueue, virtualMachines.by('host', event.host))
     unplaced()

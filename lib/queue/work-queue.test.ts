@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { FakeClock, seededRandom, settle } from './testing.ts'
 import { WorkQueue, type Handler } from './work-queue.ts'
 
@@ -65,6 +65,54 @@ test('WorkQueue works on as many keys at once as it has workers', async () => {
   release()
   await settle()
   expect(runs).toEqual(['a', 'b', 'c'])
+})
+
+describe('WorkQueue, of keys for an idle moment,', () => {
+  test('takes those that are next before them', async () => {
+    const { handler, runs, release } = gate()
+    const { queue } = start(handler, { workers: 1 })
+    for (const key of ['idle-1', 'idle-2', 'idle-3']) queue.add(key, 'Idle')
+    queue.add('next')
+    queue.add('idle-3')
+    await settle()
+    expect(queue.stats).toEqual({ depth: 3, inFlight: 1, retries: 0 })
+    for (let run = 0; run < 4; run++) {
+      release()
+      await settle()
+    }
+    expect(runs).toEqual(['next', 'idle-3', 'idle-1', 'idle-2'])
+  })
+
+  test('leaves none waiting for ever, however many others come', async () => {
+    const runs: string[] = []
+    const { queue } = start(async (key) => {
+      runs.push(key)
+      if (runs.length < 100) queue.add(`next-${runs.length}`)
+      return {}
+    })
+    queue.add('next-0')
+    queue.add('idle', 'Idle')
+    await settle()
+    expect(runs).toContain('idle')
+    expect(runs.indexOf('idle')).toBeGreaterThan(5)
+  })
+
+  test('runs one again that was added while it was worked on, in the sooner of its turns', async () => {
+    const { handler, runs, release } = gate()
+    const { queue } = start(handler, { workers: 1 })
+    queue.add('a', 'Idle')
+    await settle()
+    queue.add('a')
+    queue.add('a', 'Idle')
+    queue.add('b', 'Idle')
+    release()
+    await settle()
+    expect(runs).toEqual(['a', 'a'])
+    queue.addAfter('b', 0)
+    release()
+    await settle()
+    expect(runs).toEqual(['a', 'a', 'b'])
+  })
 })
 
 test('WorkQueue lets the earliest of several times win', async () => {

@@ -22,6 +22,11 @@ export interface QueueStats {
   readonly retries: number
 }
 
+/** `Idle`: behind all that somebody waits for. */
+export type Turn = 'Next' | 'Idle'
+
+/** So many turns go to those who are next, before one goes to those who wait for an idle moment, so that it comes. */
+const NEXT_BEFORE_IDLE = 15
 const FIRST_BACKOFF_MS = 200
 const MAX_BACKOFF_MS = 300_000
 // Timers take 31 bits of milliseconds.
@@ -35,9 +40,12 @@ export class WorkQueue {
   readonly #options: QueueOptions
   /** In the order of their turns. */
   readonly #ready = new Set<string>()
+  readonly #idle = new Set<string>()
+  /** Turns since one of the idle ones had its. */
+  #turns = 0
   readonly #inFlight = new Map<string, Promise<void>>()
   /** Added while they were worked on. */
-  readonly #again = new Set<string>()
+  readonly #again = new Map<string, Turn>()
   readonly #later = new TimerHeap()
   readonly #failures = new Map<string, number>()
   #run: Run | undefined
@@ -48,20 +56,24 @@ export class WorkQueue {
   }
 
   get stats(): QueueStats {
-    return { depth: this.#ready.size + this.#again.size, inFlight: this.#inFlight.size, retries: this.#failures.size }
+    const depth = this.#ready.size + this.#idle.size + this.#again.size
+    return { depth, inFlight: this.#inFlight.size, retries: this.#failures.size }
   }
 
   /** Has the key looked at as soon as a worker is free. A later time that it had is dropped: the look will set it anew. */
-  add(key: string): void {
+  add(key: string, turn: Turn = 'Next'): void {
     this.#later.delete(key)
-    if (this.#inFlight.has(key)) this.#again.add(key)
-    else this.#ready.add(key)
+    if (this.#inFlight.has(key)) this.#again.set(key, turn === 'Next' ? turn : (this.#again.get(key) ?? turn))
+    else if (turn === 'Next') {
+      this.#idle.delete(key)
+      this.#ready.add(key)
+    } else if (!this.#ready.has(key)) this.#idle.add(key)
     this.#schedulePump()
   }
 
   /** Has the key looked at after a time, unless it is looked at sooner anyway. */
   addAfter(key: string, ms: number): void {
-    if (this.#ready.has(key) || this.#again.has(key)) return
+    if (this.#ready.has(key) || this.#idle.has(key) || this.#again.has(key)) return
     const isFirst = this.#later.setEarlier(key, this.#options.clock.monotonicMs() + ms)
     if (isFirst) this.#run?.alarm.ring()
   }
@@ -87,7 +99,7 @@ export class WorkQueue {
 
   /** Starts work in another turn of the event loop: thousands of quick handlers must not keep out everything else. */
   #schedulePump(): void {
-    if (this.#pumping || !this.#run || this.#ready.size === 0) return
+    if (this.#pumping || !this.#run || this.#ready.size + this.#idle.size === 0) return
     this.#pumping = true
     setImmediate(() => {
       this.#pumping = false
@@ -98,11 +110,20 @@ export class WorkQueue {
   #pump(): void {
     const run = this.#run
     if (!run || run.signal.aborted) return
-    for (const key of this.#ready) {
-      if (this.#inFlight.size >= this.#options.workers) return
-      this.#ready.delete(key)
+    while (this.#inFlight.size < this.#options.workers) {
+      const key = this.#takeNext()
+      if (key === undefined) return
       this.#inFlight.set(key, this.#work(key, run.handler))
     }
+  }
+
+  #takeNext(): string | undefined {
+    const isIdlesTurn = this.#ready.size === 0 || this.#turns >= NEXT_BEFORE_IDLE
+    const from = isIdlesTurn && this.#idle.size > 0 ? this.#idle : this.#ready
+    const [key] = from
+    if (key !== undefined) from.delete(key)
+    this.#turns = from === this.#idle ? 0 : this.#turns + 1
+    return key
   }
 
   async #work(key: string, handler: Handler): Promise<void> {
@@ -114,8 +135,11 @@ export class WorkQueue {
       (error: unknown) => this.#fail(key, error),
     )
     this.#inFlight.delete(key)
-    if (this.#again.delete(key)) this.add(key)
-    else if (retryInMs !== undefined) this.addAfter(key, retryInMs)
+    const turn = this.#again.get(key)
+    if (turn !== undefined) {
+      this.#again.delete(key)
+      this.add(key, turn)
+    } else if (retryInMs !== undefined) this.addAfter(key, retryInMs)
     this.#schedulePump()
   }
 

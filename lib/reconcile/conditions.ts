@@ -1,4 +1,5 @@
 import type { Condition } from '../../crds/common.ts'
+import type { Resource } from '../../crds/kind.ts'
 import type { Report } from './run-phases.ts'
 
 /** Makes conditions of reports. A time moves only when its status does. */
@@ -18,6 +19,13 @@ export function toConditions(
 // The API server keeps times to the second.
 function toSeconds(time: Date): string {
   return time.toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+/** Whether all was as the present spec says when it was last looked at. */
+export function isWell({ metadata, status }: Resource): boolean {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready')
+  const isPresent = ready?.observedGeneration === metadata.generation
+  return isPresent && ready?.status === 'True' && metadata.deletionTimestamp === undefined
 }
 
 export interface News {
