@@ -1,7 +1,7 @@
 import { Disk } from '../../crds/disk.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Kube } from '../../lib/kube/client.ts'
-import { collectionPath } from '../../lib/kube/paths.ts'
+import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { follow, isReady } from '../followed.ts'
 
 const IMAGE = 'holdfast-guest'
@@ -31,6 +31,7 @@ export async function createMachine(kube: Kube, name: string): Promise<VirtualMa
 
 /** Counts as they change, without looking at all for one. */
 export interface Population extends AsyncDisposable {
+  names(): string[]
   /** Resolves when so many machines of this prefix are Ready. */
   untilReady(prefix: string, count: number): Promise<void>
   /** Resolves when there are no more machines and disks than so many. */
@@ -48,6 +49,7 @@ export function followPopulation(kube: Kube): Population {
     else ready.delete(name)
   })
   return {
+    names: () => machines.objects.list().map(({ metadata }) => metadata.name),
     async untilReady(prefix, count) {
       const isOf = (name: string) => name.startsWith(prefix)
       await machines.until(() => (ready.size >= count && [...ready].filter(isOf).length >= count ? true : undefined))
@@ -68,7 +70,11 @@ export function followPopulation(kube: Kube): Population {
   }
 }
 
-/** Has all machines deleted, with their root disks, as `kubectl delete hfvm --all` does. */
-export async function deleteMachines(kube: Kube): Promise<void> {
-  await kube.send({ method: 'DELETE', path: collectionPath(VirtualMachine, 'default'), deadlineMs: 300_000 })
+/** Has all machines deleted, with their root disks, one by one as `kubectl delete hfvm --all` does. */
+export async function deleteMachines(kube: Kube, population: Population, lanes: number): Promise<void> {
+  const names = population.names()
+  await inParallel(names.length, lanes, async (index) => {
+    const path = objectPath(VirtualMachine, { namespace: 'default', name: names[index] ?? '' })
+    await kube.send({ method: 'DELETE', path })
+  })
 }

@@ -129,7 +129,7 @@ async function makeMany(stage: Stage, prefix: string): Promise<Pick<Round, 'seco
 
 async function removeAll({ kube, population }: Stage): Promise<number> {
   const startedAt = performance.now()
-  await deleteMachines(kube)
+  await deleteMachines(kube, population, LANES)
   await population.untilGone()
   return (performance.now() - startedAt) / 1000
 }

@@ -16,7 +16,7 @@ import type { Enqueue } from './watch.ts'
 /** Owns everything that controllers write, apart from what names another manager. */
 export const FIELD_MANAGER = 'holdfast-controllers'
 
-const WORKERS = 16
+const WORKERS = 128
 
 export interface ControllerDeps {
   readonly kube: Pick<Kube, 'send'>

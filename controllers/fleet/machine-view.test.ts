@@ -17,13 +17,9 @@ describe('MachineView', () => {
 
   test('says whether anything but the revision is new', () => {
     const view = newMachineView()
-    expect([seen(1), seen(2), seen(3, 'Stopped'), seen(2), seen(4, 'Stopped')].map(view.note)).toEqual([
-      true,
-      false,
-      true,
-      false,
-      false,
-    ])
+    expect(
+      [seen(1), seen(2), seen(3, 'Stopped'), seen(2), seen(4, 'Stopped')].map((machine) => view.note(machine)),
+    ).toEqual([true, false, true, false, false])
     expect(view.get(ID)).toMatchObject({ revision: 4, state: 'Stopped' })
   })
 

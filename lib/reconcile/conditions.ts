@@ -24,8 +24,8 @@ function toSeconds(time: Date): string {
 /** Whether all was as the present spec says when it was last looked at. */
 export function isWell({ metadata, status }: Resource): boolean {
   const ready = status?.conditions?.find(({ type }) => type === 'Ready')
-  const isPresent = ready?.observedGeneration === metadata.generation
-  return isPresent && ready?.status === 'True' && metadata.deletionTimestamp === undefined
+  if (ready?.status !== 'True' || metadata.deletionTimestamp !== undefined) return false
+  return ready.observedGeneration === metadata.generation
 }
 
 export interface News {
