@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { BenchOptions } from './options.ts'
+import { benchNeighbours } from './neighbours/neighbours.ts'
 import { benchRestart } from './restart/restart.ts'
 import { benchScale } from './scale/scale.ts'
 import { benchVm } from './vm/vm.ts'
@@ -12,12 +13,14 @@ interface Benchmark {
 const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   ['vm', { run: benchVm, rounds: 15 }],
   ['scale', { run: benchScale, rounds: 3 }],
+  ['neighbours', { run: benchNeighbours, rounds: 3 }],
   ['restart', { run: benchRestart, rounds: 3 }],
 ])
 const MACHINES = 1_000
 const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
   vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
   scale   1,000 machines over 50 simulated hosts, next to a client that only sends the same calls; writes, memory, CPU
+  neighbours machines on hosts that are well, while others are slow, dead and flooding
   restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of one more`
 
 async function main(): Promise<void> {

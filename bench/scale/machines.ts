@@ -15,7 +15,8 @@ export async function inParallel(count: number, lanes: number, work: (index: num
   await Promise.all(Array.from({ length: lanes }, lane))
 }
 
-export async function createMachine(kube: Kube, name: string): Promise<VirtualMachine> {
+/** On any host, or on one. */
+export async function createMachine(kube: Kube, name: string, host?: string): Promise<VirtualMachine> {
   const { body } = await kube.send<VirtualMachine>({
     method: 'POST',
     path: collectionPath(VirtualMachine, 'default'),
@@ -23,7 +24,12 @@ export async function createMachine(kube: Kube, name: string): Promise<VirtualMa
       apiVersion: 'compute.holdfast.dev/v1alpha1',
       kind: 'VirtualMachine',
       metadata: { name, namespace: 'default' },
-      spec: { memory: '256Mi', rootDisk: { imageRef: { name: IMAGE } }, terminationGracePeriodSeconds: 0 },
+      spec: {
+        memory: '256Mi',
+        rootDisk: { imageRef: { name: IMAGE } },
+        terminationGracePeriodSeconds: 0,
+        ...(host !== undefined && { placement: { host } }),
+      },
     },
   })
   return body
