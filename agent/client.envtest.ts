@@ -12,7 +12,7 @@ import { buildApp } from './server.ts'
 import { addressOf } from './testing.ts'
 import type { Terms } from './terms.ts'
 import { anyTerms, fakeAgent, observedAs } from './testing-contract.ts'
-import { callerName } from './tls-files.ts'
+import { callerName } from '../lib/tls/server-files.ts'
 
 const machine = newDesired()
 

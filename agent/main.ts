@@ -21,7 +21,7 @@ import { followStateHealth } from './state-health.ts'
 import { probeSandbox } from './storage/sandbox.ts'
 import { openStorage } from './storage/storage.ts'
 import { openTerms } from './terms.ts'
-import { callerName, followTlsFiles, readTlsFiles } from './tls-files.ts'
+import { callerName, followTlsFiles, readTlsFiles } from '../lib/tls/server-files.ts'
 
 const VERSION = '0.1.0'
 const PROBE_MS = 10_000

@@ -6,7 +6,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { createLog, type Log } from '../../lib/log.ts'
 import { buildApp } from '../server.ts'
 import { openTerms } from '../terms.ts'
-import { callerName, readTlsFiles } from '../tls-files.ts'
+import { callerName, readTlsFiles } from '../../lib/tls/server-files.ts'
 import { newSimulatedHost } from './host.ts'
 
 const path = z.string().refine(isAbsolute, 'write an absolute path')
