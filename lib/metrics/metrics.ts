@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import * as z from 'zod'
 
 /** What is measured, as Prometheus calls it: units in the name, `_total` at the end of counters. */
 export interface Definition<Label extends string> {
@@ -33,8 +34,7 @@ export interface SampledMetric<Label extends string> {
 /** A metric as it is described to people. */
 export interface Description {
   readonly name: string
-  /** counter, gauge, histogram or summary. */
-  readonly type: string
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'summary'
   readonly help: string
   readonly labels: readonly string[]
 }
@@ -52,7 +52,7 @@ export interface Metrics {
   onScrape(sample: () => void | Promise<void>): void
   /** All of them in Prometheus' text format 0.0.4. Whoever asks while that is done already gets the same text. */
   render(): Promise<string>
-  describe(): Promise<Description[]>
+  describe(): Description[]
 }
 
 /** Seconds that a request or a reconcile takes: from one that has nothing to do to one that meets its time limit. */
@@ -119,7 +119,7 @@ export function newMetrics({ ofProcess }: MetricsOptions): Metrics {
       })
       return rendering
     },
-    describe: async () => describe(registry),
+    describe: () => describe(registry),
   }
 }
 
@@ -132,16 +132,17 @@ function addProcessMetrics(registry: Registry): void {
   for (const name of MISNAMED) registry.removeSingleMetric(name)
 }
 
-/** As a scrape says it, so that nothing can differ from it. */
-async function describe(registry: Registry): Promise<Description[]> {
-  const text = await registry.metrics()
-  return [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (counter|gauge|histogram|summary)$/gm)].map(
-    ([, name = '', help = '', type = '']) => ({ name, help, type, labels: labelsOf(registry, name) }),
-  )
-}
+// What is in a registry, as far as people are told of it.
+const described = z.object({
+  name: z.string(),
+  help: z.string(),
+  type: z.enum(['counter', 'gauge', 'histogram', 'summary']),
+  labelNames: z.array(z.string()),
+})
 
-function labelsOf(registry: Registry, name: string): string[] {
-  const metric: unknown = registry.getSingleMetric(name)
-  if (typeof metric !== 'object' || metric === null || !('labelNames' in metric)) return []
-  return Array.isArray(metric.labelNames) ? metric.labelNames.map(String) : []
+function describe(registry: Registry): Description[] {
+  return registry.getMetricsAsArray().map((metric) => {
+    const { name, help, type, labelNames: labels } = described.parse(metric)
+    return { name, help, type, labels }
+  })
 }
