@@ -79,10 +79,10 @@ function measureCalls(metrics: Metrics) {
   const outcomes = new Map<string, Set<CallOutcome>>()
   return {
     of(host: string) {
-      const seen = outcomes.get(host) ?? new Set()
-      outcomes.set(host, seen)
       return (outcome: CallOutcome, tookMs: number) => {
-        seen.add(outcome)
+        const seen = outcomes.get(host)
+        if (seen) seen.add(outcome)
+        else outcomes.set(host, new Set([outcome]))
         total.inc({ host, outcome })
         duration.observe({ host }, tookMs / 1000)
       }
@@ -93,7 +93,7 @@ function measureCalls(metrics: Metrics) {
         if (hosts.get(host)) continue
         for (const outcome of seen) total.remove({ host, outcome })
         duration.remove({ host })
-        seen.clear()
+        outcomes.delete(host)
       }
     },
   }
