@@ -11,8 +11,8 @@ import { newDesired } from './machine/testing.ts'
 import { buildApp } from './server.ts'
 import { addressOf } from './testing.ts'
 import type { Terms } from './terms.ts'
-import { anyTerms, fakeAgent, observedAs } from './testing-contract.ts'
-import { callerName } from './tls-files.ts'
+import { anyTerms, fakeAgent, observedAs, someMetrics } from './testing-contract.ts'
+import { callerName } from '../lib/tls/server-files.ts'
 
 const machine = newDesired()
 
@@ -31,6 +31,7 @@ async function newWorld(agent: Partial<HostAgent> = {}, terms = anyTerms): Promi
     log: silentLog,
     terms,
     clientNames: ['holdfast-controllers'],
+    ...someMetrics,
     callerOf: ({ raw }) => callerName(raw.socket),
     https: { cert: certificate, key, ca: authority.certificate, requestCert: true, rejectUnauthorized: true },
   })

@@ -12,6 +12,7 @@ import {
   observedStorage,
   staleTerm,
   TERM_HEADER,
+  type AgentErrorCode,
   type AgentEvent,
   type HostAgent,
 } from './contract.ts'
@@ -29,10 +30,14 @@ export interface AgentAddress {
   readonly term?: () => number
   /** Told of a greater term that the agent holds. What it throws is thrown instead of `STALE_TERM`. */
   readonly onStaleTerm?: (held: number) => void
+  /** Told how every call ended, and after how long. The stream of events is no call. Must not throw. */
+  readonly onCalled?: (outcome: CallOutcome, tookMs: number) => void
 }
 
+export type CallOutcome = 'OK' | AgentErrorCode
+
 /** How an agent is reached, and as whom. */
-interface Peer extends Pick<AgentAddress, 'term' | 'onStaleTerm'> {
+interface Peer extends Pick<AgentAddress, 'term' | 'onStaleTerm' | 'onCalled'> {
   readonly pool: Pool
 }
 
@@ -110,8 +115,27 @@ function contextOf(tls: AgentAddress['tls']): SecureContext {
   return context
 }
 
-async function send<T>(peer: Peer, { method, path, body, waitMs, timeoutMs, reply }: Call<T>): Promise<T> {
-  const headers = { ...termHeader(peer), ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+async function send<T>(peer: Peer, call: Call<T>): Promise<T> {
+  // Who does not lead calls nobody.
+  const term = termHeader(peer)
+  const sentAtMs = performance.now()
+  const tell = (outcome: CallOutcome) => peer.onCalled?.(outcome, performance.now() - sentAtMs)
+  try {
+    const answer = await ask(peer, call, term)
+    tell('OK')
+    return answer
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    tell(error.code)
+    const held = error.code === 'STALE_TERM' ? staleTerm.safeParse(error.details).data : undefined
+    if (held) peer.onStaleTerm?.(held.term)
+    throw error
+  }
+}
+
+async function ask<T>(peer: Peer, call: Call<T>, term: Record<string, string>): Promise<T> {
+  const { method, path, body, waitMs, timeoutMs, reply } = call
+  const headers = { ...term, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
   const { status, content } = await reach(async () => {
     const response = await peer.pool.request({
       method,
@@ -123,11 +147,8 @@ async function send<T>(peer: Peer, { method, path, body, waitMs, timeoutMs, repl
     })
     return { status: response.statusCode, content: await response.body.json() }
   })
-  if (status < 400) return parsed(reply, content)
-  const error = toError(status, content)
-  const held = error.code === 'STALE_TERM' ? staleTerm.safeParse(error.details).data : undefined
-  if (held) peer.onStaleTerm?.(held.term)
-  throw error
+  if (status >= 400) throw toError(status, content)
+  return parsed(reply, content)
 }
 
 function termHeader({ term }: Peer): Record<string, string> {

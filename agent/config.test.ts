@@ -24,6 +24,7 @@ test('Configuration has defaults for all but names and folders', () => {
     key: '/etc/holdfast/tls.key',
     clientCa: '/etc/holdfast/ca.crt',
     clientNames: ['holdfast-controllers', 'holdfast-local'],
+    readerNames: ['holdfast-metrics'],
     qemu: 'qemu-system-x86_64',
     qemuImg: 'qemu-img',
     qemuUidBase: 1_879_100_000,

@@ -26,6 +26,8 @@ const environment = z.object({
   HOLDFAST_AGENT_TLS_KEY: file,
   HOLDFAST_AGENT_CLIENT_CA: file,
   HOLDFAST_AGENT_CLIENT_NAMES: z.string().default('holdfast-controllers,holdfast-local'),
+  /** Who may read the metrics, and do nothing else. */
+  HOLDFAST_AGENT_METRICS_NAMES: z.string().default('holdfast-metrics'),
   HOLDFAST_AGENT_QEMU: z.string().min(1).default('qemu-system-x86_64'),
   HOLDFAST_AGENT_QEMU_IMG: z.string().min(1).default('qemu-img'),
   /** First of the user ids that machines run as, where the agent runs as root. */
@@ -57,7 +59,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>) {
     certificate: data.HOLDFAST_AGENT_TLS_CERT,
     key: data.HOLDFAST_AGENT_TLS_KEY,
     clientCa: data.HOLDFAST_AGENT_CLIENT_CA,
-    clientNames: data.HOLDFAST_AGENT_CLIENT_NAMES.split(',').map((name) => name.trim()),
+    clientNames: toNames(data.HOLDFAST_AGENT_CLIENT_NAMES),
+    readerNames: toNames(data.HOLDFAST_AGENT_METRICS_NAMES),
     qemu: data.HOLDFAST_AGENT_QEMU,
     qemuImg: data.HOLDFAST_AGENT_QEMU_IMG,
     qemuUidBase: data.HOLDFAST_AGENT_QEMU_UID_BASE,
@@ -65,4 +68,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>) {
     directIo: data.HOLDFAST_AGENT_DIRECT_IO === 'On',
     logLevel: data.HOLDFAST_AGENT_LOG_LEVEL,
   }
+}
+
+function toNames(list: string): string[] {
+  return list.split(',').map((name) => name.trim())
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { FastifyRequest } from 'fastify'
 import { systemClock } from '../lib/clock.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { newAgent } from './agent.ts'
@@ -13,6 +14,9 @@ import { newLauncher } from './machine/launcher.ts'
 import { openMachines } from './machine/machines.ts'
 import { openRecordStore } from './machine/record-store.ts'
 import { newUids } from './machine/uids.ts'
+import { newAgentMetrics } from './metrics/agent-metrics.ts'
+import { readHostUsage } from './metrics/host-usage.ts'
+import type { Sample } from './metrics/sampler.ts'
 import { foldersOf } from './paths.ts'
 import { openReserve } from './reserve.ts'
 import { run } from './run.ts'
@@ -21,7 +25,7 @@ import { followStateHealth } from './state-health.ts'
 import { probeSandbox } from './storage/sandbox.ts'
 import { openStorage } from './storage/storage.ts'
 import { openTerms } from './terms.ts'
-import { callerName, followTlsFiles, readTlsFiles } from './tls-files.ts'
+import { callerName, followTlsFiles, readTlsFiles } from '../lib/tls/server-files.ts'
 
 const VERSION = '0.1.0'
 const PROBE_MS = 10_000
@@ -54,9 +58,15 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   opened.use(machines)
   const health = opened.use(await followStateHealth({ stateDir, machines: folders.machines, reserve, log }))
 
-  const { name, clientNames } = config
+  const { name, clientNames, readerNames } = config
   const agent = newAgent({ name, version: VERSION, imageSandbox, stateProblem, hypervisor, machines, storage, events })
-  const app = buildApp({ agent, log, terms, clientNames, callerOf: ({ raw }) => callerName(raw.socket), https })
+  const take = async (): Promise<Sample> => {
+    const [measured, storages] = await Promise.all([machines.measure(), storage.measure()])
+    return { host: readHostUsage(), machines: measured, storages }
+  }
+  const metrics = newAgentMetrics({ name, take, clock: systemClock, ofProcess: true })
+  const callers = { clientNames, readerNames, callerOf: ({ raw }: FastifyRequest) => callerName(raw.socket) }
+  const app = buildApp({ agent, log, terms, metrics, ...callers, https })
   opened.defer(() => app.close())
   await app.listen({ host: config.listen, port: config.port })
   // Not before: an agent whose port is taken leaves everything as it is.

@@ -10,7 +10,7 @@ import { AgentError } from './errors.ts'
 import { newDesired } from './machine/testing.ts'
 import { buildApp } from './server.ts'
 import { openTerms, type Terms } from './terms.ts'
-import { anyTerms, fakeAgent, observedAs } from './testing-contract.ts'
+import { anyTerms, fakeAgent, observedAs, someMetrics } from './testing-contract.ts'
 
 interface World {
   readonly agent?: Partial<HostAgent>
@@ -28,6 +28,7 @@ async function ask(request: InjectOptions, { agent = {}, terms = anyTerms, ...wo
     log: silentLog,
     terms,
     clientNames: ['holdfast-controllers', 'holdfast-local'],
+    ...someMetrics,
     callerOf: () => caller,
   })
   const term = 'term' in world ? world.term : '1'
@@ -105,7 +106,8 @@ test.each([
   ['GET', '/v1/../v1/hosts'],
   ['GET', '/__proto__'],
 ] as const)('Path that is none is not found: %s %s', async (method, url) => {
-  const app = buildApp({ agent: fakeAgent(), log: silentLog, terms: anyTerms, clientNames: ['a'], callerOf: () => 'a' })
+  const deps = { agent: fakeAgent(), log: silentLog, terms: anyTerms, ...someMetrics }
+  const app = buildApp({ ...deps, clientNames: ['a'], callerOf: () => 'a' })
   expect((await app.inject({ method, url })).statusCode).toBe(404)
 })
 
@@ -259,4 +261,48 @@ test('Image that is put comes to the agent with its settings, and one that is na
   }
   expect(await ask({ method: 'DELETE', url: '/v1/images/..%2Fmachines' }, { agent })).toMatchObject({ status: 400 })
   expect(got).toEqual([[image, 7], sha256])
+})
+
+describe('Metrics of an agent', () => {
+  const get = async (caller: string | undefined, request: InjectOptions, terms = anyTerms) => {
+    const deps = { agent: fakeAgent(), log: silentLog, terms, ...someMetrics }
+    const app = buildApp({ ...deps, clientNames: ['holdfast-controllers'], callerOf: () => caller })
+    const { statusCode, headers, body } = await app.inject(request)
+    return { status: statusCode, type: headers['content-type'], body }
+  }
+
+  test('are told to those who may read them, and to those who may give orders', async () => {
+    const told = { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: 'holdfast_vm_up 1\n' }
+    expect(await get('holdfast-metrics', { method: 'GET', url: '/metrics' })).toEqual(told)
+    expect(await get('holdfast-controllers', { method: 'GET', url: '/metrics?x=1' })).toEqual(told)
+  })
+
+  test.each([[undefined], ['host-1'], ['holdfast-metrics2']])('are not told to %s', async (caller) => {
+    expect(await get(caller, { method: 'GET', url: '/metrics' })).toMatchObject({ status: 403 })
+  })
+
+  test.each([
+    ['GET', '/v1/host'],
+    ['GET', '/v1/machines'],
+    ['GET', '/v1/events'],
+    ['PUT', `/v1/machines/${machine.id}`],
+    ['POST', '/v1/host/stop-guests'],
+    ['HEAD', '/metrics'],
+    ['POST', '/metrics'],
+    ['GET', '/metrics/'],
+    ['GET', '/METRICS'],
+    ['GET', '//metrics'],
+  ] as const)('are all that their reader gets: not %s %s', async (method, url) => {
+    expect(await get('holdfast-metrics', { method, url })).toMatchObject({ status: 403 })
+  })
+
+  test('give their reader no means to end a leadership', async () => {
+    const noted: number[] = []
+    const terms: Terms = { admit: async () => undefined, note: async (sent) => void noted.push(sent) }
+    const headers = { 'holdfast-term': '2147483647' }
+    expect(await get('holdfast-metrics', { method: 'GET', url: '/metrics', headers }, terms)).toMatchObject({
+      status: 200,
+    })
+    expect(noted).toEqual([])
+  })
 })

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import * as z from 'zod'
 import type { Log } from '../lib/log.ts'
+import type { Metrics } from '../lib/metrics/metrics.ts'
 import {
   agentErrorBody,
   agentEvent,
@@ -34,6 +35,9 @@ export interface ServerDeps {
   readonly callerOf: (request: FastifyRequest) => string | undefined
   /** Common names of callers that may give orders. */
   readonly clientNames: readonly string[]
+  /** Common names of those who may read the metrics, and do nothing else. */
+  readonly readerNames: readonly string[]
+  readonly metrics: Pick<Metrics, 'contentType' | 'render'>
   /** Absent in tests, which inject. */
   readonly https?: ServerOptions
 }
@@ -66,6 +70,7 @@ const statusOf: Record<AgentErrorCode, number> = {
 
 /** Who shuts a host down need not lead. */
 const STOP_GUESTS = '/v1/host/stop-guests'
+const METRICS = '/metrics'
 
 const byId = z.object({ id: z.uuid() })
 const byName = z.object({ name: desiredStorage.shape.name })
@@ -117,6 +122,7 @@ export function buildApp(deps: ServerDeps): FastifyInstance {
     return done.parse({})
   })
   app.get('/v1/events', async (request, reply) => streamEvents(agent, request, reply))
+  app.get(METRICS, async (_request, reply) => reply.type(deps.metrics.contentType).send(await deps.metrics.render()))
   return app
 }
 
@@ -142,11 +148,13 @@ function answerUnreadable(
   raw.writeHead(statusCode, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
-/** Nobody gets as far as a route without a certificate that may give orders. */
-function guard(app: FastifyInstance, { callerOf, clientNames, log }: ServerDeps): void {
+/** Nobody gets as far as a route without a certificate that may give orders, but for those who only read metrics. */
+function guard(app: FastifyInstance, { callerOf, clientNames, readerNames, log }: ServerDeps): void {
   app.addHook('onRequest', async (request) => {
     const caller = callerOf(request)
     if (caller !== undefined && clientNames.includes(caller)) return
+    const isReading = request.method === 'GET' && request.routeOptions.url === METRICS
+    if (caller !== undefined && readerNames.includes(caller) && isReading) return
     log.warn({ caller, address: request.ip, url: request.url }, 'a caller that may not give orders was refused')
     throw new Forbidden('this certificate may not give orders to an agent')
   })
@@ -166,7 +174,8 @@ const anyTerm = z.object({
 /** Nothing is changed for a caller whose term is over. A greater one is stored before anything else happens. */
 function keepTerms(app: FastifyInstance, terms: Terms): void {
   app.addHook('onRequest', async ({ method, headers, is404, routeOptions }) => {
-    if (is404) return
+    // Who only reads must not be able to end a leadership with a term of its own.
+    if (is404 || routeOptions.url === METRICS) return
     const { [TERM_HEADER]: sent } = read(anyTerm, headers)
     if (sent !== undefined) await (method === 'GET' ? terms.note(sent) : terms.admit(sent))
     else if (method !== 'GET' && routeOptions.url !== STOP_GUESTS) {

@@ -23,6 +23,12 @@ export function observedAs({ id, name, decision, power }: DesiredMachine): Obser
 /** Terms that nobody stores. */
 export const anyTerms: Terms = { admit: async () => undefined, note: async () => undefined }
 
+/** Whom a test's server tells its metrics, and what it says. */
+export const someMetrics = {
+  readerNames: ['holdfast-metrics'],
+  metrics: { contentType: 'text/plain; version=0.0.4; charset=utf-8', render: async () => 'holdfast_vm_up 1\n' },
+}
+
 /** A host that has nothing and does whatever it is asked. */
 export function fakeAgent(change: Partial<HostAgent> = {}): HostAgent {
   return {

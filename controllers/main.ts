@@ -3,14 +3,17 @@ import { connectAgent } from '../agent/client.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { KubeError } from '../lib/kube/errors.ts'
-import { createLog } from '../lib/log.ts'
+import { createLog, type Log } from '../lib/log.ts'
 import { hasEnded, processName } from '../lib/process-name.ts'
-import { parseConfig } from './config.ts'
+import { followTlsFiles, readTlsFiles } from '../lib/tls/server-files.ts'
+import { serveMetrics } from '../lib/metrics/server.ts'
+import { parseConfig, type MetricsConfig } from './config.ts'
+import { newControllersMetrics, type ControllersMetrics } from './metrics.ts'
 import { runPlatform } from './platform.ts'
 
 /** Runs the controllers until SIGTERM or SIGINT. Of several processes one does the work. Guests run on without them. */
 async function main(): Promise<void> {
-  const { kubeconfig, agentTls, logLevel } = parseConfig(process.env)
+  const { kubeconfig, agentTls, metrics: served, logLevel } = parseConfig(process.env)
   const log = createLog('holdfast-controllers', logLevel)
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
@@ -19,19 +22,42 @@ async function main(): Promise<void> {
     [agentTls.ca, agentTls.certificate, agentTls.key].map((path) => readFile(path, 'utf8')),
   )
   const tls = { ca: ca ?? '', certificate: certificate ?? '', key: key ?? '' }
-  await using kube = await Kube.connect(kubeconfig, { environment: process.env })
+  const metrics = newControllersMetrics()
+  await using serving = new AsyncDisposableStack()
+  if (served) serving.use(await serve(served, metrics, log))
+  await using kube = await Kube.connect(kubeconfig, { environment: process.env, observer: metrics.kube.requests })
   await runPlatform(
     {
       kube,
-      connect: (host, address, caller) => connectAgent({ ...address, ...caller, hostName: host, tls }),
+      connect: (host, address, caller) =>
+        connectAgent({ ...address, ...caller, hostName: host, tls, onCalled: metrics.calls(host) }),
       clock: systemClock,
       log,
       instance: await processName(),
       hasEnded,
+      metrics,
     },
     stop.signal,
   )
   log.info('the controllers end; guests run on')
+}
+
+/** Machines are more important than figures: what keeps these from being served is said, and the controllers go on. */
+async function serve(
+  { listen, port, files, readers }: MetricsConfig,
+  { metrics }: ControllersMetrics,
+  log: Log,
+): Promise<AsyncDisposableStack> {
+  const open = new AsyncDisposableStack()
+  try {
+    const tls = await readTlsFiles(files)
+    const { server } = open.use(await serveMetrics({ metrics, listen, port, tls, readers, log }))
+    open.use(followTlsFiles(server, files, log))
+    log.info({ address: server.address() }, 'metrics are served')
+  } catch (error) {
+    log.error({ err: error, listen, port }, 'metrics cannot be served')
+  }
+  return open
 }
 
 try {

@@ -24,6 +24,7 @@ import { watchDataStorages } from './data-storage/watches.ts'
 import { newMadeDisks } from './disk/made.ts'
 import { diskReconciler } from './disk/reconciler.ts'
 import { watchDisks } from './disk/watches.ts'
+import type { ControllersMetrics } from './metrics.ts'
 import { newCandidates, type Candidates } from './fleet/candidates.ts'
 import type { FleetEvent } from './fleet/fleet-host.ts'
 import { newFleet, type Address, type Fleet } from './fleet/fleet.ts'
@@ -41,12 +42,13 @@ import { virtualMachineReconciler } from './virtual-machine/reconciler.ts'
 import type { Deps as VirtualMachineDeps } from './virtual-machine/scope.ts'
 import { watchVirtualMachines } from './virtual-machine/watches.ts'
 
-export interface PlatformDeps extends Omit<ControllerDeps, 'recorder' | 'kube'> {
+export interface PlatformDeps extends Omit<ControllerDeps, 'recorder' | 'kube' | 'metrics'> {
   readonly kube: Pick<Kube, 'send' | 'stream'>
   readonly connect: (host: string, address: Address, caller: Caller) => HostAgent & AsyncDisposable
   /** Name of this process, for events and in the Lease. No other process ever has it. */
   readonly instance: string
   readonly hasEnded: NonNullable<ElectorOptions['hasEnded']>
+  readonly metrics?: ControllersMetrics
 }
 
 /** On whose behalf an agent is called. */
@@ -62,9 +64,10 @@ const ATTACHMENT_MANAGER = 'holdfast-attachments'
 
 /** Follows what the cluster holds, and runs the controllers whenever this process leads, until the signal is aborted. */
 export async function runPlatform(deps: PlatformDeps, signal: AbortSignal): Promise<void> {
-  const { kube, clock, log, instance, hasEnded } = deps
+  const { kube, clock, log, instance, hasEnded, metrics } = deps
   const caches = newCaches()
-  const following = followCluster(caches, { kube, clock, log, signal })
+  metrics?.follow(caches)
+  const following = followCluster(caches, { kube, clock, log, signal, observe: metrics?.kube.reflector })
   await untilSynced(caches, signal)
   if (!signal.aborted) log.info('all that the cluster holds is known')
   const election = { kube, lease: leaderLease, identity: instance, clock, log, signal, hasEnded }
@@ -73,7 +76,7 @@ export async function runPlatform(deps: PlatformDeps, signal: AbortSignal): Prom
 
 /** Runs the controllers of every kind for one leadership. They trust nothing that an earlier one remembered. */
 async function lead(deps: PlatformDeps, caches: Caches, leadership: Leadership): Promise<void> {
-  const { connect, clock, log, instance } = deps
+  const { connect, clock, log, instance, metrics } = deps
   const { signal } = leadership
   const kube = whileLeading(deps.kube, leadership)
   const caller = newCaller(leadership)
@@ -84,13 +87,15 @@ async function lead(deps: PlatformDeps, caches: Caches, leadership: Leadership):
   await using fleet = newFleet({ connect: (host, at) => connect(host, at, caller), onEvent, clock, log })
   using subscriptions = new DisposableStack()
   subscriptions.defer(() => endSubscriptions(caches))
+  metrics?.kube.leads(leaderLease.name, true)
+  subscriptions.defer(() => metrics?.kube.leads(leaderLease.name, false))
   // Who merely stops has its last orders answered first.
   const hangUp = () => {
     if (leadership.leftMs() === 0) for (const { name } of fleet.all()) fleet.remove(name)
   }
   signal.addEventListener('abort', hangUp, { once: true })
   const recorder = eventRecorder({ kube, clock, log, controller: 'holdfast.dev/controllers', instance })
-  const controllers = newControllers({ kube, clock, log, recorder, caches, fleet }, watchers)
+  const controllers = newControllers({ kube, clock, log, recorder, metrics, caches, fleet }, watchers)
   await Promise.all(controllers.map((controller) => controller.work(signal)))
   await recorder.flush()
 }

@@ -6,6 +6,7 @@ import * as z from 'zod'
 import { findPrograms } from '../local/control-plane/programs.ts'
 import { LocalError } from '../local/errors.ts'
 import { ensureQemu } from '../local/platform/qemu.ts'
+import { ensurePromtool } from './promtool.ts'
 import { ensureTestTools } from './test-tools.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -30,6 +31,7 @@ async function main(): Promise<number> {
   await ensureQemu({ env, say })
   await findPrograms({ env, say })
   ensureTestTools(say)
+  await ensurePromtool(env, say)
   if (run(join('hack', 'guest-image.ts')) !== 0) throw new LocalError('COMMAND_FAILED', 'there is no guest to boot')
 
   const counts: Count[] = [{ passed: 0, failed: runCheck() }]

@@ -74,6 +74,11 @@ export async function lockHome({ root }: Pick<Home, 'root'>): Promise<AsyncDispo
   }
 }
 
+/** The file that keeps the port on which a program serves its metrics. */
+export function metricsPortFile({ root }: Pick<Home, 'root'>, program: string): string {
+  return join(root, `${program}-metrics-port`)
+}
+
 /** The file that is there while a restore replaces the state: what is there then is half of each. */
 export function restoreMark({ root }: Pick<Home, 'root'>): string {
   return join(root, 'restore-under-way')

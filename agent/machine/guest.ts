@@ -96,10 +96,10 @@ export class Guest implements Disposable {
     return this.#deviceDeletions
   }
 
-  /** Asks its monitor. Throws `QmpError`. */
-  async ask<C extends Command>(command: C, args?: Args<C>): Promise<Reply<C>> {
+  /** Asks its monitor, for as long as a monitor is usually asked. Throws `QmpError`. */
+  async ask<C extends Command>(command: C, args?: Args<C>, timeoutMs?: number): Promise<Reply<C>> {
     if (!this.#monitor) throw new QmpError('QMP_DISCONNECTED', `${command}: no connection`)
-    return this.#monitor.execute(command, args)
+    return this.#monitor.execute(command, args, timeoutMs)
   }
 
   /** Halts the guest, lets it go on, or presses its reset button. Throws `QmpError`. */

@@ -12,6 +12,7 @@ import { DiskClaims } from './disk-claims.ts'
 import { bury } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Launcher } from './launcher.ts'
+import { measureMachine, type MachineMeasure } from './measure.ts'
 import { MachineProcess } from './machine-process.ts'
 import { fullProblem, internalProblem, observe, toProblem, type Problem } from './observe.ts'
 import { accept } from './order.ts'
@@ -118,6 +119,11 @@ export class Machine {
         lacksPort: this.#process.lacksPort,
       }),
     )
+  }
+
+  /** What it uses now. Waits no longer for a guest that hangs than a scrape may. */
+  async measure(): Promise<MachineMeasure> {
+    return measureMachine(this.observed(), this.#record.current, this.#process.guest)
   }
 
   /** As `MachineProcess.growDisk`. */

@@ -7,6 +7,7 @@ import type { Storage } from '../storage/storage.ts'
 import { afterAbsence } from './ending.ts'
 import type { Launcher } from './launcher.ts'
 import { Machine, type MachineDeps } from './machine.ts'
+import type { MachineMeasure } from './measure.ts'
 import { accept } from './order.ts'
 import type { FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
@@ -31,6 +32,8 @@ export interface Machines extends AsyncDisposable {
   /** From now on machines are started that should run. Before, only what runs already is looked at. */
   begin(): void
   list(): ObservedMachine[]
+  /** What each of them uses now. */
+  measure(): Promise<MachineMeasure[]>
   /** As `HostAgent.putMachine`. */
   put(desired: DesiredMachine, waitMs: number): Promise<ObservedMachine>
   /** Makes a disk larger in the process that has it open; false when there is none that does it. */
@@ -77,6 +80,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
       for (const machine of all.values()) machine.poke()
     },
     list: () => [...all.values()].filter(isThere).map((machine) => machine.observed()),
+    measure: () => Promise.all([...all.values()].filter(isThere).map((machine) => machine.measure())),
     put: async (desired, waitMs) => {
       const machine = await find(desired)
       await machine.order(desired)
@@ -85,20 +89,25 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
     growDisk: (disk) => growDisk(all.values(), disk),
     stopGuests: async () => {
       held = true
-      const { promise, resolve } = Promise.withResolvers<void>()
-      const look = () => {
-        if ([...all.values()].every(({ isOff }) => isOff)) resolve()
-      }
-      changes.addEventListener('change', look)
-      for (const machine of all.values()) machine.poke()
-      look()
-      await promise
-      changes.removeEventListener('change', look)
+      await untilOff(all, changes)
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all([...all.values()].map((machine) => machine.close()))
     },
   }
+}
+
+/** Has them look once more, and waits until none has a process. */
+async function untilOff(machines: ReadonlyMap<string, Machine>, changes: EventTarget): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const look = () => {
+    if ([...machines.values()].every(({ isOff }) => isOff)) resolve()
+  }
+  changes.addEventListener('change', look)
+  for (const machine of machines.values()) machine.poke()
+  look()
+  await promise
+  changes.removeEventListener('change', look)
 }
 
 async function growDisk(

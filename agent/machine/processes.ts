@@ -59,6 +59,32 @@ export function ageMs({ startTime }: HostProcess): number {
   return Number(uptimeSeconds) * 1000 - Number(startTime) * MS_PER_TICK
 }
 
+/** What a process has used so far. */
+export interface Usage {
+  /** Of all its threads, in user and kernel mode. */
+  readonly cpuSeconds: number
+  readonly residentBytes: number
+}
+
+/** Undefined when it has ended. */
+export function usageOf({ pid, startTime }: HostProcess): Usage | undefined {
+  const fields = statOf(pid)
+  if (fields?.[19] !== startTime) return undefined
+  const ticks = Number(fields[11]) + Number(fields[12])
+  const residentBytes = residentBytesOf(pid)
+  return residentBytes === undefined ? undefined : { cpuSeconds: (ticks * MS_PER_TICK) / 1000, residentBytes }
+}
+
+function residentBytesOf(pid: number): number | undefined {
+  try {
+    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    return kib === undefined ? undefined : Number(kib) * 1024
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
 /** Kills without a chance to refuse; nothing happens when it ended already. */
 export function kill(target: HostProcess): void {
   if (!isAlive(target)) return
@@ -80,11 +106,16 @@ function valueOf(args: readonly string[], option: string): string | undefined {
 
 /** Undefined for a process that has ended, also while its parent has yet to take note of it. */
 function startTimeOf(pid: number): string | undefined {
+  return statOf(pid)?.[19]
+}
+
+/** Its state and all that follows in /proc/PID/stat: the n-th field of proc(5) is at n - 3. Undefined when it has ended. */
+function statOf(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in brackets may contain anything. Behind it: state, then 18 fields, then the start time (proc(5)).
+    // The name in brackets may contain anything.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields
   } catch (error) {
     if (isGone(error)) return undefined
     throw error

@@ -24,6 +24,8 @@ export const runState = z.enum([
 export type RunState = z.infer<typeof runState>
 
 const nothing = z.object({})
+// QEMU counts in 64 bits. Beyond 2^53 a float is exact enough to be drawn.
+const count = z.number().min(0)
 
 /** Every QMP command we send, and the part of its reply we rely on. Nothing else may name a command. */
 export const commands = {
@@ -35,6 +37,24 @@ export const commands = {
     args: z.undefined(),
     reply: z.array(
       z.object({ qdev: z.string().optional(), 'io-status': z.enum(['ok', 'failed', 'nospace']).optional() }),
+    ),
+  },
+  'query-blockstats': {
+    args: z.undefined(),
+    reply: z.array(
+      z.object({
+        'node-name': z.string().optional(),
+        stats: z.object({
+          rd_bytes: count,
+          wr_bytes: count,
+          rd_operations: count,
+          wr_operations: count,
+          flush_operations: count,
+          rd_total_time_ns: count,
+          wr_total_time_ns: count,
+          flush_total_time_ns: count,
+        }),
+      }),
     ),
   },
   stop: { args: z.undefined(), reply: nothing },

@@ -4,10 +4,12 @@ import { isAbsolute, join } from 'node:path'
 import * as z from 'zod'
 import { systemClock } from '../../lib/clock.ts'
 import { createLog, type Log } from '../../lib/log.ts'
-import { buildApp } from '../server.ts'
+import { newAgentMetrics } from '../metrics/agent-metrics.ts'
+import { buildApp, type ServerDeps } from '../server.ts'
 import { openTerms } from '../terms.ts'
-import { callerName, readTlsFiles } from '../tls-files.ts'
+import { callerName, readTlsFiles } from '../../lib/tls/server-files.ts'
 import { newSimulatedHost } from './host.ts'
+import { takeSample } from './sample.ts'
 
 const path = z.string().refine(isAbsolute, 'write an absolute path')
 const count = z.string().regex(/^\d+$/, 'write a whole number').transform(Number)
@@ -22,6 +24,7 @@ const environment = z
     HOLDFAST_AGENT_TLS_KEY: path,
     HOLDFAST_AGENT_CLIENT_CA: path,
     HOLDFAST_AGENT_CLIENT_NAMES: z.string(),
+    HOLDFAST_AGENT_METRICS_NAMES: z.string().default('holdfast-metrics'),
   })
   .transform((env) => ({
     hosts: env.HOLDFAST_SIMULATED_HOSTS.split(',').map((entry) => {
@@ -31,6 +34,7 @@ const environment = z
     startMs: env.HOLDFAST_SIMULATED_START_MS,
     stateDir: env.HOLDFAST_SIMULATED_STATE_DIR,
     clientNames: env.HOLDFAST_AGENT_CLIENT_NAMES.split(','),
+    readerNames: env.HOLDFAST_AGENT_METRICS_NAMES.split(','),
     tls: {
       certificate: env.HOLDFAST_AGENT_TLS_CERT,
       key: env.HOLDFAST_AGENT_TLS_KEY,
@@ -40,13 +44,15 @@ const environment = z
 type Config = z.infer<typeof environment>
 
 /** Serves the agent's contract for many hosts that have no guests. */
-async function serve({ hosts, startMs, stateDir, clientNames, tls }: Config, log: Log): Promise<void> {
+async function serve({ hosts, startMs, stateDir, clientNames, readerNames, tls }: Config, log: Log): Promise<void> {
   await mkdir(stateDir, { recursive: true })
   const https = await readTlsFiles(tls)
   for (const { name, port } of hosts) {
     const agent = newSimulatedHost({ name, startMs, clock: systemClock })
     const terms = await openTerms(join(stateDir, `${name}.term`), log)
-    const app = buildApp({ agent, log, terms, clientNames, callerOf: ({ raw }) => callerName(raw.socket), https })
+    const metrics = newAgentMetrics({ name, take: () => takeSample(agent), clock: systemClock, ofProcess: false })
+    const callerOf: ServerDeps['callerOf'] = ({ raw }) => callerName(raw.socket)
+    const app = buildApp({ agent, log, terms, clientNames, readerNames, metrics, callerOf, https })
     await app.listen({ host: '127.0.0.1', port })
   }
   log.info({ hosts: hosts.length }, 'the simulated hosts are ready')

@@ -16,6 +16,7 @@ import { newLocks } from './lock.ts'
 import { newOwnership, type OpenableDisk } from './ownership.ts'
 import { newQemuImg } from './qemu-img.ts'
 import { probeSandbox } from './sandbox.ts'
+import type { MeasuredStorage } from './space-meter.ts'
 import { openStorages } from './storages.ts'
 
 export type { OpenableDisk } from './ownership.ts'
@@ -54,6 +55,8 @@ export interface Storage {
     keep: readonly string[],
     claims?: readonly { id: string; storage: string }[],
   ): Promise<void>
+  /** As `Storages.measure`. */
+  measure(): Promise<MeasuredStorage[]>
   /** Tells of work that ended after somebody was told that it takes longer: what came of it is had by asking again. */
   onChange(listener: (event: StorageEvent) => void): void
 }
@@ -115,6 +118,7 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
     releaseDisks: (machineId, keep, claims) =>
       explainFailures('of the machine', () => ownership.release(machineId, keep, claims)),
+    measure: () => storages.measure(),
     onChange: (listener) => {
       listeners.push(listener)
     },

@@ -11,6 +11,7 @@ import { measure, objectionToFolder, objectionToSpace, objectionToWriting, probl
 import type { Problem } from './folder-problem.ts'
 import { newLocks } from './lock.ts'
 import { holdsData, readMarker, takeFolder } from './marker.ts'
+import { newSpaceMeter, type MeasuredStorage } from './space-meter.ts'
 
 /** The folders that disks are kept in, by name. They are remembered on the host's own disk, so that nobody need be asked. */
 export interface Storages {
@@ -18,6 +19,8 @@ export interface Storages {
   put(desired: DesiredStorage): Promise<ObservedStorage>
   /** Throws `STORAGE_UNAVAILABLE` while the folder is not there, or is not the one that it was. */
   require(name: string): Promise<Folder>
+  /** How much room each has that was in use ever. None for one that cannot be used, or does not answer in time. */
+  measure(): Promise<MeasuredStorage[]>
   /** Of these storages, or of all that are known, those that can be used now, and the names of those that cannot. */
   survey(names?: readonly string[]): Promise<{ usable: Folder[]; unusable: string[] }>
 }
@@ -76,17 +79,12 @@ export async function openStorages({ stateDir, otherDirs, log, onFirstUse }: Sto
   }
 
   const require = async (name: string): Promise<Folder> => {
-    const entry = registry.get(name)
-    if (entry?.markerId === undefined) {
-      throw new AgentError('STORAGE_UNAVAILABLE', `DataStorage ${name} is not in use on this host yet`)
-    }
-    const { path } = entry
-    const problem = await problemOf(path, async () => (await objectionToFolder(path)) ?? objectionToMarker(entry))
-    if (problem) throw new AgentError('STORAGE_UNAVAILABLE', `DataStorage ${name} cannot be used: ${problem.message}`)
-    const folder = { name, path, names }
+    const folder = { name, path: await locate(registry, name), names }
     await begin(folder)
     return folder
   }
+
+  const measureOne = newSpaceMeter(async (name) => measure(await locate(registry, name)))
 
   return {
     put: async (desired) => {
@@ -94,9 +92,9 @@ export async function openStorages({ stateDir, otherDirs, log, onFirstUse }: Sto
       return locks.with([desired.name], () => put({ name: desired.name, path: resolve(desired.path) }))
     },
     require,
+    measure: () => Promise.all(usedIn(registry).map(measureOne)),
     survey: async (wanted) => {
-      const used = registry.list().flatMap(({ name, markerId }) => (markerId === undefined ? [] : [name]))
-      const all = wanted ? [...new Set(wanted)] : used
+      const all = wanted ? [...new Set(wanted)] : usedIn(registry)
       const results = await Promise.allSettled(all.map(require))
       return {
         usable: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
@@ -104,6 +102,23 @@ export async function openStorages({ stateDir, otherDirs, log, onFirstUse }: Sto
       }
     },
   }
+}
+
+/** The folder of a storage. Throws `STORAGE_UNAVAILABLE` while it cannot be used. */
+async function locate(registry: Registry, name: string): Promise<string> {
+  const entry = registry.get(name)
+  if (entry?.markerId === undefined) {
+    throw new AgentError('STORAGE_UNAVAILABLE', `DataStorage ${name} is not in use on this host yet`)
+  }
+  const { path } = entry
+  const problem = await problemOf(path, async () => (await objectionToFolder(path)) ?? objectionToMarker(entry))
+  if (problem) throw new AgentError('STORAGE_UNAVAILABLE', `DataStorage ${name} cannot be used: ${problem.message}`)
+  return path
+}
+
+/** Names of the storages that were in use ever. */
+function usedIn(registry: Registry): string[] {
+  return registry.list().flatMap(({ name, markerId }) => (markerId === undefined ? [] : [name]))
 }
 
 interface Registry {

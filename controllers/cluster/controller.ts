@@ -8,8 +8,10 @@ import { keyOf } from '../../lib/kube/paths.ts'
 import { NotLeading } from '../../lib/kube/while-leading.ts'
 import { objectWriter } from '../../lib/kube/writer.ts'
 import type { Log } from '../../lib/log.ts'
-import { WorkQueue } from '../../lib/queue/work-queue.ts'
+import type { QueueMetrics } from '../../lib/queue/queue-metrics.ts'
+import { WorkQueue, type Handler } from '../../lib/queue/work-queue.ts'
 import { isWell } from '../../lib/reconcile/conditions.ts'
+import type { ReconcileMetrics, ReconcileObserver } from '../../lib/reconcile/reconcile-metrics.ts'
 import { reconcile, type Env, type Reconciler } from '../../lib/reconcile/reconcile.ts'
 import type { Enqueue } from './watch.ts'
 
@@ -23,6 +25,13 @@ export interface ControllerDeps {
   readonly recorder: EventRecorder
   readonly clock: Clock
   readonly log: Log
+  readonly metrics?: ControllerMetrics | undefined
+}
+
+/** What is measured of every controller. */
+export interface ControllerMetrics {
+  readonly queues: QueueMetrics
+  readonly reconciles: ReconcileMetrics
 }
 
 /** Keeps the objects of one kind as their specs ask. */
@@ -38,7 +47,7 @@ export function newController<K extends Kind, Scope>(
   kind: K,
   cache: ObjectCache<Resource<K>>,
   reconciler: Reconciler<Resource<K>, Scope>,
-  { kube, recorder, clock, log }: ControllerDeps,
+  { kube, recorder, clock, log, metrics }: ControllerDeps,
 ): Controller {
   const onFailure = (key: string, err: unknown, retryInMs: number) => {
     const context = { kind: kind.kind, object: key, retryInMs: Math.round(retryInMs), err }
@@ -47,7 +56,9 @@ export function newController<K extends Kind, Scope>(
     else if (err instanceof NotLeading) log.debug(context, 'this process does not lead')
     else log.warn(context, 'a reconcile failed')
   }
-  const queue = new WorkQueue({ clock, workers: WORKERS, onFailure })
+  const name = kind.kind.toLowerCase()
+  const observer = metrics?.queues.observer(name)
+  const queue = new WorkQueue({ clock, workers: WORKERS, onFailure, ...(observer && { observer }) })
   const waitingSince = new Map<string, number>()
   const add: Enqueue = (key, haste) => {
     const object = cache.get(key)
@@ -66,8 +77,36 @@ export function newController<K extends Kind, Scope>(
     emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }),
     waitingSince,
   }
+  const work: Handler = (key) => reconcile(key, reconciler, env)
+  const measured = metrics ? observed(work, metrics.reconciles.observer(name), clock) : work
   return {
     add,
-    work: (signal) => queue.run((key) => reconcile(key, reconciler, env), signal),
+    async work(signal) {
+      const followed = metrics?.queues.follow(name, queue)
+      try {
+        await queue.run(measured, signal)
+      } finally {
+        followed?.[Symbol.dispose]()
+      }
+    },
   }
+}
+
+function observed(work: Handler, observe: ReconcileObserver, clock: Clock): Handler {
+  return async (key) => {
+    const startedMs = clock.monotonicMs()
+    try {
+      const next = await work(key)
+      observe(next.retryAfterMs === undefined ? 'success' : 'requeue_after', clock.monotonicMs() - startedMs)
+      return next
+    } catch (error) {
+      observe(isExpected(error) ? 'conflict' : 'error', clock.monotonicMs() - startedMs)
+      throw error
+    }
+  }
+}
+
+/** Somebody else was faster, or leads now: the ordinary way to learn of it. */
+function isExpected(error: unknown): boolean {
+  return isKubeError(error, 'Conflict') || error instanceof NotLeading
 }

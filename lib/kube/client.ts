@@ -43,7 +43,22 @@ export interface KubeOptions {
   /** Where to look for a cluster when no kubeconfig is named, as `process.env` has it. */
   readonly environment?: Environment
   readonly clock?: Clock
+  readonly observer?: RequestObserver
 }
+
+/** One request, from its sending until its answer began. Repetitions of a call are requests of their own. */
+export interface RequestObservation {
+  readonly method: Call['method'] | 'WATCH'
+  /** Without the query. */
+  readonly path: string
+  readonly contentType: NonNullable<Call['contentType']>
+  /** HTTP status; undefined without an answer. */
+  readonly status: number | undefined
+  readonly tookMs: number
+}
+
+/** Is told of every request. Must not throw. */
+export type RequestObserver = (observation: RequestObservation) => void
 
 const DEADLINE_MS = 30_000
 const STALL_MS = 55_000
@@ -57,14 +72,16 @@ const MAX_LINE_BYTES = 8 * 1024 * 1024
 export class Kube implements AsyncDisposable {
   readonly #source: CredentialSource
   readonly #clock: Clock
+  readonly #observer: RequestObserver | undefined
   #credentials: Credentials
   #connections: Connections
   // Replaced ones, until their last call is over.
   readonly #retired = new Set<Connections>()
 
-  private constructor(source: CredentialSource, credentials: Credentials, clock: Clock) {
+  private constructor(source: CredentialSource, credentials: Credentials, { clock, observer }: KubeOptions) {
     this.#source = source
-    this.#clock = clock
+    this.#clock = clock ?? systemClock
+    this.#observer = observer
     this.#credentials = credentials
     this.#connections = openConnections(credentials)
   }
@@ -76,7 +93,7 @@ export class Kube implements AsyncDisposable {
   static async connect(kubeconfig?: string, options: KubeOptions = {}): Promise<Kube> {
     const { environment = {}, clock = systemClock } = options
     const source = new CredentialSource(kubeconfig, environment, clock)
-    return new Kube(source, await source.get(), clock)
+    return new Kube(source, await source.get(), options)
   }
 
   /** Throws KubeError. A server that is busy is asked again when it says, within the deadline. */
@@ -125,14 +142,15 @@ export class Kube implements AsyncDisposable {
     await this.close()
   }
 
-  async #ask(call: Call, deadline: Deadline, purpose: 'calls' | 'streams'): Promise<Dispatcher.ResponseData> {
+  async #ask(call: Call, deadline: Deadline, purpose: Purpose): Promise<Dispatcher.ResponseData> {
     let refused = false
     for (let attempt = 1; ; attempt++) {
       const connections = await this.#current()
       // A connection that has gone silent would take the calls after this one with it, and its streams say nothing.
       const waitsMs = purpose === 'calls' ? (call.deadlineMs ?? DEADLINE_MS) : 0
       deadline.onExpired = () => this.#renew(connections, waitsMs < TELLING_MS ? 'close' : 'hangUp')
-      const response = await this.#askOnce(call, deadline, connections[purpose])
+      const ask = () => this.#askOnce(call, deadline, connections[purpose])
+      const response = await this.#observed(call, purpose, ask)
       const waitMs = retryAfterMs(response)
       if (response.statusCode === 401 && !refused) {
         refused = true
@@ -144,6 +162,27 @@ export class Kube implements AsyncDisposable {
         await this.#clock.sleep(waitMs * (1 + Math.random() / 4), deadline.signal)
       }
       await response.body.dump()
+    }
+  }
+
+  async #observed(
+    { method, path, contentType = 'application/json' }: Call,
+    purpose: Purpose,
+    ask: () => Promise<Dispatcher.ResponseData>,
+  ): Promise<Dispatcher.ResponseData> {
+    const sentAtMs = this.#clock.monotonicMs()
+    const observe = (status: number | undefined) => {
+      const verb = purpose === 'streams' ? 'WATCH' : method
+      const tookMs = this.#clock.monotonicMs() - sentAtMs
+      this.#observer?.({ method: verb, path, contentType, status, tookMs })
+    }
+    try {
+      const response = await ask()
+      observe(response.statusCode)
+      return response
+    } catch (error) {
+      observe(undefined)
+      throw error
     }
   }
 
@@ -194,6 +233,8 @@ export class Kube implements AsyncDisposable {
     return new KubeError('Unreachable', `the API server cannot be reached: ${reasonOf(error)}`, { cause: error })
   }
 }
+
+type Purpose = 'calls' | 'streams'
 
 /** While undici opens a connection it does not look at the signal of the request that waits for it. */
 async function beforeAbort<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {

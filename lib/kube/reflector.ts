@@ -19,6 +19,16 @@ export interface ReflectorOptions<R extends Resource> {
   readonly relistMs?: number
   /** Longest silence of a watch. Default 55,000. */
   readonly stallMs?: number
+  readonly observer?: ReflectorObserver | undefined
+}
+
+/** Is told of what a reflector does, to measure it. Must not throw. */
+export interface ReflectorObserver {
+  readonly watching: () => void
+  /** A list has come to its end. `isAgain`: another one had before. */
+  readonly listed: (isAgain: boolean) => void
+  /** A list or a watch failed, and is tried again. */
+  readonly failed: () => void
 }
 
 const RELIST_MS = 600_000
@@ -85,10 +95,12 @@ export async function runReflector<R extends Resource>(options: ReflectorOptions
   }
 }
 
-type Waiter = Pick<ReflectorOptions<Resource>, 'clock' | 'log' | 'signal' | 'kind'>
+type Waiter = Pick<ReflectorOptions<Resource>, 'clock' | 'log' | 'signal' | 'kind' | 'observer'>
 
-async function backOff({ clock, log, signal, kind }: Waiter, error: unknown, failures: number): Promise<void> {
+async function backOff(waiter: Waiter, error: unknown, failures: number): Promise<void> {
+  const { clock, log, signal, kind, observer } = waiter
   if (signal.aborted) return
+  observer?.failed()
   const retryInMs = retryDelayMs(error, failures)
   log.warn({ err: error, kind: kind.plural, retryInMs }, 'watch failed')
   await clock.sleep(retryInMs, signal).catch(() => undefined) // Aborted: the caller sees it.
@@ -180,6 +192,7 @@ class Reflector<R extends Resource> {
     const timeoutSeconds = WATCH_SECONDS - Math.floor(Math.random() * 5) // Not all kinds at once.
     const common = { watch: true, allowWatchBookmarks: true, timeoutSeconds }
     let silent = true
+    this.#options.observer?.watching()
     const call = {
       path: this.#path,
       query: { ...common, ...query },
@@ -285,6 +298,7 @@ class Reflector<R extends Resource> {
     const { cache, clock, relistMs = RELIST_MS } = this.#options
     if (isNewer(this.#latest, version)) throw this.#doubt()
     this.#backSinceMs = undefined
+    this.#options.observer?.listed(cache.isSynced)
     this.#advance(version)
     this.#relistAt = clock.monotonicMs() + relistMs * (0.9 + Math.random() / 5)
     for (const [uid, object] of doubtful) this.#tell(uid, () => cache.admit(object, version))

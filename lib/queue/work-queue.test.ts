@@ -47,13 +47,13 @@ test('WorkQueue works on a key once at a time, and again when it was added meanw
   queue.add('a')
   await settle()
   expect(runs).toEqual(['a'])
-  expect(queue.stats).toEqual({ depth: 1, inFlight: 1, retries: 0 })
+  expect(queue.stats).toMatchObject({ depth: 1, inFlight: 1, retries: 0 })
   release()
   await settle()
   expect(runs).toEqual(['a', 'a'])
   release()
   await settle()
-  expect(queue.stats).toEqual({ depth: 0, inFlight: 0, retries: 0 })
+  expect(queue.stats).toMatchObject({ depth: 0, inFlight: 0, retries: 0 })
 })
 
 test('WorkQueue works on as many keys at once as it has workers', async () => {
@@ -75,7 +75,7 @@ describe('WorkQueue, of keys for an idle moment,', () => {
     queue.add('next')
     queue.add('idle-3')
     await settle()
-    expect(queue.stats).toEqual({ depth: 3, inFlight: 1, retries: 0 })
+    expect(queue.stats).toMatchObject({ depth: 3, inFlight: 1, retries: 0 })
     for (let run = 0; run < 4; run++) {
       release()
       await settle()
@@ -259,8 +259,57 @@ test.each([1, 2, 3, Date.now() % 1e6])(
     }
     await clock.advance(3_600_000)
     expect([...at.keys()]).toEqual([])
-    expect(queue.stats).toEqual({ depth: 0, inFlight: 0, retries: 0 })
+    expect(queue.stats).toMatchObject({ depth: 0, inFlight: 0, retries: 0 })
     stop()
     await stopped
   },
 )
+
+test('WorkQueue tells how long keys wait and are worked on, with the time in which they wait behind themselves', async () => {
+  const clock = new FakeClock()
+  const told: (readonly [string, number?])[] = []
+  const observer = {
+    added: () => told.push(['added']),
+    started: (waitedMs: number) => told.push(['started', waitedMs]),
+    ended: (tookMs: number) => told.push(['ended', tookMs]),
+    retried: () => told.push(['retried']),
+  }
+  const { handler, release } = gate()
+  const queue = new WorkQueue({ clock, workers: 1, onFailure: () => undefined, observer })
+  const abort = new AbortController()
+  queue.add('a')
+  queue.add('a')
+  await clock.advance(30)
+  const running = queue.run(handler, abort.signal)
+  await settle()
+  await clock.advance(50)
+  queue.add('a')
+  await clock.advance(20)
+  expect(queue.stats).toMatchObject({ depth: 1, unfinishedMs: 70, longestMs: 70 })
+  release()
+  await settle()
+  expect(told).toEqual([['added'], ['started', 30], ['added'], ['ended', 70], ['started', 20]])
+  release()
+  abort.abort()
+  await running
+  expect(queue.stats).toMatchObject({ depth: 0, unfinishedMs: 0, longestMs: 0 })
+})
+
+test('WorkQueue tells of a handler that threw', async () => {
+  const clock = new FakeClock()
+  const told: string[] = []
+  const observer = {
+    added: () => undefined,
+    started: () => undefined,
+    ended: () => told.push('ended'),
+    retried: () => told.push('retried'),
+  }
+  const queue = new WorkQueue({ clock, workers: 1, onFailure: () => undefined, observer })
+  const abort = new AbortController()
+  const running = queue.run(() => Promise.reject(new Error('no')), abort.signal)
+  queue.add('a')
+  await settle()
+  expect(told).toEqual(['retried', 'ended'])
+  abort.abort()
+  await running
+})

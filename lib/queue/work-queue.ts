@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { QueueTimes, type QueueObserver } from './queue-times.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 /** Works on one key. Says when to look again, if at all; throws to be called again with back-off. */
@@ -12,6 +13,7 @@ export interface QueueOptions {
   readonly onFailure: (key: string, error: unknown, retryInMs: number) => void
   /** A number from 0 up to 1, for jitter. */
   readonly random?: () => number
+  readonly observer?: QueueObserver
 }
 
 export interface QueueStats {
@@ -20,6 +22,10 @@ export interface QueueStats {
   readonly inFlight: number
   /** Keys whose last run threw. */
   readonly retries: number
+  /** How long those in flight have been worked on until now, together. */
+  readonly unfinishedMs: number
+  /** Likewise, of the one that takes longest. */
+  readonly longestMs: number
 }
 
 /** `Idle`: behind all that somebody waits for. */
@@ -48,21 +54,30 @@ export class WorkQueue {
   readonly #again = new Map<string, Turn>()
   readonly #later = new TimerHeap()
   readonly #failures = new Map<string, number>()
+  readonly #times: QueueTimes
   #run: Run | undefined
   #pumping = false
 
   constructor(options: QueueOptions) {
     this.#options = options
+    this.#times = new QueueTimes(options.clock, options.observer)
   }
 
   get stats(): QueueStats {
-    const depth = this.#ready.size + this.#idle.size + this.#again.size
-    return { depth, inFlight: this.#inFlight.size, retries: this.#failures.size }
+    const ages = this.#times.agesMs
+    return {
+      depth: this.#ready.size + this.#idle.size + this.#again.size,
+      inFlight: this.#inFlight.size,
+      retries: this.#failures.size,
+      unfinishedMs: ages.reduce((sum, age) => sum + age, 0),
+      longestMs: Math.max(0, ...ages),
+    }
   }
 
   /** Has the key looked at as soon as a worker is free. A later time that it had is dropped: the look will set it anew. */
   add(key: string, turn: Turn = 'Next'): void {
     this.#later.delete(key)
+    this.#times.waits(key)
     if (this.#inFlight.has(key)) this.#again.set(key, turn === 'Next' ? turn : (this.#again.get(key) ?? turn))
     else if (turn === 'Next') {
       this.#idle.delete(key)
@@ -113,6 +128,7 @@ export class WorkQueue {
     while (this.#inFlight.size < this.#options.workers) {
       const key = this.#takeNext()
       if (key === undefined) return
+      this.#times.starts(key)
       this.#inFlight.set(key, this.#work(key, run.handler))
     }
   }
@@ -134,6 +150,7 @@ export class WorkQueue {
       },
       (error: unknown) => this.#fail(key, error),
     )
+    this.#times.ends(key)
     this.#inFlight.delete(key)
     const turn = this.#again.get(key)
     if (turn !== undefined) {
@@ -144,7 +161,8 @@ export class WorkQueue {
   }
 
   #fail(key: string, error: unknown): number {
-    const { onFailure, random = Math.random } = this.#options
+    const { onFailure, observer, random = Math.random } = this.#options
+    observer?.retried()
     const failures = this.#failures.get(key) ?? 0
     this.#failures.set(key, failures + 1)
     const retryInMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures) * (0.5 + random() / 2)

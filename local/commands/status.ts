@@ -5,6 +5,8 @@ import { leaseStore } from '../../lib/kube/lease-store.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 import { isNameOf } from '../../lib/process-name.ts'
 import type { Home } from '../home.ts'
+import { readerTls } from '../platform/agent.ts'
+import { ADDRESS } from '../platform/hosts.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
 import { takeInventory, whyNotReady } from '../platform/readiness.ts'
 import { findRunning, type PlatformState } from '../platform/state.ts'
@@ -32,7 +34,20 @@ export async function status(home: Home, terminal: Terminal): Promise<number> {
   }
   const isReached = await describeObjects(state, terminal)
   terminal.print(`  kubeconfig: ${state.kubeconfig}; logs: ${home.logs}`)
+  describeMetrics(state, home, terminal)
   return isReached && programs.every(({ pid }) => pid !== undefined) ? 0 : 1
+}
+
+const MAX_ADDRESSES = 4
+
+/** Where metrics are, and how they are read. */
+function describeMetrics({ metrics = {} }: PlatformState, { agent }: Home, terminal: Terminal): void {
+  const all = Object.entries(metrics).map(([name, port]) => `${name} https://${ADDRESS}:${port}/metrics`)
+  if (all.length === 0) return
+  const more = all.length > MAX_ADDRESSES ? [`and ${all.length - MAX_ADDRESSES} more`] : []
+  const { ca, certificate, key } = readerTls(agent)
+  terminal.print(`  metrics: ${[...all.slice(0, MAX_ADDRESSES), ...more].join(', ')}`)
+  terminal.print(`    read them with curl --cacert ${ca} --cert ${certificate} --key ${key} URL`)
 }
 
 /** What the state says may be a moment old. */

@@ -17,8 +17,13 @@ export const HOST = 'host-1'
 
 const CONTROLLERS = 'holdfast-controllers'
 const LOCAL = 'holdfast-local'
+/** May read metrics, and do nothing else: what Prometheus is given. */
+const READER = 'holdfast-metrics'
+const CONTROLLERS_SERVER = 'holdfast-controllers-metrics'
 /** Who may give orders to agents of this platform. */
 export const agentClients: readonly string[] = [CONTROLLERS, LOCAL]
+/** Who may only read what agents and controllers of this platform measure. */
+export const metricsReaders: readonly string[] = [READER]
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
 const POLL_MS = 50
@@ -70,6 +75,16 @@ export function controllersTls({ pki }: AgentHome): AgentTls {
   return tlsFiles(pki, CONTROLLERS)
 }
 
+/** What the controllers serve their metrics with. */
+export function controllersServerTls({ pki }: AgentHome): AgentTls {
+  return tlsFiles(pki, CONTROLLERS_SERVER)
+}
+
+/** What whoever reads metrics proves itself with. */
+export function readerTls({ pki }: AgentHome): AgentTls {
+  return tlsFiles(pki, READER)
+}
+
 interface AgentIdentities {
   /** PEM. */
   readonly ca: string
@@ -95,6 +110,15 @@ export async function prepareIdentities(folder: string): Promise<AgentIdentities
     usages: ['Client'],
   })
   const local = await loadOrIssue(authority, { folder, name: LOCAL, commonName: LOCAL, usages: ['Client'] })
+  await loadOrIssue(authority, { folder, name: READER, commonName: READER, usages: ['Client'] })
+  await loadOrIssue(authority, {
+    folder,
+    name: CONTROLLERS_SERVER,
+    commonName: CONTROLLERS_SERVER,
+    dnsNames: [CONTROLLERS],
+    ips: [ADDRESS],
+    usages: ['Server'],
+  })
   return { ca: authority.certificate, controllers, local }
 }
 
@@ -118,6 +142,7 @@ function environment({ home, env }: AgentOptions, port: number): NodeJS.ProcessE
     HOLDFAST_AGENT_TLS_KEY: key,
     HOLDFAST_AGENT_CLIENT_CA: ca,
     HOLDFAST_AGENT_CLIENT_NAMES: agentClients.join(','),
+    HOLDFAST_AGENT_METRICS_NAMES: metricsReaders.join(','),
   }
 }
 

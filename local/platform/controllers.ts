@@ -1,8 +1,11 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { metricsPortFile, type Home } from '../home.ts'
+import { keepPort } from '../processes/kept-port.ts'
 import { nodeProgram } from '../processes/node-program.ts'
 import { supervise, type Observer, type Supervised } from '../processes/supervise.ts'
-import type { AgentTls } from './agent.ts'
+import { metricsReaders, type AgentTls } from './agent.ts'
+import { ADDRESS } from './hosts.ts'
 
 const MAIN = fileURLToPath(new URL('../../controllers/main.ts', import.meta.url))
 const GRACE_MS = 10_000
@@ -10,6 +13,9 @@ const GRACE_MS = 10_000
 export interface ControllersOptions {
   readonly kubeconfig: string
   readonly agentTls: AgentTls
+  /** What their metrics are served with. */
+  readonly serverTls: Pick<AgentTls, 'certificate' | 'key'>
+  readonly home: Pick<Home, 'root'>
   readonly logs: string
   readonly logLevel: string | undefined
   readonly observer: Observer
@@ -17,6 +23,8 @@ export interface ControllersOptions {
 
 /** Processes of the controllers that are supervised together. One of them leads, and the others follow. */
 export interface LocalControllers {
+  /** On which each process serves its metrics, by its name. */
+  readonly metricsPorts: ReadonlyMap<string, number>
   /** Has them read their files anew. */
   restart(): void
   stop(): Promise<void>
@@ -35,9 +43,15 @@ export async function startControllers(count: number, options: ControllersOption
   }
   await using undo = new AsyncDisposableStack()
   undo.defer(stop)
-  for (const name of controllersNames(count)) running.push(await startOne(name, options))
+  const metricsPorts = new Map<string, number>()
+  for (const name of controllersNames(count)) {
+    const port = await keepPort(metricsPortFile(options.home, name), [...metricsPorts.values()])
+    metricsPorts.set(name, port)
+    running.push(await startOne({ name, metricsPort: port }, options))
+  }
   undo.move()
   return {
+    metricsPorts,
     restart() {
       for (const child of running) child.restart()
     },
@@ -45,13 +59,23 @@ export async function startControllers(count: number, options: ControllersOption
   }
 }
 
-async function startOne(name: string, options: ControllersOptions): Promise<Supervised> {
-  const { kubeconfig, agentTls, logs, logLevel, observer } = options
+interface Process {
+  readonly name: string
+  readonly metricsPort: number
+}
+
+async function startOne({ name, metricsPort }: Process, options: ControllersOptions): Promise<Supervised> {
+  const { kubeconfig, agentTls, serverTls, logs, logLevel, observer } = options
   const env = {
     HOLDFAST_KUBECONFIG: kubeconfig,
     HOLDFAST_AGENT_CA: agentTls.ca,
     HOLDFAST_AGENT_CLIENT_CERT: agentTls.certificate,
     HOLDFAST_AGENT_CLIENT_KEY: agentTls.key,
+    HOLDFAST_METRICS_PORT: String(metricsPort),
+    HOLDFAST_METRICS_LISTEN: ADDRESS,
+    HOLDFAST_METRICS_TLS_CERT: serverTls.certificate,
+    HOLDFAST_METRICS_TLS_KEY: serverTls.key,
+    HOLDFAST_METRICS_CLIENT_NAMES: metricsReaders.join(','),
     ...(logLevel !== undefined && { HOLDFAST_LOG_LEVEL: logLevel }),
   }
   const logPath = join(logs, `${name}.log`)

@@ -5,6 +5,8 @@ import type { Observer } from '../processes/supervise.ts'
 export interface LocalHosts extends AsyncDisposable {
   /** The first of them: without its Host, the platform starts for the first time. */
   readonly name: string
+  /** On which their agents listen, by host. */
+  readonly ports: ReadonlyMap<string, number>
   /** Host and DataStorage objects. */
   readonly manifests: readonly object[]
   /** Files of config/samples that are applied the first time, to have something to look at. */

@@ -39,6 +39,7 @@ export async function startOwnHost({ home, env, agentPort, observer, signal }: O
   return {
     name: HOST,
     manifests: hostManifests({ name: HOST, port, storage: STORAGE, path: home.storage }),
+    ports: new Map([[HOST, port]]),
     samples: ['image.yaml', 'virtual-machine.yaml'],
     machines: () => connection.machines(),
     stopGuests: (ending) => stopGuests(connection, ending),

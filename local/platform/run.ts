@@ -5,7 +5,7 @@ import { LocalError } from '../errors.ts'
 import { lockHome, restoreMark, type Home } from '../home.ts'
 import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
-import { controllersTls } from './agent.ts'
+import { controllersServerTls, controllersTls } from './agent.ts'
 import { markBoots, watchBoot } from './boot.ts'
 import { openCluster, type Cluster } from './cluster.ts'
 import { startControllers } from './controllers.ts'
@@ -61,13 +61,16 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   const controllers = await startControllers(options.controllers, {
     kubeconfig: cluster.controllersKubeconfig,
     agentTls: controllersTls(home.agent),
+    serverTls: controllersServerTls(home.agent),
+    home,
     logs: home.logs,
     logLevel: options.env['HOLDFAST_LOG_LEVEL'],
     observer,
   })
   running.defer(() => controllers.stop())
   running.use(keepRenewed({ cluster, controllers, agents: home.agent, say: observer.say }))
-  state.update({ kubeconfig: cluster.kubectl.kubeconfig })
+  const metrics = Object.fromEntries([...controllers.metricsPorts, ...hosts.ports])
+  state.update({ kubeconfig: cluster.kubectl.kubeconfig, metrics })
 
   const { say, stop: signal } = audience
   const inventory = await untilReady({ kube, hosts, say, signal })

@@ -6,7 +6,7 @@ import type { Home } from '../home.ts'
 import { findFreePort } from '../processes/port.ts'
 import { nodeProgram } from '../processes/node-program.ts'
 import { supervise, type Observer } from '../processes/supervise.ts'
-import { agentClients, prepareIdentities } from './agent.ts'
+import { agentClients, metricsReaders, prepareIdentities } from './agent.ts'
 import { ADDRESS, hostManifests, type LocalHosts } from './hosts.ts'
 
 export interface SimulatedHostsOptions {
@@ -58,6 +58,7 @@ export async function startSimulatedHosts(options: SimulatedHostsOptions): Promi
         HOLDFAST_AGENT_TLS_KEY: file(`${identity}.key`),
         HOLDFAST_AGENT_CLIENT_CA: file('ca.crt'),
         HOLDFAST_AGENT_CLIENT_NAMES: agentClients.join(','),
+        HOLDFAST_AGENT_METRICS_NAMES: metricsReaders.join(','),
       }),
     },
     observer,
@@ -68,6 +69,7 @@ export async function startSimulatedHosts(options: SimulatedHostsOptions): Promi
     manifests: names.flatMap((name, index) =>
       hostManifests({ name, port: ports[index] ?? 0, storage: name, path: '/simulated' }),
     ),
+    ports: new Map(names.map((name, index) => [name, ports[index] ?? 0])),
     samples: ['image.yaml'],
     machines: async () => [],
     stopGuests: () => Promise.resolve(),

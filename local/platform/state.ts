@@ -12,6 +12,8 @@ const platformState = z.object({
   since: z.iso.datetime(),
   kubeconfig: z.string(),
   programs: z.record(z.string(), processIdentity.nullable()),
+  /** Ports of 127.0.0.1 on which metrics are served, by program or host. */
+  metrics: z.record(z.string(), z.int()).optional(),
 })
 export type PlatformState = z.infer<typeof platformState>
 

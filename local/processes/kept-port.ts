@@ -25,6 +25,15 @@ export async function choosePort({ file, wanted, option }: KeptPort): Promise<nu
   return port
 }
 
+/** The port of the last start, or any free one where that is taken by now: for what must not keep anything from starting. */
+export async function keepPort(file: string, taken: readonly number[]): Promise<number> {
+  const last = toPort(await readTextFile(file))
+  const isUsable = last !== undefined && !taken.includes(last) && (await isFreePort(last))
+  const port = isUsable ? last : await findFreePort(taken)
+  await writePrivateFile(file, String(port))
+  return port
+}
+
 // A file that does not hold one is as good as none.
 function toPort(text: string | undefined): number | undefined {
   const port = Number(text)

@@ -5,9 +5,9 @@ import { Socket } from 'node:net'
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls'
 import { once } from 'node:events'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { silentLog } from '../lib/log.ts'
-import { newAuthority, type Authority } from '../lib/tls/authority.ts'
-import { callerName, followTlsFiles, readTlsFiles, type TlsFiles } from './tls-files.ts'
+import { silentLog } from '../log.ts'
+import { newAuthority, type Authority } from './authority.ts'
+import { callerName, followTlsFiles, readTlsFiles, type TlsFiles } from './server-files.ts'
 
 let folder: string
 let files: TlsFiles

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { ServerOptions } from 'node:https'
 import type { Server, Socket } from 'node:net'
 import { Server as TLSServer, TLSSocket } from 'node:tls'
-import type { Log } from '../lib/log.ts'
+import type { Log } from '../log.ts'
 
 /** PEM files. */
 export interface TlsFiles {
