@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { QueueTimes, type QueueObserver } from './queue-times.ts'
+import { Line } from './line.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 /** Works on one key. Says when to look again, if at all; throws to be called again with back-off. */
@@ -45,8 +46,8 @@ const MAX_SLEEP_MS = 3_600_000
 export class WorkQueue {
   readonly #options: QueueOptions
   /** In the order of their turns. */
-  readonly #ready = new Set<string>()
-  readonly #idle = new Set<string>()
+  readonly #ready = new Line()
+  readonly #idle = new Line()
   /** Turns since one of the idle ones had its. */
   #turns = 0
   readonly #inFlight = new Map<string, Promise<void>>()
@@ -136,10 +137,8 @@ export class WorkQueue {
   #takeNext(): string | undefined {
     const isIdlesTurn = this.#ready.size === 0 || this.#turns >= NEXT_BEFORE_IDLE
     const from = isIdlesTurn && this.#idle.size > 0 ? this.#idle : this.#ready
-    const [key] = from
-    if (key !== undefined) from.delete(key)
     this.#turns = from === this.#idle ? 0 : this.#turns + 1
-    return key
+    return from.take()
   }
 
   async #work(key: string, handler: Handler): Promise<void> {
