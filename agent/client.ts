@@ -106,6 +106,10 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
   }
 }
 
+// Nearly all that a fleet at rest says.
+const beat: AgentEvent = { type: 'Beat' }
+const BEAT = JSON.stringify(beat)
+
 const contexts = new WeakMap<AgentAddress['tls'], SecureContext>()
 
 /** Made once for all hosts: a context for every connection takes time and memory. */
@@ -169,7 +173,7 @@ async function* readEvents(peer: Peer, signal: AbortSignal): AsyncGenerator<Agen
     if (response.statusCode !== 200) throw toError(response.statusCode, await response.body.json())
     for await (const line of toLines(response.body)) {
       clearTimeout(timer) // The time that the reader takes is not the agent's.
-      yield parsed(agentEvent, parseJson(line))
+      yield line === BEAT ? beat : parsed(agentEvent, parseJson(line))
       listen()
     }
   } catch (error) {

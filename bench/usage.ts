@@ -1,13 +1,13 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod'
 
-const TICKS_PER_SECOND = 100
+const NS_PER_SECOND = 1e9
 const KIB_PER_MIB = 1024
 
 const programs = z.object({ programs: z.record(z.string(), z.object({ pid: z.int() }).nullable()) })
 
-/** What a process has used so far. */
+/** What a process has used so far, threads that have ended left out. */
 export interface Usage {
   readonly cpuSeconds: number
   /** The most memory that it ever had. */
@@ -22,14 +22,14 @@ export async function pidsOf(home: string): Promise<Map<string, number>> {
 }
 
 export async function usageOf(pid: number): Promise<Usage> {
-  const [stat, status] = await Promise.all(
-    ['stat', 'status'].map((name) => readFile(join('/proc', String(pid), name), 'utf8')),
-  )
-  // Fields 14 and 15, counted from behind the name, which may hold anything.
-  const fields = (stat ?? '').slice((stat ?? '').lastIndexOf(')') + 2).split(' ')
-  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status ?? '')?.[1])
+  const folder = join('/proc', String(pid))
+  const [status, threads] = await Promise.all([readFile(join(folder, 'status'), 'utf8'), readdir(join(folder, 'task'))])
+  // To the nanosecond. What `stat` says is counted in ticks, of which an idle process gets too many.
+  const times = await Promise.all(threads.map((thread) => readFile(join(folder, 'task', thread, 'schedstat'), 'utf8')))
+  const nanoseconds = times.reduce((sum, time) => sum + Number(time.split(' ')[0]), 0)
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1])
   return {
-    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
+    cpuSeconds: nanoseconds / NS_PER_SECOND,
     peakRssMb: kib('VmHWM') / KIB_PER_MIB,
     rssMb: kib('VmRSS') / KIB_PER_MIB,
   }

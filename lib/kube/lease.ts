@@ -22,7 +22,7 @@ export interface ElectorOptions {
 }
 
 const ANSWER_SHARE = 0.3
-const defaults: LeaseTiming = { durationMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }
+const defaults: LeaseTiming = { durationMs: 15_000, renewDeadlineMs: 10_000, retryMs: 3_000 }
 
 /**
  * Stands for election until the signal is aborted, and has `lead` do the leader's work, one leadership at a time. It is
