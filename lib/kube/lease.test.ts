@@ -109,9 +109,9 @@ describe('Leader', () => {
     await world.advance(300_000)
     expect([first.leaderships.length, second.leaderships.length]).toEqual([1, 0])
     expect([world.leases.holder, world.leases.term, first.now().term]).toEqual(['a', 1, 1])
-    // Every two seconds, with jitter.
-    expect(world.leases.writes).toBeGreaterThan(120)
-    expect(world.leases.writes).toBeLessThan(200)
+    // Every three seconds, with jitter.
+    expect(world.leases.writes).toBeGreaterThan(80)
+    expect(world.leases.writes).toBeLessThan(140)
   })
 
   test('that is cut off gives up after 10 s, and another one leads within 20 s, in a greater term', async () => {
