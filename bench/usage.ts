@@ -5,7 +5,10 @@ import * as z from 'zod'
 const NS_PER_SECOND = 1e9
 const KIB_PER_MIB = 1024
 
-const programs = z.object({ programs: z.record(z.string(), z.object({ pid: z.int() }).nullable()) })
+const programs = z.object({
+  supervisor: z.object({ pid: z.int() }),
+  programs: z.record(z.string(), z.object({ pid: z.int() }).nullable()),
+})
 
 /** What a process has used so far, threads that have ended left out. */
 export interface Usage {
@@ -15,10 +18,12 @@ export interface Usage {
   readonly rssMb: number
 }
 
-/** The process of each program of a platform. */
+/** The process of each program of a platform, and of its supervisor. */
 export async function pidsOf(home: string): Promise<Map<string, number>> {
   const state = programs.parse(JSON.parse(await readFile(join(home, 'platform.json'), 'utf8')))
-  return new Map(Object.entries(state.programs).flatMap(([name, found]) => (found ? [[name, found.pid] as const] : [])))
+  const { supervisor, programs: running } = state
+  const all = [['supervisor', supervisor] as const, ...Object.entries(running)]
+  return new Map(all.flatMap(([name, found]) => (found ? [[name, found.pid] as const] : [])))
 }
 
 export async function usageOf(pid: number): Promise<Usage> {

@@ -42,13 +42,13 @@ export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
   const stage: Stage = { kube, home, tls: await readAgentTls(home), population, say, machines }
 
   say('looking at what the controllers do for one machine')
-  const script = await frozen(stage, () => watchOne(stage))
+  const script = await withoutControllers(stage, () => watchOne(stage))
   await settled(stage, 'warm', WARM_UP)
   await removeAll(stage)
 
   const done: Round[] = []
   for (let round = 1; round <= rounds; round++) {
-    const replaySeconds = await frozen(stage, () => replayMany(stage, script, `replay-${round}-`))
+    const replaySeconds = await withoutControllers(stage, () => replayMany(stage, script, `replay-${round}-`))
     await removeAll(stage)
     const made = await makeMany(stage, `vm-${round}-`)
     const idle = round === rounds ? await idleUsage(stage) : undefined
@@ -65,14 +65,16 @@ export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
 
 const rate = (machines: number, seconds: number) => (machines / seconds).toFixed(1)
 
-/** Does work while the controllers of the platform stand still. Afterwards they lead again. */
-async function frozen<T>({ home, kube, population }: Stage, work: () => Promise<T>): Promise<T> {
-  const pid = (await pidsOf(home)).get('controllers') ?? 0
-  process.kill(pid, 'SIGSTOP')
+/** Does work while the platform has no controllers. Afterwards they lead again. */
+async function withoutControllers<T>({ home, kube, population }: Stage, work: () => Promise<T>): Promise<T> {
+  const pids = await pidsOf(home)
+  const supervisor = pids.get('supervisor') ?? 0
+  process.kill(supervisor, 'SIGSTOP') // It would start them again. Were they frozen, their watches would hold up the server.
+  process.kill(pids.get('controllers') ?? 0, 'SIGKILL')
   try {
     return await work()
   } finally {
-    process.kill(pid, 'SIGCONT')
+    process.kill(supervisor, 'SIGCONT')
     await createMachine(kube, 'probe')
     await population.untilMachine('probe', ({ status }) => status?.host !== undefined)
   }
