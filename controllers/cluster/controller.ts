@@ -1,4 +1,5 @@
 import type { Kind, Resource } from '../../crds/kind.ts'
+import { Budgets } from '../../lib/budgets.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { ObjectCache } from '../../lib/kube/cache.ts'
 import type { Kube } from '../../lib/kube/client.ts'
@@ -12,7 +13,7 @@ import type { QueueMetrics } from '../../lib/queue/queue-metrics.ts'
 import { WorkQueue, type Handler } from '../../lib/queue/work-queue.ts'
 import { isWell } from '../../lib/reconcile/conditions.ts'
 import type { ReconcileMetrics, ReconcileObserver } from '../../lib/reconcile/reconcile-metrics.ts'
-import { reconcile, type Env, type Reconciler } from '../../lib/reconcile/reconcile.ts'
+import { DETAILS, reconcile, type Env, type Reconciler } from '../../lib/reconcile/reconcile.ts'
 import type { Enqueue } from './watch.ts'
 
 /** Owns everything that controllers write, apart from what names another manager. */
@@ -76,6 +77,7 @@ export function newController<K extends Kind, Scope>(
     clock,
     emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }),
     waitingSince,
+    details: new Budgets({ clock, ...DETAILS }),
   }
   const work: Handler = (key) => reconcile(key, reconciler, env)
   const measured = metrics ? observed(work, metrics.reconciles.observer(name), clock) : work

@@ -1,6 +1,14 @@
 import type { Condition } from '../../crds/common.ts'
 import type { Resource } from '../../crds/kind.ts'
-import { reconcile, type Env, type Next, type Reconciler, type StatusOf } from '../../lib/reconcile/reconcile.ts'
+import { Budgets } from '../../lib/budgets.ts'
+import {
+  DETAILS,
+  reconcile,
+  type Env,
+  type Next,
+  type Reconciler,
+  type StatusOf,
+} from '../../lib/reconcile/reconcile.ts'
 
 /** One object, as an API server would keep it, and what its controller does with it. The clock stands still until it is moved. */
 export class FakeStore<R extends Resource> {
@@ -17,6 +25,7 @@ export class FakeStore<R extends Resource> {
   /** Status fields of another manager, which an apply leaves as they are. */
   readonly #foreign: (object: R) => Partial<StatusOf<R>>
   readonly #waitingSince = new Map<string, number>()
+  readonly #details = new Budgets({ clock: { monotonicMs: () => this.nowMs }, ...DETAILS })
 
   constructor(
     object: R,
@@ -75,6 +84,7 @@ export class FakeStore<R extends Resource> {
       },
       emit: (_object, { type, reason }) => void this.events.push(`${type} ${reason}`),
       waitingSince: this.#waitingSince,
+      details: this.#details,
       writer: {
         applyStatus: async (before, status) => {
           if (this.crash) throw this.crash

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Resource } from '../../crds/kind.ts'
+import { Budgets } from '../budgets.ts'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import type { Kube } from './client.ts'
@@ -54,7 +55,7 @@ const MAX_REMEMBERED = 10_000
  */
 export function eventRecorder({ kube, clock, log, controller, instance }: RecorderOptions): EventRecorder {
   const recorded = new Map<string, number>()
-  const buckets = new Map<string, Bucket>()
+  const budgets = new Budgets({ clock, burst: BURST, refillMs: REFILL_MS })
   const waiting: { path: string; body: object }[] = []
   const sending = new Set<Promise<void>>()
   let held: Promise<void> | undefined
@@ -90,10 +91,12 @@ export function eventRecorder({ kube, clock, log, controller, instance }: Record
       const now = clock.monotonicMs()
       const name = nameOf(event)
       if (now - (recorded.get(name) ?? -Infinity) < REPEAT_MS) return
-      if (!take(buckets, event.object.metadata.uid, now) || waiting.length >= MAX_WAITING) {
+      const { uid } = event.object.metadata
+      if (budgets.waitMs(uid) > 0 || waiting.length >= MAX_WAITING) {
         log.debug({ event: name }, 'dropped an event, for there are too many')
         return
       }
+      budgets.spend(uid)
       remember(recorded, name, now)
       // A cluster-scoped object's events are in this namespace by convention.
       const namespace = event.object.metadata.namespace ?? 'default'
@@ -144,21 +147,8 @@ function truncate(text: string): string {
     .replace(/\uFFFD$/, '')}...`
 }
 
-interface Bucket {
-  readonly tokens: number
-  readonly at: number
-}
-
-function take(buckets: Map<string, Bucket>, uid: string, now: number): boolean {
-  const { tokens, at } = buckets.get(uid) ?? { tokens: BURST, at: now }
-  const filled = Math.min(BURST, tokens + (now - at) / REFILL_MS)
-  if (filled < 1) return false
-  remember(buckets, uid, { tokens: filled - 1, at: now })
-  return true
-}
-
 /** Forgets the entry that was set longest ago when there are too many. */
-function remember<V>(map: Map<string, V>, key: string, value: V): void {
+function remember(map: Map<string, number>, key: string, value: number): void {
   map.delete(key)
   map.set(key, value)
   const [oldest] = map.keys()

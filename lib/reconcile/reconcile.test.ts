@@ -3,7 +3,8 @@ import type { Resource } from '../../crds/kind.ts'
 import { FakeClock } from '../queue/testing.ts'
 import { thing } from '../kube/testing.ts'
 import { blocked, decided, done, waiting, type Outcome } from './outcome.ts'
-import { reconcile, type Reconciler, type StatusOf } from './reconcile.ts'
+import { Budgets } from '../budgets.ts'
+import { DETAILS, reconcile, type Reconciler, type StatusOf } from './reconcile.ts'
 import type { Phase } from './run-phases.ts'
 
 type Status = StatusOf<Resource>
@@ -17,6 +18,7 @@ class World {
   readonly clock = new FakeClock()
   readonly log: string[] = []
   readonly waitingSince = new Map<string, number>()
+  readonly details = new Budgets({ clock: this.clock, ...DETAILS })
   stored: Resource | undefined
   conflict = false
 
@@ -74,6 +76,7 @@ class World {
       emit: (_: Resource, { type, reason }: { type: string; reason: string }) =>
         void this.log.push(`${type} ${reason}`),
       waitingSince: this.waitingSince,
+      details: this.details,
     }
   }
 }
@@ -290,4 +293,30 @@ test('a reconcile leaves the object in the cache as it is', async () => {
   world.conflict = true
   await world.reconcile({ finalizer, phases: [world.phase('A', done)] }).catch(() => undefined)
   expect(object).toEqual(copy)
+})
+
+test('details that go on changing are written ten times at once, and then once a second; what is news at once', async () => {
+  let restarts = 0
+  let isUp = true
+  const world = new World(thing('a', 1))
+  const flooded = {
+    phases: [world.phase('Up', () => (isUp ? done : blocked('Down', 'It is down')))],
+    finish: ({ status }: Scope) => void Object.assign(status, { restarts }),
+  }
+  const writes = () => world.log.filter((entry) => entry === 'write').length
+  for (; restarts < 50; restarts++) await world.reconcile(flooded)
+  expect(writes()).toBe(11)
+  const { retryAfterMs } = await world.reconcile(flooded)
+  expect(retryAfterMs).toBe(1_000)
+  await world.clock.advance(1_000)
+  await world.reconcile(flooded)
+  expect(writes()).toBe(12)
+  expect(world.stored?.status).toMatchObject({ restarts: 50 })
+
+  restarts++
+  isUp = false
+  await world.reconcile(flooded)
+  await world.clock.advance(1_000)
+  await world.reconcile(flooded)
+  expect(world.ready()).toBe('False Down')
 })

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Resource } from '../../crds/kind.ts'
+import type { Budgets } from '../budgets.ts'
 import type { Clock } from '../clock.ts'
 import { news, toConditions, type News } from './conditions.ts'
 import { runPhases, summarise, type Phase, type Report, type Result } from './run-phases.ts'
@@ -38,6 +39,8 @@ export interface Env<R extends Resource> {
   readonly emit: (object: R, news: News) => void
   /** Since when an object waits, by uid, on the monotonic clock. Kept between calls. */
   readonly waitingSince: Map<string, number>
+  /** By uid: writes of details that go on changing, such as a count of restarts. Kept between calls. */
+  readonly details: Budgets
 }
 
 export interface Next {
@@ -47,6 +50,8 @@ export interface Next {
 /** Shorter waits are not worth a write: a machine that starts in 60 ms has one status write, not three. */
 const UNWORTHY_WAIT_MS = 1_000
 const MAX_DECISIONS = 8
+/** For `Env.details`: a host that tells of something new a thousand times a second must not write as often. */
+export const DETAILS = { burst: 10, refillMs: 1_000 } as const
 
 /** Brings one object a step closer to its spec. Returns when to look again; throws to be retried with back-off. */
 export async function reconcile<R extends Resource, Scope>(
@@ -134,13 +139,14 @@ async function report<R extends Resource, Scope>(
   env: Env<R>,
 ): Promise<Next> {
   const quietMs = patience(before, after, result, env)
-  if (quietMs <= 0) {
+  const isQuiet = quietMs > 0 && differs(before, after, reconciler)
+  if (!isQuiet) {
     await write(before, after, reconciler, env)
     for (const item of news(before.status?.conditions ?? [], ready, result.blocked)) env.emit(after, item)
   }
   if (result.error) throw result.error
   const isBlocked = result.blocked !== undefined && result.blocked.type === result.obstacle?.type
-  return nextLook([quietMs > 0 ? quietMs : undefined, result.retryAfterMs, isBlocked ? undefined : reconciler.resyncMs])
+  return nextLook([isQuiet ? quietMs : undefined, result.retryAfterMs, isBlocked ? undefined : reconciler.resyncMs])
 }
 
 function nextLook(candidates: readonly (number | undefined)[]): Next {
@@ -151,12 +157,21 @@ function nextLook(candidates: readonly (number | undefined)[]): Next {
 async function write<R extends Resource, Scope>(
   before: R,
   after: R,
-  { owned = (status) => status }: Reconciler<R, Scope>,
-  { writer }: Env<R>,
+  reconciler: Reconciler<R, Scope>,
+  { writer, details }: Env<R>,
 ): Promise<R> {
-  const current = owned(before.status ?? {}, before)
-  const wanted = owned(after.status ?? {}, after)
-  return isDeepStrictEqual(plain(current), plain(wanted)) ? before : writer.applyStatus(before, wanted)
+  if (!differs(before, after, reconciler)) return before
+  if (hasSameGist(before, after)) details.spend(before.metadata.uid)
+  return writer.applyStatus(before, ownPart(after, reconciler))
+}
+
+function differs<R extends Resource, Scope>(before: R, after: R, reconciler: Reconciler<R, Scope>): boolean {
+  return !isDeepStrictEqual(plain(ownPart(before, reconciler)), plain(ownPart(after, reconciler)))
+}
+
+function ownPart<R extends Resource, Scope>(object: R, { owned }: Reconciler<R, Scope>): StatusOf<R> {
+  const status: StatusOf<R> = object.status ?? {}
+  return owned ? owned(status, object) : status
 }
 
 // An absent field and one that is undefined are the same in JSON.
@@ -164,20 +179,23 @@ function plain(status: object): unknown {
   return JSON.parse(JSON.stringify(status))
 }
 
-/** How long to keep quiet about a wait, in ms. A wait that shows already, or that lasts, is told at once. */
-function patience<R extends Resource>(before: R, after: R, result: Result, { clock, waitingSince }: Env<R>): number {
+/** How long to keep quiet, in ms. A wait that lasts is told at once; details that change all the time are told at times. */
+function patience<R extends Resource>(before: R, after: R, result: Result, env: Env<R>): number {
+  const { clock, waitingSince, details } = env
   const { uid } = before.metadata
-  if (result.obstacle === undefined) {
-    waitingSince.delete(uid)
-    return 0
-  }
   const since = waitingSince.get(uid) ?? clock.monotonicMs()
-  waitingSince.set(uid, since)
-  const known = isDeepStrictEqual(readyOf(before), readyOf(after))
-  return known ? 0 : since + UNWORTHY_WAIT_MS - clock.monotonicMs()
+  if (result.obstacle === undefined) waitingSince.delete(uid)
+  else waitingSince.set(uid, since)
+  if (hasSameGist(before, after)) return details.waitMs(uid)
+  return result.obstacle === undefined ? 0 : since + UNWORTHY_WAIT_MS - clock.monotonicMs()
 }
 
-function readyOf({ status }: Resource): unknown {
+/** Whether what a person looks at, or waits for, is as it was. */
+function hasSameGist(before: Resource, after: Resource): boolean {
+  return isDeepStrictEqual(gistOf(before), gistOf(after))
+}
+
+function gistOf({ status }: Resource): unknown {
   const { status: value, reason, message } = status?.conditions?.find(({ type }) => type === 'Ready') ?? {}
-  return { value, reason, message }
+  return { value, reason, message, generation: status?.observedGeneration }
 }
