@@ -20,11 +20,13 @@ export function follow<K extends Kind>(kube: Kube, kind: K): Followed<Resource<K
     objects: cache,
     async until<T>(look: (objects: typeof cache) => T | undefined): Promise<T> {
       const { promise, resolve } = Promise.withResolvers<T>()
+      let isLate = false // All that is there is told first: thousands of looks at the same.
       const check = () => {
-        const found = look(cache)
+        const found = isLate ? look(cache) : undefined
         if (found !== undefined) resolve(found)
       }
       const end = cache.onChange(check)
+      isLate = true
       check()
       return promise.finally(end)
     },

@@ -138,15 +138,14 @@ async function report<R extends Resource, Scope>(
   reconciler: Reconciler<R, Scope>,
   env: Env<R>,
 ): Promise<Next> {
-  const quietMs = patience(before, after, result, env)
-  const isQuiet = quietMs > 0 && differs(before, after, reconciler)
-  if (!isQuiet) {
+  const quietMs = keepQuiet(before, after, { result, reconciler, env })
+  if (quietMs === undefined) {
     await write(before, after, reconciler, env)
     for (const item of news(before.status?.conditions ?? [], ready, result.blocked)) env.emit(after, item)
   }
   if (result.error) throw result.error
   const isBlocked = result.blocked !== undefined && result.blocked.type === result.obstacle?.type
-  return nextLook([isQuiet ? quietMs : undefined, result.retryAfterMs, isBlocked ? undefined : reconciler.resyncMs])
+  return nextLook([quietMs, result.retryAfterMs, isBlocked ? undefined : reconciler.resyncMs])
 }
 
 function nextLook(candidates: readonly (number | undefined)[]): Next {
@@ -177,6 +176,22 @@ function ownPart<R extends Resource, Scope>(object: R, { owned }: Reconciler<R, 
 // An absent field and one that is undefined are the same in JSON.
 function plain(status: object): unknown {
   return JSON.parse(JSON.stringify(status))
+}
+
+interface Circumstances<R extends Resource, Scope> {
+  readonly result: Result
+  readonly reconciler: Reconciler<R, Scope>
+  readonly env: Env<R>
+}
+
+/** For how many ms to say nothing of what is new. Undefined: say it now, if anything is new. */
+function keepQuiet<R extends Resource, Scope>(
+  before: R,
+  after: R,
+  { result, reconciler, env }: Circumstances<R, Scope>,
+): number | undefined {
+  const ms = patience(before, after, result, env)
+  return ms > 0 && differs(before, after, reconciler) ? ms : undefined
 }
 
 /** How long to keep quiet, in ms. A wait that lasts is told at once; details that change all the time are told at times. */
