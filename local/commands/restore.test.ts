@@ -54,6 +54,7 @@ const files = { ...state, 'agent/machines/a.json': 'of monday', 'storage/disks/a
 describe('Restore', () => {
   test('puts back state and keys, leaves what agents and disks hold, and sets aside what it replaces', async () => {
     await using world = await newWorld()
+    await world.put('restore-draft-killed/pki/kubernetes/encryption.json', 'of a restore that was killed')
     await restore(world.home, world.file, world.terminal)
     for (const [path, text] of Object.entries(state)) expect(await world.read(path)).toBe(text)
     expect(await world.read('agent/machines/a.json')).toBe('of today')

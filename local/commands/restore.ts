@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { writePrivateFile } from '../../lib/tls/private-file.ts'
 import { isThere, readArchive } from '../backup/archive.ts'
@@ -8,6 +8,7 @@ import { findLeftGuests } from '../platform/left-guests.ts'
 import { findRunning } from '../platform/state.ts'
 import type { Terminal } from '../terminal.ts'
 
+const DRAFT = 'restore-draft-'
 /** What a backup puts back as a whole; what was there before is set aside. */
 const PARTS = ['etcd/data', 'pki', 'port', 'agent-port'] as const
 
@@ -20,7 +21,8 @@ export async function restore(home: Home, source: string, terminal: Terminal): P
   }
   await prepareHome(home)
   await using _ = await lockHome(home)
-  const draft = await mkdtemp(join(home.root, 'restore-'))
+  await removeDrafts(home)
+  const draft = await mkdtemp(join(home.root, DRAFT))
   try {
     const { createdAt, home: origin } = await readArchive(source, draft)
     const aside = await replace(home, draft)
@@ -30,6 +32,12 @@ export async function restore(home: Home, source: string, terminal: Terminal): P
     await rm(draft, { recursive: true, force: true })
   }
   return 0
+}
+
+/** What a restore that was killed left of the backup, keys included. */
+async function removeDrafts({ root }: Home): Promise<void> {
+  const left = (await readdir(root)).filter((name) => name.startsWith(DRAFT))
+  await Promise.all(left.map((name) => rm(join(root, name), { recursive: true, force: true })))
 }
 
 /** Nothing starts between the first move and the last one; the same restore, done once more, ends one that was cut off. */
