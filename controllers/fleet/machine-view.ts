@@ -41,7 +41,11 @@ export function newMachineView(): ReplaceableView {
   return {
     get: (id) => machines.get(id),
     all: () => machines.values(),
-    named: (name) => [...(names.get(name) ?? [])].flatMap((id) => machines.get(id) ?? []),
+    named(name) {
+      const ids = names.get(name)
+      // Every machine that is placed asks this of every host, and nearly none has one.
+      return ids ? [...ids].flatMap((id) => machines.get(id) ?? []) : []
+    },
     note(machine) {
       const before = machines.get(machine.id)
       const known = before?.revision ?? gone.get(machine.id) ?? 0
