@@ -64,6 +64,7 @@ function newWorld() {
     virtualMachine: () => vm.stored,
     disksOfFile: () => [],
     adopters: new Map(),
+    seen: new Map(),
   })
   const round = async (times: number) => {
     for (let i = 0; i < times; i++) {

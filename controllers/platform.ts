@@ -139,7 +139,16 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const ofDisks = newController(
     Disk,
     disks,
-    diskReconciler({ fleet, candidates, made, image, virtualMachine, disksOfFile, adopters: new Map() }),
+    diskReconciler({
+      fleet,
+      candidates,
+      made,
+      image,
+      virtualMachine,
+      disksOfFile,
+      adopters: new Map(),
+      seen: new Map(),
+    }),
     parts,
   )
   const reconciler = virtualMachineReconciler({

@@ -147,6 +147,7 @@ describe('A platform restored from an older state', () => {
   test('says that the disk of b is gone, and gives it no empty one', async () => {
     const told = await refusal('b', 'DiskNotFound')
     const { machineId = '', file: id = '' } = before.get('b') ?? {}
+    await eventually(async () => condition(await platform.get('disks', 'b-root'))?.reason === 'FileMissing')
     expect(told.message).toContain(`There is no disk ${id} on DataStorage local`)
     expect(await readdir(join(platform.home, 'storage', 'disks'))).not.toContain(`${id}.qcow2`)
     expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(machineId)

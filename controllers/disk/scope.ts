@@ -16,6 +16,8 @@ export interface Deps {
   /** Uid of the Disk that was given a file last, by the file's name. */
   readonly adopters: Map<string, string>
   readonly made: Pick<MadeDisks, 'note'>
+  /** In which session of its host a disk was last seen there, by the Disk's uid. */
+  readonly seen: Map<string, number>
   readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
 }
 

@@ -22,6 +22,7 @@ export class World {
   /** Disks besides the one of this world. */
   readonly others: Disk[] = []
   readonly adopters = new Map<string, string>()
+  readonly seen = new Map<string, number>()
   readonly machines = new Map<string, VirtualMachine>()
   readonly ledger = newLedger()
   readonly store: FakeStore<Disk>
@@ -68,6 +69,7 @@ export class World {
       virtualMachine: (_namespace, name) => this.machines.get(name),
       disksOfFile: (id) => this.others.filter(({ spec, status }) => (status?.id ?? spec.source?.existing?.id) === id),
       adopters: this.adopters,
+      seen: this.seen,
     })
   }
 }

@@ -3,6 +3,7 @@ import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
 import type { Image } from '../../../crds/image.ts'
 import { makerOf } from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import { knownBytes, toBytes } from '../../../policy/quantity.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import type { Scope } from '../scope.ts'
 import { agentOf, putDisk, RETRY_MS, toDesiredDisk } from './host-disk.ts'
@@ -14,7 +15,7 @@ export const provisionDisk: Phase<Scope> = {
   async run(scope) {
     const { disk, status } = scope
     claimForMaker(disk, status)
-    if (status.size !== undefined) return done
+    if (status.size !== undefined) return lookForIt(scope)
     const agent = agentOf(scope)
     if ('type' in agent) return agent
     const order = withImage(scope, toDesiredDisk(scope))
@@ -23,8 +24,29 @@ export const provisionDisk: Phase<Scope> = {
     if ('type' in answer) return answer
     if (answer.state === 'Creating') return waiting(DiskReason.Creating, 'The disk is being made', RETRY_MS)
     scope.deps.made.note(disk)
+    noteSeen(scope)
     return done
   },
+}
+
+/**
+ * Asks the host once a session whether a disk that was made is still there: after a restore, or in a folder where somebody
+ * cleaned up, it may not be. Whatever else the host answers says nothing about that.
+ */
+async function lookForIt(scope: Scope): Promise<Outcome> {
+  const { disk, status, deps } = scope
+  const host = deps.fleet.get(status.host ?? '')
+  if (host?.state !== 'Connected' || deps.seen.get(disk.metadata.uid) === host.session) return done
+  const sizeBytes = knownBytes(status.size) ?? toBytes(disk.spec.size)
+  const answer = await putDisk(scope, host.agent, { ...toDesiredDisk(scope), sizeBytes, mustExist: true })
+  if ('type' in answer) return answer.type === 'blocked' && answer.reason === DiskReason.FileMissing ? answer : done
+  noteSeen(scope)
+  return done
+}
+
+function noteSeen({ disk, status, deps }: Scope): void {
+  const { session } = deps.fleet.get(status.host ?? '') ?? {}
+  if (session !== undefined) deps.seen.set(disk.metadata.uid, session)
 }
 
 /** A disk that was made for one machine is attached to it from its first moment; its label says so. */

@@ -44,6 +44,7 @@ async function deleteFile({ disk, status, deps }: Scope, storage: string): Promi
   if (host.state !== 'Connected') return unreachable(name)
   try {
     await host.agent.deleteDisk(storage, status.id ?? disk.metadata.uid)
+    deps.seen.delete(disk.metadata.uid)
     return done
   } catch (error) {
     if (error instanceof AgentError) return refused(name, error)

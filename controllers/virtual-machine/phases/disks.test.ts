@@ -45,6 +45,18 @@ describe('VirtualMachine', () => {
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
+  test('says which of its disks has lost its file', async () => {
+    const world = new World(machine({ rootDisk: { diskRef: { name: 'boot' } } }))
+    const lost = condition({ status: 'False', reason: 'FileMissing', message: 'restore it' })
+    world.disks.set('boot', disk('boot', { conditions: [lost] }))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'DiskNotFound',
+      message: 'The file of Disk boot is gone: restore it',
+    })
+    expect(world.host.orders).toEqual([])
+  })
+
   test('is not started when somebody else claims its disk at the same moment', async () => {
     const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
     world.disks.set('data', disk('data'))

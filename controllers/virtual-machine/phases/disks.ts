@@ -1,4 +1,4 @@
-import type { Disk } from '../../../crds/disk.ts'
+import { DiskReason, type Disk } from '../../../crds/disk.ts'
 import {
   MACHINE_ID_LABEL,
   makerOf,
@@ -128,6 +128,10 @@ function takenBy({ status: own, namespace, deps }: Scope, { metadata, status }: 
   return blocked(VirtualMachineReason.DiskInUse, message)
 }
 
+function isLost({ status }: Disk): boolean {
+  return status?.conditions?.some(({ type, reason }) => type === 'Ready' && reason === DiskReason.FileMissing) ?? false
+}
+
 function unusable(disk: Disk, host: string | undefined, { isMade }: Scope['deps']): Outcome | undefined {
   const { name, deletionTimestamp } = disk.metadata
   if (deletionTimestamp !== undefined)
@@ -140,6 +144,9 @@ function unusable(disk: Disk, host: string | undefined, { isMade }: Scope['deps'
     )
   }
   const obstacle = notReady(disk)
+  if (obstacle !== undefined && isLost(disk)) {
+    return blocked(VirtualMachineReason.DiskNotFound, `The file of Disk ${name} is gone: ${obstacle}`)
+  }
   return obstacle === undefined || isMade(disk)
     ? undefined
     : waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not ready: ${obstacle}`)
