@@ -45,11 +45,16 @@ export async function benchNeighbours({ rounds, machines, env, say }: BenchOptio
 
   const [well, troubled]: [number[], number[]] = [[], []]
   for (let index = 1; index <= rounds; index++) {
+    await giveMore(stage, slow ?? '', `beside-well-${index}-`)
     well.push(machines / (await makeOnHealthy(stage, `well-${index}-`)))
     await removeAll(stage)
-    const end = await begin(stage, proxies, { slow: slow ?? '', flooding: flooding ?? '', round: index })
+    await createMachine(kube, `flooder-${index}`, flooding)
+    await population.untilReady(`flooder-${index}`, 1)
+    begin(proxies)
+    await giveMore(stage, slow ?? '', `beside-troubled-${index}-`)
     troubled.push(machines / (await makeOnHealthy(stage, `troubled-${index}-`)))
-    await end()
+    end(proxies)
+    await population.untilReady(`beside-troubled-${index}-`, ON_SLOW)
     await untilConnected(kube, [slow, dead, flooding])
     await removeAll(stage)
     say(
@@ -114,34 +119,24 @@ async function removeAll({ kube, population }: Stage): Promise<void> {
   await population.untilGone()
 }
 
-interface Troubled {
-  readonly slow: string
-  readonly flooding: string
-  readonly round: number
+/** Machines for a host that has much to do meanwhile. */
+async function giveMore({ kube }: Stage, host: string, prefix: string): Promise<void> {
+  await inParallel(ON_SLOW, LANES, async (index) => void (await createMachine(kube, `${prefix}${index}`, host)))
 }
 
-/** Has one host slow, with much to do; one dead; one that floods us. Returns what ends it. */
-async function begin(
-  { kube, population }: Stage,
-  { slow, dead, flooding }: Neighbours,
-  { round: number, ...names }: Troubled,
-) {
-  await createMachine(kube, `flooder-${number}`, names.flooding)
-  await population.untilReady(`flooder-${number}`, 1)
+/** From now on one host is slow, one is dead, and one floods us. */
+function begin({ slow, dead, flooding }: Neighbours): void {
   flooding.judge = ({ isStream }) => (isStream ? { type: 'pass', lines: flood } : { type: 'pass' })
   flooding.cutAll()
   slow.judge = ({ isStream }) => ({ type: 'pass', ...(!isStream && { delayMs: SLOW_MS }) })
   dead.wire.freeze()
-  await inParallel(ON_SLOW, LANES, async (index) => {
-    await createMachine(kube, `slow-${number}-${index}`, names.slow)
-  })
-  return async () => {
-    flooding.reset()
-    flooding.cutAll()
-    slow.reset()
-    dead.wire.thaw()
-    await population.untilReady(`slow-${number}-`, ON_SLOW)
-  }
+}
+
+function end({ slow, dead, flooding }: Neighbours): void {
+  flooding.reset()
+  flooding.cutAll()
+  slow.reset()
+  dead.wire.thaw()
 }
 
 interface Outcome {

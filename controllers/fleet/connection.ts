@@ -10,6 +10,7 @@ import { HostReason } from '../../crds/host.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { FleetEvent, FleetHost, Refusal } from './fleet-host.ts'
+import { paceMachines } from './pace.ts'
 import type { ReplaceableView } from './machine-view.ts'
 
 export interface ConnectionDeps {
@@ -53,6 +54,7 @@ async function follow(name: string, deps: ConnectionDeps, onSynced: () => void):
     deps.update({ state: 'Refused', refusal })
     return
   }
+  const to: Tellers = { machines: deps.machines, onEvent: deps.onEvent, tellMachine: paceMachines(deps) }
   let shown = observed
   const first: ObservedMachine[] = []
   let synced = false
@@ -66,15 +68,19 @@ async function follow(name: string, deps: ConnectionDeps, onSynced: () => void):
       onSynced()
       deps.update({ state: 'Connected', isCertificateInvalid: false, observed: shown, session: deps.newSession() })
     } else if (!synced && event.type === 'Machine') first.push(event.machine)
-    else passOn(name, event, deps)
+    else passOn(name, event, to)
   }
   if (!deps.signal.aborted) deps.update({ state: 'Unreachable' })
 }
 
-function passOn(host: string, event: Exclude<AgentEvent, { type: 'Beat' | 'Synced' }>, deps: ConnectionDeps): void {
+type Tellers = Pick<ConnectionDeps, 'machines' | 'onEvent'> & {
+  readonly tellMachine: ReturnType<typeof paceMachines>
+}
+
+function passOn(host: string, event: Exclude<AgentEvent, { type: 'Beat' | 'Synced' }>, to: Tellers): void {
   // A host that floods us with what we know already keeps nobody else waiting.
-  if (event.type === 'Machine' && !deps.machines.note(event.machine)) return
-  deps.onEvent(event.type === 'Machine' ? { ...event, host } : event)
+  if (event.type !== 'Machine') to.onEvent(event)
+  else if (to.machines.note(event.machine)) to.tellMachine({ ...event, host })
 }
 
 /** The very same host when nothing is new. */
