@@ -26,6 +26,7 @@ const vocabularies: Readonly<Record<string, Vocabulary>> = {
   Image: toVocabulary(ImageCondition, ImageReason),
   DataStorage: toVocabulary(DataStorageCondition, DataStorageReason),
   PlatformSettings: toVocabulary({}, {}),
+  RecycledResource: toVocabulary({}, {}),
 }
 
 /** Said by every kind, whatever its own words are. */
