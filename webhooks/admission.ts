@@ -78,8 +78,10 @@ async function judgeDelete(sources: Sources, request: AdmissionRequest, rules: K
   const asked: DeleteRequest = { rules: { ...rules, delete: rules.delete }, object, user: request.userInfo }
   const reading = await gatherDelete(sources, asked)
   const refusal = objectionToDelete(rules.delete, reading.facts)
-  const warnings = reminder(rules.delete, reading.facts)
-  return { refusal: request.dryRun ? refusal : await carryOut(sources, asked, { ...reading, refusal }), warnings }
+  const final = request.dryRun ? refusal : await carryOut(sources, asked, { ...reading, refusal })
+  // What it would do is of no interest where it does nothing; unless somebody is to confirm just that.
+  const isReminded = !final || final.reason === RefusalReason.ConfirmationRequired
+  return { refusal: final, warnings: isReminded ? reminder(rules.delete, reading.facts) : [] }
 }
 
 interface Judged extends DeleteReading {

@@ -24,8 +24,8 @@ const admissionReview = z.object({
     subResource: text.default(''),
     operation: z.enum(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']),
     userInfo,
-    object: z.unknown(),
-    oldObject: z.unknown(),
+    object: z.unknown().optional(),
+    oldObject: z.unknown().optional(),
     dryRun: z.boolean().default(false),
   }),
 })

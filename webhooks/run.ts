@@ -30,6 +30,7 @@ export interface WebhooksDeps {
 
 const RETRY_MS = 500
 const CALL_MS = 4_000
+const GRACE_MS = 5_000
 
 /**
  * Answers the API server until the signal is aborted. Waits for the API server, and for our kinds in it; it listens
@@ -50,7 +51,10 @@ export async function runWebhooks(deps: WebhooksDeps, signal: AbortSignal): Prom
   log.info({ addresses: app.addresses() }, 'the webhooks are ready')
   deps.onListening?.()
   await keepTrusted(deps, { kube, trust, renew: () => certificates.renew(), server: app.server }, signal)
+  // Who is being answered gets the answer; a connection that is merely open must not keep us.
+  const timer = setTimeout(() => app.server.closeAllConnections(), GRACE_MS)
   await app.close()
+  clearTimeout(timer)
   await following
 }
 

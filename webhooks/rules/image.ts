@@ -15,5 +15,8 @@ function consequences(facts: Consequent): string[] {
   const goes = `${subject(facts)} ${ends[decision?.policy ?? 'Delayed']}`
   if (machines.length + disks.length === 0) return [goes]
   const users = `${count(machines.length, 'VirtualMachine')} and ${count(disks.length, 'Disk')}`
-  return [goes, `${users} name it: what is made already stays, what is yet to be made waits for an Image of this name`]
+  return [
+    goes,
+    `it is named by ${users}: what is made already stays, what is yet to be made waits for an Image of this name`,
+  ]
 }

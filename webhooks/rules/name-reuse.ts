@@ -39,7 +39,7 @@ function effective({ object, settings }: WriteFacts): OnNameReuse {
 }
 
 function describe({ metadata, spec: { resource, deletion } }: RecycledResource): string {
-  return `the recycle bin has a ${nameOf(resource.kind, resource)}, deleted by ${deletion.by} at ${deletion.at} (${metadata.name})`
+  return `the recycle bin has ${nameOf(resource.kind, resource)}, deleted by ${deletion.by} at ${deletion.at} (${metadata.name})`
 }
 
 function recoverCommand({ metadata }: RecycledResource, isTaken = false): string {
