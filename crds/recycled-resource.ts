@@ -28,24 +28,24 @@ const deletion = cel(
   },
 )
 
+/** Atomic, so that the API server does not note the owner of each field in it. */
+const manifest = z.looseObject({}).meta({
+  'x-kubernetes-preserve-unknown-fields': true,
+  'x-kubernetes-map-type': 'atomic',
+  maxProperties: 8,
+})
+
 const disk = z.object({
   name: objectName.describe('Name of its Disk.'),
   uid: z.uuid().describe('Uid of its Disk.'),
   id: z.uuid().describe('Name of its file.'),
   dataStorage: objectName.describe('DataStorage that it is on.'),
   size: quantity.describe('Its size.'),
-  manifest: z
-    .looseObject({})
-    .meta({ 'x-kubernetes-preserve-unknown-fields': true, maxProperties: 8 })
-    .optional()
-    .describe('The Disk as it was.'),
+  manifest: manifest.optional().describe('The Disk as it was.'),
 })
 
 const contents = z.object({
-  manifest: z
-    .looseObject({})
-    .meta({ 'x-kubernetes-preserve-unknown-fields': true, maxProperties: 8 })
-    .describe('The object as it was applied: without its status and what the API server added.'),
+  manifest: manifest.describe('The object as it was applied: without its status and what the API server added.'),
   machineId: z.uuid().optional().describe('Identity of the machine, which it keeps when it is recovered.'),
   host: objectName.optional().describe('Host that has it.'),
   disks: z.array(disk).max(17).optional().describe('Disks in this entry, the root disk first.'),
