@@ -7,6 +7,7 @@ import { newCandidates } from './fleet/candidates.ts'
 import { FakeStore } from './fleet/fake-store.ts'
 import { newLedger } from './fleet/ledger.ts'
 import { fakeFleet, fakeHost } from './fleet/testing.ts'
+import { FakeBin } from './recycle-bin/fake-bin.ts'
 import { newOrders } from './virtual-machine/orders.ts'
 import { virtualMachineReconciler } from './virtual-machine/reconciler.ts'
 
@@ -27,11 +28,13 @@ function newWorld() {
   })
   const disks = () => (world.disk?.stored ? [world.disk.stored] : [])
   let ids = 0
+  const recycled = new FakeBin()
   const machines = virtualMachineReconciler({
     fleet,
     candidates,
     ledger,
     orders: newOrders(),
+    bin: recycled.bin,
     image: () => image(),
     virtualMachine: () => vm.stored,
     machinesOf: () => (vm.stored ? [vm.stored] : []),
@@ -64,6 +67,7 @@ function newWorld() {
     virtualMachine: () => vm.stored,
     disksOfFile: () => [],
     adopters: new Map(),
+    bin: recycled.bin,
   })
   const round = async (times: number) => {
     for (let i = 0; i < times; i++) {
@@ -71,7 +75,7 @@ function newWorld() {
       await world.disk?.reconcile(ofDisks)
     }
   }
-  return { world, round }
+  return { world, round, recycled }
 }
 
 test.each([0, 1, 3])(
@@ -101,14 +105,26 @@ test('VirtualMachine and its root Disk write nothing and ask nothing while all i
   expect([world.vm.writes, world.disk?.writes, world.agent.asked, world.attachments]).toEqual(before)
 })
 
-test('VirtualMachine takes its root Disk and its file along when it is deleted', async () => {
-  const { world, round } = newWorld()
-  await round(3)
-  world.vm.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
-  await round(3)
-  expect([world.vm.stored, world.disk?.stored]).toEqual([undefined, undefined])
-  expect(world.agent.disks.size).toBe(0)
-})
+test.each([
+  ['its file', 'Immediate', 0],
+  ['leaves the file to the recycle bin', 'Delayed', 1],
+  ['leaves the file to the recycle bin', 'Never', 1],
+] as const)(
+  '[DEL-03] [DEL-04] VirtualMachine takes its root Disk along when it is deleted, and %s (%s)',
+  async (_, policy, files) => {
+    const { world, round, recycled } = newWorld()
+    recycled.policy = policy
+    await round(3)
+    world.vm.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
+    await round(3)
+    expect([world.vm.stored, world.disk?.stored]).toEqual([undefined, undefined])
+    expect(world.agent.disks.size).toBe(files)
+    const [entry, ...more] = recycled.entries.values()
+    expect(more).toEqual([])
+    expect(entry?.spec.contents?.disks).toMatchObject([{ name: 'web-root' }])
+    expect(entry?.status?.phase).toBe(policy === 'Immediate' ? undefined : 'Binned')
+  },
+)
 
 function required<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('it is not there')

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, cel, objectName, quantity } from './common.ts'
+import { ageColumn, baseStatus, cel, messageColumn, objectName, quantity, type ObjectMeta } from './common.ts'
 import { deletionPolicy, retention } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 
@@ -47,7 +47,21 @@ const disk = z.object({
 const contents = z.object({
   manifest: manifest.describe('The object as it was applied: without its status and what the API server added.'),
   machineId: z.uuid().optional().describe('Identity of the machine, which it keeps when it is recovered.'),
-  host: objectName.optional().describe('Host that has it.'),
+  host: objectName.optional().describe('Host that has its disks.'),
+  decision: z
+    .object({
+      id: z.uuid().describe('Identity of the decision.'),
+      epoch: z.int().min(1).describe('Its epoch, which the next one goes on from.'),
+    })
+    .optional()
+    .describe('The decision under which its host forgot the machine.'),
+  download: z
+    .object({
+      sha256: z.string().max(64).describe('Digest of the file.'),
+      hosts: z.array(objectName).max(1024).describe('Hosts that were told to download it.'),
+    })
+    .optional()
+    .describe('What hosts downloaded for an Image, and keep for it.'),
   disks: z.array(disk).max(17).optional().describe('Disks in this entry, the root disk first.'),
   snapshots: z
     .array(z.object({ name: objectName.describe('Name of the snapshot.') }))
@@ -69,6 +83,8 @@ const contents = z.object({
 /** What a user may write to an entry; all else of it is written by Holdfast alone. */
 export const RECYCLED_USER_FIELDS = ['action', 'recoverAs'] as const
 
+const isUnderWay =
+  "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in ['Recovering', 'Purging']"
 const isBinned = "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase != 'Pending'"
 const same = (field: string) =>
   `has(self.spec.${field}) == has(oldSelf.spec.${field}) && (!has(self.spec.${field}) || self.spec.${field} == oldSelf.spec.${field})`
@@ -120,6 +136,10 @@ export const RecycledResource = defineKind({
       rule: `!(${isBinned}) || (self.spec.deletion == oldSelf.spec.deletion && ${same('contents')})`,
       message: 'what was deleted, how and when is fixed: change spec.action and spec.recoverAs alone',
     },
+    {
+      rule: `!(${isUnderWay}) || self.spec == oldSelf.spec`,
+      message: 'it is being brought back, or destroyed: wait for its end',
+    },
     { rule: 'self.metadata.name == self.spec.resource.uid', message: 'name the entry after spec.resource.uid' },
   ],
   columns: [
@@ -131,6 +151,8 @@ export const RecycledResource = defineKind({
     { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
     { name: 'Deleted by', type: 'string', jsonPath: '.spec.deletion.by', priority: 1 },
     { name: 'Owner', type: 'string', jsonPath: String.raw`.metadata.labels.holdfast\.dev/owner`, priority: 1 },
+    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason', priority: 1 },
+    messageColumn,
     ageColumn,
   ],
   selectableFields: ['.spec.resource.kind', '.spec.resource.namespace', '.spec.resource.name'],
@@ -139,3 +161,34 @@ export type RecycledResource = Resource<typeof RecycledResource>
 
 /** A kind that has a recycle bin. */
 export type RecyclableKind = z.output<typeof deleted>['kind']
+
+/** Condition types, in the order they become true. */
+export const RecycledResourceCondition = {
+  PutAway: 'PutAway',
+  ActionPossible: 'ActionPossible',
+} as const
+
+/** Reasons used with the conditions above. Part of the API: never rename one. */
+export const RecycledResourceReason = {
+  PuttingAway: 'PuttingAway',
+  NameTaken: 'NameTaken',
+  NamespaceEnding: 'NamespaceEnding',
+  RecoveryRefused: 'RecoveryRefused',
+  Recovering: 'Recovering',
+  HostNotFound: 'HostNotFound',
+  HostUnreachable: 'HostUnreachable',
+  HostRefused: 'HostRefused',
+} as const
+
+/** On an object that the recycle bin brought back: the name of the entry that it came from. */
+export const RECOVERED_FROM_ANNOTATION = 'holdfast.dev/recovered-from'
+
+/** Name of the entry of the recycle bin that an object says it came from. */
+export function originOf({ annotations }: ObjectMeta): string | undefined {
+  return annotations?.[RECOVERED_FROM_ANNOTATION]
+}
+
+/** Where an entry is brought back to. */
+export function targetOf({ spec: { resource, recoverAs } }: RecycledResource): { namespace: string; name: string } {
+  return { namespace: recoverAs?.namespace ?? resource.namespace, name: recoverAs?.name ?? resource.name }
+}

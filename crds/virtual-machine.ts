@@ -282,6 +282,7 @@ export const VirtualMachineReason = {
   IdentityTaken: 'IdentityTaken',
   AdoptionRefused: 'AdoptionRefused',
   OrphanOfName: 'OrphanOfName',
+  PuttingAway: 'PuttingAway',
 } as const
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */

@@ -7,6 +7,7 @@ import { DiskCondition, DiskReason } from '../crds/disk.ts'
 import { HostCondition, HostReason } from '../crds/host.ts'
 import { ImageCondition, ImageReason } from '../crds/image.ts'
 import type { Kind } from '../crds/kind.ts'
+import { RecycledResourceCondition, RecycledResourceReason } from '../crds/recycled-resource.ts'
 import { RefusalReason } from '../crds/refusal.ts'
 import { VirtualMachineCondition, VirtualMachineReason } from '../crds/virtual-machine.ts'
 import { toStructural } from './crd.ts'
@@ -27,7 +28,7 @@ const vocabularies: Readonly<Record<string, Vocabulary>> = {
   Image: toVocabulary(ImageCondition, ImageReason),
   DataStorage: toVocabulary(DataStorageCondition, DataStorageReason),
   PlatformSettings: toVocabulary({}, {}),
-  RecycledResource: toVocabulary({}, {}),
+  RecycledResource: toVocabulary(RecycledResourceCondition, RecycledResourceReason),
 }
 
 /** Said by every kind, whatever its own words are. */

@@ -18,6 +18,7 @@ const layers: Record<string, readonly string[]> = {
     'lib/',
     'controllers/cluster/',
     'controllers/fleet/',
+    'controllers/recycle-bin/',
     'agent/contract.ts',
     'agent/client.ts',
     'agent/errors.ts',

@@ -107,6 +107,11 @@ function rules(kinds: readonly Kind[]): object[] {
     ...finalized,
     // The root disk of a machine.
     { apiGroups: ['storage.holdfast.dev'], resources: ['disks'], verbs: ['create', 'delete'] },
+    // The recycle bin: entries, and what is brought back from them.
+    { apiGroups: ['platform.holdfast.dev'], resources: ['recycledresources'], verbs: ['create', 'update', 'delete'] },
+    { apiGroups: ['compute.holdfast.dev'], resources: ['virtualmachines'], verbs: ['create'] },
+    { apiGroups: ['storage.holdfast.dev'], resources: ['images'], verbs: ['create'] },
+    { apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'create'] },
     // Certificates of the servers that images come from.
     { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] },
     { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },

@@ -1,5 +1,6 @@
 import { CONFIRM_ANNOTATION, ON_NAME_REUSE_ANNOTATION } from '../crds/deletion.ts'
 import type { Resource } from '../crds/kind.ts'
+import { RECOVERED_FROM_ANNOTATION } from '../crds/recycled-resource.ts'
 
 /** Bytes of an object in an entry of the recycle bin, as the API server stores it. */
 export const MAX_MANIFEST_BYTES = 480 * 1024
@@ -11,6 +12,7 @@ const dropped = new Set([
   'kubectl.kubernetes.io/last-applied-configuration',
   CONFIRM_ANNOTATION,
   ON_NAME_REUSE_ANNOTATION,
+  RECOVERED_FROM_ANNOTATION,
 ])
 
 type Texts = Readonly<Record<string, string>>

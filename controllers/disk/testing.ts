@@ -9,6 +9,7 @@ import { newCandidates } from '../fleet/candidates.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
 import { newLedger } from '../fleet/ledger.ts'
 import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
+import { FakeBin } from '../recycle-bin/fake-bin.ts'
 import { diskReconciler } from './reconciler.ts'
 
 /** A cluster with one disk, one host and its storage, all in memory. */
@@ -24,6 +25,7 @@ export class World {
   readonly adopters = new Map<string, string>()
   readonly machines = new Map<string, VirtualMachine>()
   readonly ledger = newLedger()
+  readonly recycled = new FakeBin()
   readonly store: FakeStore<Disk>
 
   constructor(disk: Disk) {
@@ -68,6 +70,7 @@ export class World {
       virtualMachine: (_namespace, name) => this.machines.get(name),
       disksOfFile: (id) => this.others.filter(({ spec, status }) => (status?.id ?? spec.source?.existing?.id) === id),
       adopters: this.adopters,
+      bin: this.recycled.bin,
     })
   }
 }
