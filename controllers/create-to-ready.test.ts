@@ -126,6 +126,26 @@ test.each([
   },
 )
 
+const points = ['create', 'fill', 'close'].flatMap((what) => [`before ${what} entry`, `after ${what} entry`])
+
+test.each(points)('VirtualMachine is in the bin once, with its disk, when the controllers end %s', async (point) => {
+  const { world, round, recycled } = newWorld()
+  await round(3)
+  world.vm.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
+  const met: string[] = []
+  recycled.fault = (what) => {
+    met.push(what)
+    if (what === point && met.filter((one) => one === point).length === 1) throw new Error('killed')
+  }
+  for (let i = 0; i < 6; i++) await round(1).catch(() => undefined)
+  expect(met).toContain(point)
+  expect([world.vm.stored, world.disk?.stored, world.agent.disks.size]).toEqual([undefined, undefined, 1])
+  const entries = [...recycled.entries.values()]
+  expect(entries.map(({ spec, status }) => [spec.resource.kind, spec.contents?.disks?.length, status?.phase])).toEqual([
+    ['VirtualMachine', 1, 'Binned'],
+  ])
+})
+
 function required<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('it is not there')
   return value
