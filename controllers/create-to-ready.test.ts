@@ -7,6 +7,7 @@ import { newCandidates } from './fleet/candidates.ts'
 import { FakeStore } from './fleet/fake-store.ts'
 import { newLedger } from './fleet/ledger.ts'
 import { fakeFleet, fakeHost } from './fleet/testing.ts'
+import { FakeBin } from './recycle-bin/fake-bin.ts'
 import { newOrders } from './virtual-machine/orders.ts'
 import { virtualMachineReconciler } from './virtual-machine/reconciler.ts'
 
@@ -27,11 +28,13 @@ function newWorld() {
   })
   const disks = () => (world.disk?.stored ? [world.disk.stored] : [])
   let ids = 0
+  const recycled = new FakeBin()
   const machines = virtualMachineReconciler({
     fleet,
     candidates,
     ledger,
     orders: newOrders(),
+    bin: recycled.bin,
     image: () => image(),
     virtualMachine: () => vm.stored,
     machinesOf: () => (vm.stored ? [vm.stored] : []),
@@ -65,6 +68,7 @@ function newWorld() {
     disksOfFile: () => [],
     adopters: new Map(),
     seen: new Map(),
+    bin: recycled.bin,
   })
   const round = async (times: number) => {
     for (let i = 0; i < times; i++) {
@@ -72,7 +76,7 @@ function newWorld() {
       await world.disk?.reconcile(ofDisks)
     }
   }
-  return { world, round }
+  return { world, round, recycled }
 }
 
 test.each([0, 1, 3])(
@@ -102,13 +106,45 @@ test('VirtualMachine and its root Disk write nothing and ask nothing while all i
   expect([world.vm.writes, world.disk?.writes, world.agent.asked, world.attachments]).toEqual(before)
 })
 
-test('VirtualMachine takes its root Disk and its file along when it is deleted', async () => {
-  const { world, round } = newWorld()
+test.each([
+  ['its file', 'Immediate', 0],
+  ['leaves the file to the recycle bin', 'Delayed', 1],
+  ['leaves the file to the recycle bin', 'Never', 1],
+] as const)(
+  '[DEL-03] [DEL-04] VirtualMachine takes its root Disk along when it is deleted, and %s (%s)',
+  async (_, policy, files) => {
+    const { world, round, recycled } = newWorld()
+    recycled.policy = policy
+    await round(3)
+    world.vm.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
+    await round(3)
+    expect([world.vm.stored, world.disk?.stored]).toEqual([undefined, undefined])
+    expect(world.agent.disks.size).toBe(files)
+    const [entry, ...more] = recycled.entries.values()
+    expect(more).toEqual([])
+    expect(entry?.spec.contents?.disks).toMatchObject([{ name: 'web-root' }])
+    expect(entry?.status?.phase).toBe(policy === 'Immediate' ? undefined : 'Binned')
+  },
+)
+
+const points = ['create', 'fill', 'close'].flatMap((what) => [`before ${what} entry`, `after ${what} entry`])
+
+test.each(points)('VirtualMachine is in the bin once, with its disk, when the controllers end %s', async (point) => {
+  const { world, round, recycled } = newWorld()
   await round(3)
   world.vm.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
-  await round(3)
-  expect([world.vm.stored, world.disk?.stored]).toEqual([undefined, undefined])
-  expect(world.agent.disks.size).toBe(0)
+  const met: string[] = []
+  recycled.fault = (what) => {
+    met.push(what)
+    if (what === point && met.filter((one) => one === point).length === 1) throw new Error('killed')
+  }
+  for (let i = 0; i < 6; i++) await round(1).catch(() => undefined)
+  expect(met).toContain(point)
+  expect([world.vm.stored, world.disk?.stored, world.agent.disks.size]).toEqual([undefined, undefined, 1])
+  const entries = [...recycled.entries.values()]
+  expect(entries.map(({ spec, status }) => [spec.resource.kind, spec.contents?.disks?.length, status?.phase])).toEqual([
+    ['VirtualMachine', 1, 'Binned'],
+  ])
 })
 
 function required<T>(value: T | undefined): T {

@@ -1,6 +1,7 @@
 import type { CallOutcome } from '../agent/client.ts'
 import type { Host } from '../crds/host.ts'
 import { leaderLease } from '../crds/leader-lease.ts'
+import type { RecycledResource } from '../crds/recycled-resource.ts'
 import type { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { ObjectCache } from '../lib/kube/cache.ts'
 import { newKubeMetrics, type KubeMetrics } from '../lib/kube/kube-metrics.ts'
@@ -126,8 +127,14 @@ function describeCluster(metrics: Metrics): (caches: Caches) => void {
     help: 'Machines on the host that no VirtualMachine stands for.',
     labels: ['host'],
   })
+  const recycled = metrics.sampledGauge({
+    name: 'holdfast_recycled_resources',
+    help: 'Entries of the recycle bin, by the kind of what was deleted, and by phase.',
+    labels: ['kind', 'phase'],
+  })
   return (caches) => {
     const { virtualMachines, hosts: allHosts } = caches
+    if (caches.recycled.isSynced) recycled.replace(countEntries(caches.recycled.list()))
     objects.replace(countObjects(caches))
     if (virtualMachines.isSynced) machines.replace(countBy('status', STATUSES, virtualMachines.list().map(statusOf)))
     if (!allHosts.isSynced) return
@@ -148,6 +155,17 @@ function countObjects(caches: Caches): Point<'kind'>[] {
   }
   // Before all of a kind is known, its number means nothing.
   return Object.entries(byKind).flatMap(([kind, { isSynced, size }]) => (isSynced ? [[{ kind }, size] as const] : []))
+}
+
+function countEntries(entries: readonly RecycledResource[]): Point<'kind' | 'phase'>[] {
+  const counts = new Map<string, { kind: string; phase: string; count: number }>()
+  for (const { spec, status } of entries) {
+    const { kind } = spec.resource
+    const phase = status?.phase ?? 'Pending'
+    const key = `${kind}/${phase}`
+    counts.set(key, { kind, phase, count: (counts.get(key)?.count ?? 0) + 1 })
+  }
+  return [...counts.values()].map(({ kind, phase, count }) => [{ kind, phase }, count])
 }
 
 function statusOf({ status }: VirtualMachine): string {

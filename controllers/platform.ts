@@ -5,6 +5,7 @@ import { Disk } from '../crds/disk.ts'
 import { Host } from '../crds/host.ts'
 import { Image } from '../crds/image.ts'
 import { PlatformSettings } from '../crds/platform-settings.ts'
+import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import { leaderLease } from '../crds/leader-lease.ts'
 import type { Kube } from '../lib/kube/client.ts'
@@ -13,6 +14,7 @@ import { eventRecorder } from '../lib/kube/events.ts'
 import type { Leadership } from '../lib/kube/leadership.ts'
 import { runElector, type ElectorOptions } from '../lib/kube/lease.ts'
 import { keyOf, objectPath, type Endpoint } from '../lib/kube/paths.ts'
+import { withServerClock, type ServerClock } from '../lib/kube/server-clock.ts'
 import { NotLeading, whileLeading } from '../lib/kube/while-leading.ts'
 import { objectWriter } from '../lib/kube/writer.ts'
 import { defaultImports } from '../policy/imports.ts'
@@ -23,6 +25,7 @@ import { dataStorageReconciler } from './data-storage/reconciler.ts'
 import { watchDataStorages } from './data-storage/watches.ts'
 import { newMadeDisks } from './disk/made.ts'
 import { diskReconciler } from './disk/reconciler.ts'
+import type { Deps as DiskDeps } from './disk/scope.ts'
 import { watchDisks } from './disk/watches.ts'
 import type { ControllersMetrics } from './metrics.ts'
 import { newCandidates, type Candidates } from './fleet/candidates.ts'
@@ -36,6 +39,9 @@ import { imageReconciler } from './image/reconciler.ts'
 import type { Deps as ImageDeps } from './image/scope.ts'
 import { watchImages } from './image/watches.ts'
 import { platformSettingsReconciler } from './platform-settings/reconciler.ts'
+import { recycledResourceReconciler } from './recycled-resource/reconciler.ts'
+import { watchRecycled } from './recycled-resource/watches.ts'
+import { accessRecycled, openRecycleBin } from './recycling.ts'
 import { toMac } from './virtual-machine/machine.ts'
 import { newOrders } from './virtual-machine/orders.ts'
 import { virtualMachineReconciler } from './virtual-machine/reconciler.ts'
@@ -64,18 +70,28 @@ const ATTACHMENT_MANAGER = 'holdfast-attachments'
 
 /** Follows what the cluster holds, and runs the controllers whenever this process leads, until the signal is aborted. */
 export async function runPlatform(deps: PlatformDeps, signal: AbortSignal): Promise<void> {
-  const { kube, clock, log, instance, hasEnded, metrics } = deps
+  const { clock, log, instance, hasEnded, metrics } = deps
+  const { clock: serverClock, ...kube } = withServerClock(deps.kube, clock)
   const caches = newCaches()
   metrics?.follow(caches)
   const following = followCluster(caches, { kube, clock, log, signal, observe: metrics?.kube.reflector })
   await untilSynced(caches, signal)
   if (!signal.aborted) log.info('all that the cluster holds is known')
   const election = { kube, lease: leaderLease, identity: instance, clock, log, signal, hasEnded }
-  await Promise.all([following, runElector(election, (leadership) => lead(deps, caches, leadership))])
+  await Promise.all([
+    following,
+    runElector(election, (leadership) => lead({ ...deps, kube }, { caches, serverClock }, leadership)),
+  ])
+}
+
+/** What a process keeps while it waits to lead. */
+interface Known {
+  readonly caches: Caches
+  readonly serverClock: ServerClock
 }
 
 /** Runs the controllers of every kind for one leadership. They trust nothing that an earlier one remembered. */
-async function lead(deps: PlatformDeps, caches: Caches, leadership: Leadership): Promise<void> {
+async function lead(deps: PlatformDeps, { caches, serverClock }: Known, leadership: Leadership): Promise<void> {
   const { connect, clock, log, instance, metrics } = deps
   const { signal } = leadership
   const kube = whileLeading(deps.kube, leadership)
@@ -95,7 +111,7 @@ async function lead(deps: PlatformDeps, caches: Caches, leadership: Leadership):
   }
   signal.addEventListener('abort', hangUp, { once: true })
   const recorder = eventRecorder({ kube, clock, log, controller: 'holdfast.dev/controllers', instance })
-  const controllers = newControllers({ kube, clock, log, recorder, metrics, caches, fleet }, watchers)
+  const controllers = newControllers({ kube, clock, log, recorder, metrics, caches, fleet, serverClock }, watchers)
   await Promise.all(controllers.map((controller) => controller.work(signal)))
   await recorder.flush()
 }
@@ -116,12 +132,14 @@ function newCaller(leadership: Leadership): Caller {
 interface Parts extends ControllerDeps {
   readonly caches: Caches
   readonly fleet: Fleet
+  readonly serverClock: ServerClock
 }
 
 /** One controller a kind, each watching what its kind depends on. */
 function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[]): Controller[] {
   const { caches, fleet } = parts
-  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings } = caches
+  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings, recycled } = caches
+  const bin = openRecycleBin(parts.kube, caches)
   const ledger = keepLedger(caches)
   const candidates = findCandidates(caches, fleet, ledger)
   const image = (namespace: string, name: string) => images.get(`${namespace}/${name}`)
@@ -130,7 +148,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const settings = newController(PlatformSettings, platformSettings, platformSettingsReconciler(), parts)
   const host = newController(Host, hosts, hostReconciler(findOwners(parts)), parts)
   const dataStorage = newController(DataStorage, dataStorages, dataStorageReconciler({ fleet }), parts)
-  const ofImages = newController(Image, images, imageReconciler(readForImages(parts)), parts)
+  const ofImages = newController(Image, images, imageReconciler({ ...readForImages(parts), bin }), parts)
   const disksOfFile = (id: string) => disks.by('id', id)
   const made = newMadeDisks({
     onChange: (listener) => disks.onChange(listener),
@@ -139,16 +157,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const ofDisks = newController(
     Disk,
     disks,
-    diskReconciler({
-      fleet,
-      candidates,
-      made,
-      image,
-      virtualMachine,
-      disksOfFile,
-      adopters: new Map(),
-      seen: new Map(),
-    }),
+    diskReconciler({ fleet, candidates, made, image, virtualMachine, disksOfFile, bin, ...rememberDisks() }),
     parts,
   )
   const reconciler = virtualMachineReconciler({
@@ -160,9 +169,13 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
     isMade: made.has,
     machinesOf: (machineId) => virtualMachines.by('machineId', machineId),
     now: parts.clock.now,
+    bin,
     ...accessDisks(parts),
   })
   const vm = newController(VirtualMachine, virtualMachines, reconciler, parts)
+
+  const entries = recycledResourceReconciler(accessRecycled(parts, bin))
+  const entry = newController(RecycledResource, recycled, entries, parts)
 
   watchers.push(
     watchHosts(caches, fleet, host.add),
@@ -170,14 +183,16 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
     watchImages(caches, ofImages.add),
     watchDisks(caches, ofDisks.add),
     watchVirtualMachines(caches, vm.add),
+    watchRecycled(caches, entry.add),
   )
-  return [settings, host, dataStorage, ofImages, ofDisks, vm]
+  return [settings, host, dataStorage, ofImages, ofDisks, vm, entry]
 }
 
-function keepLedger({ virtualMachines, disks }: Caches): Ledger {
+function keepLedger({ virtualMachines, disks, recycled }: Caches): Ledger {
   const ledger = newLedger()
   virtualMachines.onChange((before, after) => ledger.machineChanged(before, after))
   disks.onChange((before, after) => ledger.diskChanged(before, after))
+  recycled.onChange((before, after) => ledger.entryChanged(before, after))
   return ledger
 }
 
@@ -190,6 +205,11 @@ function findCandidates({ hosts, dataStorages, platformSettings }: Caches, fleet
     storage: (name) => dataStorages.get(name),
     settings: () => platformSettings.get('default'),
   })
+}
+
+/** What the controller of disks knows for as long as this process leads. */
+function rememberDisks(): Pick<DiskDeps, 'adopters' | 'seen'> {
+  return { adopters: new Map(), seen: new Map() }
 }
 
 /** What the controller of hosts looks up, and tells. */
@@ -206,7 +226,12 @@ function findOwners({ caches, fleet, clock, recorder }: Parts): HostDeps {
 const CONFIG_MAPS: Endpoint = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' }
 
 /** What the controller of images looks up. */
-function readForImages({ kube, clock, fleet, caches: { images, dataStorages, platformSettings } }: Parts): ImageDeps {
+function readForImages({
+  kube,
+  clock,
+  fleet,
+  caches: { images, dataStorages, platformSettings },
+}: Parts): Omit<ImageDeps, 'bin'> {
   return {
     fleet,
     clock,

@@ -22,6 +22,9 @@ const host = (spec: object) => manifest('Host', { address: '10.0.0.5', ...spec }
 const placement = (settings: object) => manifest('PlatformSettings', { placement: settings }, 'default')
 const disks = (...names: string[]) => ({ disks: names.map((name) => ({ diskRef: { name } })) })
 
+const deletion = (settings: object) => manifest('PlatformSettings', { deletion: settings }, 'default')
+const RETENTION = 'write a whole number with s, m, h or d, from 10s to 9999d, such as 7d'
+
 const SIZE = 'write a whole number with Mi, Gi or Ti and without a space, such as 4Gi'
 const EITHER = 'name either imageRef, to make a new root disk, or diskRef, to boot from an existing Disk'
 const IMAGE_PATH =
@@ -186,6 +189,13 @@ describe('A manifest is refused with what to do', () => {
       manifest('PlatformSettings', {}, 'mine'),
       'there is one PlatformSettings: name it default',
     ],
+    ['another deletion policy', deletion({ disk: { policy: 'Later' } }), 'Unsupported value: "Later"'],
+    ['another deletion policy of a disk', disk({ size: '1Gi', deletionPolicy: 'Delay' }), 'Unsupported value: "Delay"'],
+    ['a retention of weeks', deletion({ image: { retention: '2w' } }), RETENTION],
+    ['a retention of 9 s', deletion({ image: { retention: '9s' } }), RETENTION],
+    ['a retention of 10000 d', deletion({ disk: { retention: '10000d' } }), RETENTION],
+    ['a brake that stops everything', deletion({ brake: { deletes: 0 } }), 'should be greater than or equal to 1'],
+    ['a name reuse that is none', deletion({ onNameReuse: 'Restore' }), 'Unsupported value: "Restore"'],
     ['too little overcommit', placement({ cpuOvercommitPercent: 99 }), 'should be greater than or equal to 100'],
     ['too much overcommit', placement({ memoryOvercommitPercent: 401 }), 'should be less than or equal to 400'],
     ['an allowed address that is no network', imports({ allowedNetworks: ['10.0.0.1'] }), 'write a network in CIDR'],

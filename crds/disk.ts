@@ -10,6 +10,7 @@ import {
   readyColumns,
   size,
 } from './common.ts'
+import { deletionPolicyOverride } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 export const Disk = defineKind({
@@ -52,6 +53,7 @@ export const Disk = defineKind({
       )
         .optional()
         .describe('What the disk starts with. Without it, the disk is blank.'),
+      deletionPolicy: deletionPolicyOverride,
     }),
     {
       rule: '!has(self.source) || !has(self.source.existing) || has(self.dataStorage)',

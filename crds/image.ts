@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { ageColumn, baseStatus, cel, messageColumn, objectName, quantity, readyColumns } from './common.ts'
+import { deletionPolicyOverride } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 const certificates = cel(z.string().max(65_536), {
@@ -88,12 +89,16 @@ export const Image = defineKind({
       })
         .optional()
         .describe('Expected digest of the file. When it differs, the image is refused. Required with source.http.'),
+      deletionPolicy: deletionPolicyOverride,
     }),
     {
       rule: '!has(self.source.http) || has(self.checksum)',
       message: 'an image by http needs a checksum: write sha256: and the 64 digits that its publisher names',
     },
-    { rule: 'self == oldSelf', message: 'an image cannot be changed; create another Image' },
+    {
+      rule: 'self.source == oldSelf.source && self.format == oldSelf.format && has(self.checksum) == has(oldSelf.checksum) && (!has(self.checksum) || self.checksum == oldSelf.checksum)',
+      message: 'an image cannot be changed; create another Image',
+    },
   ),
   status: z.object({
     ...baseStatus,

@@ -75,6 +75,16 @@ describe('Defaults', () => {
           storageOvercommitPercent: 200,
         },
         imports: { allowedNetworks: [], maxImageSize: '64Gi' },
+        deletion: {
+          virtualMachine: { policy: 'Delayed', retention: '7d' },
+          disk: { policy: 'Delayed', retention: '3d' },
+          image: { policy: 'Delayed', retention: '3d' },
+          host: { confirmation: 'Required' },
+          dataStorage: { confirmation: 'Required' },
+          brake: { deletes: 20, seconds: 60 },
+          brakeReleases: [],
+          onNameReuse: 'Fresh',
+        },
       },
     ],
   ])('of a %s are filled in', async (kind, spec, filled) => {

@@ -10,12 +10,15 @@ import { Cluster, kindOf, manifest } from './testing/cluster.ts'
 
 let cluster: Cluster
 let controllers: Kube
+let webhooks: Kube
 beforeAll(async () => {
   cluster = await Cluster.connect(inject('kubeconfig'))
   controllers = await Kube.connect(inject('controllersKubeconfig'))
+  webhooks = await Kube.connect(inject('webhooksKubeconfig'))
 })
 afterAll(async () => {
   await controllers[Symbol.asyncDispose]()
+  await webhooks[Symbol.asyncDispose]()
   await cluster[Symbol.asyncDispose]()
 })
 
@@ -63,13 +66,15 @@ describe('The controllers', () => {
     ['create', 'rbac.authorization.k8s.io', 'clusterrolebindings'],
     ['update', 'apiextensions.k8s.io', 'customresourcedefinitions'],
     ['update', 'admissionregistration.k8s.io', 'mutatingadmissionpolicies'],
-    ['create', 'compute.holdfast.dev', 'virtualmachines'],
+    ['update', 'compute.holdfast.dev', 'virtualmachines'],
     ['delete', 'compute.holdfast.dev', 'virtualmachines'],
     ['deletecollection', 'storage.holdfast.dev', 'disks'],
     ['update', 'compute.holdfast.dev', 'virtualmachines'],
     ['patch', 'compute.holdfast.dev', 'hosts'],
     ['delete', 'compute.holdfast.dev', 'hosts'],
-    ['create', 'storage.holdfast.dev', 'images'],
+    ['delete', 'storage.holdfast.dev', 'images'],
+    ['delete', '', 'namespaces'],
+    ['deletecollection', 'platform.holdfast.dev', 'recycledresources'],
     ['delete', 'storage.holdfast.dev', 'datastorages'],
     ['patch', 'platform.holdfast.dev', 'platformsettings'],
     ['delete', 'events.k8s.io', 'events'],
@@ -102,6 +107,35 @@ describe('The controllers', () => {
     const secrets = `/api/v1/namespaces/${cluster.namespace}/secrets`
     await expect(controllers.send({ method: 'GET', path: secrets })).rejects.toMatchObject({ code: 'Forbidden' })
     await cluster.remove(body)
+  })
+})
+
+describe('The webhooks', () => {
+  test.each<[allowed: boolean, verb: string, group: string, thing: string]>([
+    [true, 'create', 'authorization.k8s.io', 'subjectaccessreviews'],
+    [true, 'watch', 'compute.holdfast.dev', 'virtualmachines'],
+    [true, 'create', 'platform.holdfast.dev', 'recycledresources'],
+    [false, 'delete', 'platform.holdfast.dev', 'recycledresources'],
+    [false, 'update', 'compute.holdfast.dev', 'virtualmachines'],
+    [false, 'delete', 'storage.holdfast.dev', 'disks'],
+    [false, 'patch', 'platform.holdfast.dev', 'platformsettings'],
+    [true, 'patch', 'admissionregistration.k8s.io', 'validatingwebhookconfigurations/holdfast'],
+    [false, 'patch', 'admissionregistration.k8s.io', 'validatingwebhookconfigurations/another'],
+    [false, 'create', 'admissionregistration.k8s.io', 'validatingwebhookconfigurations'],
+    [true, 'get', '', 'secrets/holdfast-webhooks'],
+    [false, 'get', '', 'secrets/another'],
+    [false, 'list', '', 'secrets'],
+    [false, 'get', '', 'namespaces'],
+    [false, 'impersonate', '', 'users'],
+  ])('%s: may %s %s/%s', async (allowed, verb, group, thing) => {
+    const [resource = '', name] = thing.split('/')
+    const namespace = group === '' && resource === 'secrets' ? 'holdfast-system' : undefined
+    const { body } = await webhooks.send<{ status: { allowed: boolean } }>({
+      method: 'POST',
+      path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      body: { spec: { resourceAttributes: { verb, group, resource, name, namespace } } },
+    })
+    expect(body.status.allowed).toBe(allowed)
   })
 })
 

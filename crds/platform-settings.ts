@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { ageColumn, baseStatus, cel, readyColumns, size } from './common.ts'
+import { deletionSettings } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 export const PlatformSettings = defineKind({
@@ -60,6 +61,7 @@ export const PlatformSettings = defineKind({
       })
       .prefault({})
       .describe('What images may be downloaded.'),
+    deletion: deletionSettings.describe('What a delete does, and what it needs.'),
   }),
   status: z.object({ ...baseStatus }),
   rules: [{ rule: "self.metadata.name == 'default'", message: 'there is one PlatformSettings: name it default' }],

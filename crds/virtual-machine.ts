@@ -10,6 +10,7 @@ import {
   size,
   type ObjectMeta,
 } from './common.ts'
+import { deletionPolicyOverride } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 const rootDisk = cel(
@@ -139,6 +140,7 @@ export const VirtualMachine = defineKind({
       })
       .prefault({})
       .describe('Where it may run. Read when the machine is placed, which happens once.'),
+    deletionPolicy: deletionPolicyOverride,
     terminationGracePeriodSeconds: z
       .int32()
       .min(0)
@@ -280,6 +282,7 @@ export const VirtualMachineReason = {
   IdentityTaken: 'IdentityTaken',
   AdoptionRefused: 'AdoptionRefused',
   OrphanOfName: 'OrphanOfName',
+  PuttingAway: 'PuttingAway',
 } as const
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */

@@ -154,7 +154,7 @@ describe('A mistake', () => {
     expect(found.message).toMatch(/apt-get install qemu-system-x86/)
     await eventually(async () => condition(await platform.get('virtualmachines', 'lost'))?.reason === 'NoHostFits')
     await platform.kubectl('delete', 'hfvm', 'lost')
-    await platform.kubectl('delete', 'hfhost', 'host-2')
+    await platform.deleteConfirmed('hfhost', 'host-2')
   })
 
   test('leaves everything that runs as it was', async () => {

@@ -126,7 +126,10 @@ describe('npm start on a machine where nothing was prepared', () => {
     })
     expect(disks.map(({ metadata }) => metadata.name)).toEqual(expect.arrayContaining(['data', 'hello-root']))
     const files = await readdir(join(platform.home, 'storage', 'disks'))
-    expect(files.filter((name) => name.endsWith('.qcow2'))).toHaveLength(disks.length)
+    const entries = await platform.list('recycledresources')
+    // The file of the root disk is in the bin with its machine.
+    expect(files.filter((name) => name.endsWith('.qcow2'))).toHaveLength(disks.length + entries.length)
+    expect(entries).toHaveLength(1)
   })
 })
 

@@ -1,7 +1,5 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { says } from './testing/guest-console.ts'
 import { disk, machine } from './testing/manifests.ts'
 import { condition, eventually, isReady, newPlatform, qemus, type Platform } from './testing/platform.ts'
 
@@ -34,31 +32,17 @@ describe('Disks of machines that run', () => {
     return found.stdout
   }
   const pids = async () => (await qemus(platform)).map(({ pid }) => pid).toSorted((a, b) => a - b)
-  /** Types a command into a guest until its output is there. */
-  const says = async (vm: string, command: string, answer: string) => {
-    const id = (await platform.get('virtualmachines', vm))?.status?.machineId ?? ''
-    let attempt = 0
-    await eventually(async () => {
-      const mark = `try-${++attempt}-`
-      const socket = connect(join(platform.home, 'run', id, 'console'))
-      await once(socket, 'connect')
-      socket.end(`echo ${mark}""is $(${command})\n`)
-      await once(socket.resume(), 'close')
-      return new RegExp(`\ntry-\\d+-is ${answer}`).test(await platform.serialLog(vm))
-    }, SLOW_MS)
-  }
-
   test('move from one machine to another, and no machine is restarted', async () => {
     const before = await pids()
     await attach('left', 'shared')
     await eventually(async () => isReady(await platform.get('virtualmachines', 'left')) && (await holder()) === 'left')
-    await says('left', 'echo moved >/dev/vdb; sync; head -c 5 /dev/vdb', 'moved')
+    await says(platform, 'left', 'echo moved >/dev/vdb; sync; head -c 5 /dev/vdb', 'moved')
 
     await attach('right', 'shared')
     await eventually(async () => condition(await platform.get('virtualmachines', 'right'))?.reason === 'DiskInUse')
     await attach('left')
     await eventually(async () => (await holder()) === 'right', SLOW_MS)
-    await says('right', 'head -c 5 /dev/vdb', 'moved')
+    await says(platform, 'right', 'head -c 5 /dev/vdb', 'moved')
     await eventually(async () => isReady(await platform.get('virtualmachines', 'right')))
     expect(await pids()).toEqual(before)
   })
@@ -70,7 +54,7 @@ describe('Disks of machines that run', () => {
     await eventually(async () => isReady(await platform.get('virtualmachines', 'left')))
     await Promise.all([attach('left', 'shared'), attach('right', 'other')])
     await eventually(async () => (await holder()) === 'left', SLOW_MS)
-    await says('left', 'head -c 5 /dev/vdb', 'moved')
+    await says(platform, 'left', 'head -c 5 /dev/vdb', 'moved')
     await Promise.all([attach('left'), attach('right', 'shared')])
     await eventually(async () => (await holder()) === 'right', SLOW_MS)
     await eventually(async () => isReady(await platform.get('virtualmachines', 'right')), SLOW_MS)
@@ -84,7 +68,7 @@ describe('Disks of machines that run', () => {
       const found = await platform.get('disks', 'right-root')
       return condition(found, 'SpecApplied')?.status === 'True' && found?.status?.['size'] === '256Mi'
     }, SLOW_MS)
-    await says('right', 'cat /sys/block/vda/size', String((256 * 2 ** 20) / 512))
+    await says(platform, 'right', 'cat /sys/block/vda/size', String((256 * 2 ** 20) / 512))
     expect(await pids()).toEqual(before)
   })
 

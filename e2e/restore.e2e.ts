@@ -2,7 +2,7 @@ import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as z from 'zod'
-import { dataStorage, disk, host, machine } from './testing/manifests.ts'
+import { dataStorage, disk, host, machine, platformSettings } from './testing/manifests.ts'
 import {
   condition,
   eventually,
@@ -75,6 +75,9 @@ describe('A platform restored from an older state', () => {
       return String(image?.status?.['hosts']).includes('host-2')
     })
     const on = (at: string) => ({ placement: { host: at }, terminationGracePeriodSeconds: 0 })
+    // The bin of today is not in the backup either: what is deleted since then is to be gone.
+    const deletion = { virtualMachine: { policy: 'Immediate', confirmation: 'None' } }
+    await platform.apply(platformSettings({ deletion }))
     // The disk of d outlives it, so that the d of the backup could start.
     const rootDisk = { diskRef: { name: 'of-d' } }
     const source = { image: { name: 'holdfast-guest' } }

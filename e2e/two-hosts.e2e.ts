@@ -91,6 +91,6 @@ describe('Two hosts', () => {
       return impostor?.status !== 'True' && impostor
     })
     expect(found.reason).not.toBe('Ready')
-    await platform.kubectl('delete', 'hfhost', 'impostor')
+    await platform.deleteConfirmed('hfhost', 'impostor')
   })
 })

@@ -17,6 +17,7 @@ test('every kind has a page with all its parts', () => {
     'docs/kinds/host.md',
     'docs/kinds/image.md',
     'docs/kinds/platform-settings.md',
+    'docs/kinds/recycled-resource.md',
     'docs/kinds/virtual-machine.md',
   ])
   const headings = ['Example', 'Spec', 'What is refused', 'Status', 'Conditions', 'Reasons', 'Columns of kubectl get']

@@ -7,6 +7,8 @@ import { DiskCondition, DiskReason } from '../crds/disk.ts'
 import { HostCondition, HostReason } from '../crds/host.ts'
 import { ImageCondition, ImageReason } from '../crds/image.ts'
 import type { Kind } from '../crds/kind.ts'
+import { RecycledResourceCondition, RecycledResourceReason } from '../crds/recycled-resource.ts'
+import { RefusalReason } from '../crds/refusal.ts'
 import { VirtualMachineCondition, VirtualMachineReason } from '../crds/virtual-machine.ts'
 import { toStructural } from './crd.ts'
 import { fieldsOf, type Field } from './docs/fields.ts'
@@ -26,6 +28,7 @@ const vocabularies: Readonly<Record<string, Vocabulary>> = {
   Image: toVocabulary(ImageCondition, ImageReason),
   DataStorage: toVocabulary(DataStorageCondition, DataStorageReason),
   PlatformSettings: toVocabulary({}, {}),
+  RecycledResource: toVocabulary(RecycledResourceCondition, RecycledResourceReason),
 }
 
 /** Said by every kind, whatever its own words are. */
@@ -34,6 +37,7 @@ const common: Vocabulary = {
   reasons: ['Deleting', 'InProgress', 'NotReached', 'InternalError'],
 }
 const COMMON_SECTION = 'Every kind'
+const REFUSALS_SECTION = 'Refusals'
 
 const ROOT = join(import.meta.dirname, '..')
 const TROUBLESHOOTING = 'docs/troubleshooting.md'
@@ -43,6 +47,7 @@ export function kindPages(kinds: readonly Kind[]): [path: string, text: string][
   const sections = parseMeanings(readFileSync(join(ROOT, TROUBLESHOOTING), 'utf8'))
   const samples = readSamples()
   requireMeanings(COMMON_SECTION, common, sections.get(COMMON_SECTION))
+  requireMeanings(REFUSALS_SECTION, toVocabulary({}, RefusalReason), sections.get(REFUSALS_SECTION))
   return kinds.map((kind) => {
     const words = vocabularies[kind.kind]
     if (!words) throw new Error(`hack/docs.ts does not know the conditions and reasons of ${kind.kind}: add them`)

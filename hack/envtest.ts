@@ -12,6 +12,8 @@ declare module 'vitest' {
     kubeconfig: string
     /** Path of the kubeconfig that has what the controllers may do, and no more. */
     controllersKubeconfig: string
+    /** Path of the kubeconfig that has what the webhooks may do, and no more. */
+    webhooksKubeconfig: string
     /** Path of kubectl. */
     kubectl: string
   }
@@ -32,10 +34,11 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     observer,
   })
   undo.defer(() => controlPlane.stop())
-  const { kubeconfig, controllersKubeconfig } = controlPlane
+  const { kubeconfig, controllersKubeconfig, webhooksKubeconfig } = controlPlane
   await installManifests({ program: programs.kubectl, kubeconfig, cache: join(folder, 'kubectl'), env })
   project.provide('kubeconfig', kubeconfig)
   project.provide('controllersKubeconfig', controllersKubeconfig)
+  project.provide('webhooksKubeconfig', webhooksKubeconfig)
   project.provide('kubectl', programs.kubectl)
   const end = undo.move()
   return () => end.disposeAsync()

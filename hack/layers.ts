@@ -18,6 +18,7 @@ const layers: Record<string, readonly string[]> = {
     'lib/',
     'controllers/cluster/',
     'controllers/fleet/',
+    'controllers/recycle-bin/',
     'agent/contract.ts',
     'agent/client.ts',
     'agent/errors.ts',
@@ -62,9 +63,14 @@ const reserved: Record<string, readonly string[]> = {
   'node:child_process': ['agent/', 'local/', 'e2e/', 'bench/', 'hack/'],
 }
 
-/** What the tests of manifests against a real API server may use besides. */
-const forEnvtests = ['lib/kube/', 'local/kubectl.ts', 'npm:', 'node:']
-const isEnvtestOfCrds = /^crds\/(testing\/cluster|.*\.envtest)\.ts$/
+/** What tests against a real API server may use besides, by which files they are. */
+const forEnvtests: readonly [files: RegExp, entries: readonly string[]][] = [
+  [/^crds\/(testing\/cluster|.*\.envtest)\.ts$/, ['lib/kube/', 'local/kubectl.ts', 'npm:', 'node:']],
+  [
+    /^webhooks\/(testing\/.*|.*\.envtest)\.ts$/,
+    ['local/control-plane/', 'local/platform/install.ts', 'local/kubectl.ts'],
+  ],
+]
 
 /** Says why `file` may not import `target`: a path from the root, `npm:package` or `node:module`. */
 export function objection(file: string, target: string): string | undefined {
@@ -75,8 +81,8 @@ export function objection(file: string, target: string): string | undefined {
 
   const holders = reserved[target]
   if (holders && !matchesAny(file, holders)) return `only ${holders.join(' and ')} may use it`
-  if (isEnvtestOfCrds.test(file) && matchesAny(target, forEnvtests)) return undefined
-  return matchesAny(target, [home(file), ...allowed]) ? undefined : `${top}/ may not use it`
+  const besides = forEnvtests.flatMap(([files, entries]) => (files.test(file) ? entries : []))
+  return matchesAny(target, [home(file), ...allowed, ...besides]) ? undefined : `${top}/ may not use it`
 }
 
 /** The folder a file shares with what it may always import. */

@@ -4,6 +4,7 @@ import { Host } from '../../crds/host.ts'
 import { downloadOf, Image } from '../../crds/image.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
+import { RecycledResource } from '../../crds/recycled-resource.ts'
 import { makerOf, rootDiskName, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../../lib/kube/reflector.ts'
@@ -25,7 +26,14 @@ export interface Caches {
   readonly dataStorages: ObjectCache<DataStorage, 'host'>
   readonly hosts: ObjectCache<Host, never>
   readonly platformSettings: ObjectCache<PlatformSettings, never>
+  readonly recycled: ObjectCache<RecycledResource, EntryIndex>
 }
+
+/**
+ * `file`: name of a disk's file that it holds. `download`: digest of a file that hosts keep for it. `purging`: host that
+ * its disks are being destroyed on.
+ */
+export type EntryIndex = 'file' | 'download' | 'purging'
 
 /** Empty caches. */
 export function newCaches(): Caches {
@@ -53,7 +61,17 @@ export function newCaches(): Caches {
     dataStorages: new ObjectCache({ host: ({ spec }) => [spec.local.host] }),
     hosts: new ObjectCache({}),
     platformSettings: new ObjectCache({}),
+    recycled: new ObjectCache({
+      file: ({ spec }) => (spec.contents?.disks ?? []).map(({ id }) => id),
+      download: ({ spec }) => listed(spec.contents?.download?.sha256),
+      purging: purgingOn,
+    }),
   }
+}
+
+function purgingOn({ spec: { contents }, status }: RecycledResource): string[] {
+  if (status?.phase !== 'Purging') return []
+  return [...listed(contents?.host), ...(contents?.download?.hosts ?? [])]
 }
 
 interface Following extends Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'> {
@@ -72,6 +90,7 @@ export async function followCluster(caches: Caches, { observe, ...how }: Followi
     follow(DataStorage, caches.dataStorages),
     follow(Host, caches.hosts),
     follow(PlatformSettings, caches.platformSettings),
+    follow(RecycledResource, caches.recycled),
   ])
 }
 
@@ -88,8 +107,8 @@ export function endSubscriptions(caches: Caches): void {
 }
 
 function cachesIn(caches: Caches): Pick<ObjectCache, 'synced' | 'endSubscriptions'>[] {
-  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings } = caches
-  return [virtualMachines, disks, images, dataStorages, hosts, platformSettings]
+  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings, recycled } = caches
+  return [virtualMachines, disks, images, dataStorages, hosts, platformSettings, recycled]
 }
 
 /** `namespace/name` of every disk that a machine uses. */

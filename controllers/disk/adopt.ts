@@ -26,6 +26,11 @@ export function adoptFile({ disk, status, namespace, deps }: Scope, file: File):
     const message = `No machine that was started in namespace ${namespace} has a disk ${file.id} on DataStorage ${file.storage}: use an id of status.orphans of its Host`
     return blocked(DiskReason.AdoptionRefused, message, LOOK_AGAIN_MS)
   }
+  const [entry] = deps.bin.ofFile(file.id)
+  if (entry) {
+    const message = `The file ${file.id} is in the recycle bin: recover entry ${entry.metadata.name}`
+    return blocked(DiskReason.AdoptionRefused, message, LOOK_AGAIN_MS)
+  }
   if (isTaken(disk, file.id, deps)) {
     const message = `The file ${file.id} has a Disk already: use that one`
     return blocked(DiskReason.AdoptionRefused, message, LOOK_AGAIN_MS)

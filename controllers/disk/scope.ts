@@ -4,6 +4,7 @@ import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
 import type { Candidates } from '../fleet/candidates.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { RecycleBin } from '../recycle-bin/bin.ts'
 import type { MadeDisks } from './made.ts'
 
 /** The world outside, as this controller needs it. */
@@ -19,6 +20,7 @@ export interface Deps {
   /** In which session of its host a disk was last seen there, by the Disk's uid. */
   readonly seen: Map<string, number>
   readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
+  readonly bin: RecycleBin
 }
 
 /** What the phases of one reconcile share. They change `status`, which is `disk.status`. */

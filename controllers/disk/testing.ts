@@ -9,6 +9,7 @@ import { newCandidates } from '../fleet/candidates.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
 import { newLedger } from '../fleet/ledger.ts'
 import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
+import { FakeBin } from '../recycle-bin/fake-bin.ts'
 import { diskReconciler } from './reconciler.ts'
 
 /** A cluster with one disk, one host and its storage, all in memory. */
@@ -25,6 +26,7 @@ export class World {
   readonly seen = new Map<string, number>()
   readonly machines = new Map<string, VirtualMachine>()
   readonly ledger = newLedger()
+  readonly recycled = new FakeBin()
   readonly store: FakeStore<Disk>
 
   constructor(disk: Disk) {
@@ -70,6 +72,7 @@ export class World {
       disksOfFile: (id) => this.others.filter(({ spec, status }) => (status?.id ?? spec.source?.existing?.id) === id),
       adopters: this.adopters,
       seen: this.seen,
+      bin: this.recycled.bin,
     })
   }
 }

@@ -5,7 +5,7 @@ import type { FleetEvent } from '../fleet/fleet-host.ts'
 
 /** Looks at disks again when their image, storage or host has changed, or the machine that uses them is gone. */
 export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent) => void {
-  const { virtualMachines, disks, images, dataStorages, platformSettings } = caches
+  const { virtualMachines, disks, images, dataStorages, platformSettings, recycled } = caches
   const unplaced = () => enqueueAll(enqueue, disks.by('waiting', 'placement'))
 
   onEvery(images, ({ metadata }) => enqueueAll(enqueue, disks.by('image', keyOf(metadata))))
@@ -23,6 +23,12 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
     // A disk that is being deleted waits for its machine to go.
     if (status?.machineId !== undefined) enqueueAll(enqueue, disks.by('user', status.machineId))
     unplaced() // A root disk that was to be made is made no more.
+  })
+
+  // A machine that is put away takes these along, once its entry says so.
+  onEvery(recycled, ({ spec: { resource, contents } }) => {
+    if (resource.kind !== 'VirtualMachine' || !contents) return
+    enqueueAll(enqueue, disks.by('holder', keyOf(resource)))
   })
 
   return (event) => {

@@ -1,6 +1,7 @@
 import type { Disk } from '../../crds/disk.ts'
+import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
-import { toBytes } from '../../policy/quantity.ts'
+import { knownBytes, toBytes } from '../../policy/quantity.ts'
 
 export interface HostUse {
   readonly cpus: number
@@ -27,6 +28,8 @@ export interface Ledger {
   /** To be told of every change, in order. */
   machineChanged(this: void, before: VirtualMachine | undefined, after: VirtualMachine | undefined): void
   diskChanged(this: void, before: Disk | undefined, after: Disk | undefined): void
+  /** Disks in the recycle bin take their space as before. */
+  entryChanged(this: void, before: RecycledResource | undefined, after: RecycledResource | undefined): void
 }
 
 /** Makes an empty ledger. */
@@ -77,6 +80,13 @@ export function newLedger(): Ledger {
       const asked = machineId === undefined ? undefined : after.spec.dataStorage
       const dataStorage = after.status?.dataStorage ?? asked
       if (dataStorage !== undefined) storage.set(uid, dataStorage, toBytes(after.spec.size))
+    },
+
+    entryChanged(before, after) {
+      for (const { id } of before?.spec.contents?.disks ?? []) storage.remove(`bin/${id}`)
+      for (const { id, dataStorage, size } of after?.spec.contents?.disks ?? []) {
+        storage.set(`bin/${id}`, dataStorage, knownBytes(size) ?? 0)
+      }
     },
   }
 }

@@ -95,8 +95,8 @@ describe('Image by http', () => {
   const remove = (world: World) =>
     world.store.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
 
-  test('is removed from the hosts that were told, then it goes', async () => {
-    const world = new World(http)
+  test('is removed from the hosts that were told, then it goes, where a delete destroys', async () => {
+    const world = new World({ ...http, deletionPolicy: 'Immediate' })
     await world.reconcile()
     remove(world)
     world.b.state = 'Unreachable'
@@ -110,7 +110,7 @@ describe('Image by http', () => {
   })
 
   test('stays on the hosts while another image has the same checksum', async () => {
-    const world = new World(http)
+    const world = new World({ ...http, deletionPolicy: 'Immediate' })
     await world.reconcile()
     world.others = [image({ downloadHosts: ['host-a'] }, http)]
     remove(world)

@@ -1,7 +1,7 @@
 import { Image } from '../../crds/image.ts'
 import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
 import { compareFiles } from './phases/compare.ts'
-import { removeDownloads } from './phases/remove.ts'
+import { removeImage } from './phases/remove.ts'
 import { verifyImage } from './phases/verify.ts'
 import type { Deps, Scope } from './scope.ts'
 
@@ -14,7 +14,7 @@ export function imageReconciler(deps: Deps): Reconciler<Image, Scope> {
   return {
     ...(Image.finalizer !== undefined && { finalizer: Image.finalizer }),
     phases: [verifyImage, compareFiles],
-    cleanup: [removeDownloads],
+    cleanup: [removeImage],
     resyncMs: LOOK_AGAIN_MS,
     open(image) {
       image.status ??= {}

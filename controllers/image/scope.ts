@@ -4,6 +4,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
 import type { ImportSettings } from '../../policy/imports.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { RecycleBin } from '../recycle-bin/bin.ts'
 
 /** The world outside, as this controller needs it. */
 export interface Deps {
@@ -16,6 +17,7 @@ export interface Deps {
   readonly downloadedAs: (sha256: string) => readonly Image[]
   /** A value of a ConfigMap; nothing when there is no such ConfigMap or key. */
   readonly configMapValue: (namespace: string, name: string, key: string) => Promise<string | undefined>
+  readonly bin: RecycleBin
 }
 
 /** What a host says of the file. */

@@ -4,6 +4,7 @@ import { image } from '../../crds/testing/objects.ts'
 import type { Next } from '../../lib/reconcile/reconcile.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
 import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
+import { FakeBin } from '../recycle-bin/fake-bin.ts'
 import { imageReconciler } from './reconciler.ts'
 
 const MI = 2 ** 20
@@ -25,6 +26,7 @@ export class World {
   bundle: string | undefined
   withoutStorage: string[] = []
   others: Image[] = []
+  readonly recycled = new FakeBin()
 
   readonly #reconciler = imageReconciler({
     fleet: { ...fakeFleet(), get: (name) => this.hosts.find((host) => host.name === name), all: () => this.hosts },
@@ -32,6 +34,7 @@ export class World {
     settings: () => ({ allowedNetworks: this.allowedNetworks, maxImageSize: '64Gi' }),
     hasStorage: (host) => !this.withoutStorage.includes(host),
     downloadedAs: () => this.others,
+    bin: this.recycled.bin,
     configMapValue: async (_namespace, name, key) => (name === 'company' && key === 'ca.crt' ? this.bundle : undefined),
   })
 

@@ -6,6 +6,7 @@ import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
 import type { Candidates } from '../fleet/candidates.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Ledger } from '../fleet/ledger.ts'
+import type { RecycleBin } from '../recycle-bin/bin.ts'
 import type { Orders } from './orders.ts'
 
 /** The world outside, as this controller needs it. */
@@ -33,6 +34,7 @@ export interface Deps {
   readonly now: () => Date
   readonly newMac: () => string
   readonly orders: Orders
+  readonly bin: RecycleBin
 }
 
 export type NewDisk = Pick<Disk, 'spec'> & {

@@ -9,6 +9,7 @@ import { defaultPlacement } from '../../policy/placement.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
 import { newLedger } from '../fleet/ledger.ts'
 import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
+import { FakeBin } from '../recycle-bin/fake-bin.ts'
 import { newOrders } from './orders.ts'
 import { virtualMachineReconciler } from './reconciler.ts'
 import type { Deps } from './scope.ts'
@@ -32,6 +33,7 @@ export class World {
   lostAnswers = false
   #ledger = newLedger()
   readonly made = new Set<string>()
+  readonly recycled = new FakeBin()
   /** Thrown instead of making a Disk, until it is taken away. */
   creationFault: Error | undefined
   #deps = this.#newDeps()
@@ -89,6 +91,7 @@ export class World {
       fleet: fakeFleet(...this.hosts),
       ledger: this.#ledger,
       orders: newOrders(),
+      bin: this.recycled.bin,
       candidates: {
         hosts: () => [
           {

@@ -1,5 +1,6 @@
 import type { Condition, ObjectMeta } from '../common.ts'
 import type { DataStorage } from '../data-storage.ts'
+import { deletionSettings } from '../deletion.ts'
 import { Disk } from '../disk.ts'
 import type { Host } from '../host.ts'
 import { Image } from '../image.ts'
@@ -121,6 +122,7 @@ export function platformSettings(placement: Partial<PlatformSettings['spec']['pl
         ...placement,
       },
       imports: { allowedNetworks: [], maxImageSize: '64Gi' },
+      deletion: deletionSettings.parse({}),
     },
   }
 }

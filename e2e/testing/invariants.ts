@@ -48,7 +48,7 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
     ...strangers(vms, processes),
     ...writersOfOne(processes),
     ...(await leftSockets(platform, here)),
-    ...(await leftFiles(storage, disks)),
+    ...(await leftFiles(storage, disks, await platform.list('recycledresources'))),
   ]
 }
 
@@ -94,8 +94,16 @@ async function leftSockets({ home }: Platform, vms: readonly Found[]): Promise<s
   return names.filter((name) => !known.has(name)).map((name) => `the sockets of ${name} are left`)
 }
 
-async function leftFiles(storage: string, disks: readonly Found[]): Promise<string[]> {
-  const known = new Set(disks.map(({ metadata, status }) => status?.id ?? metadata.uid))
+const held = z.looseObject({
+  contents: z.looseObject({ disks: z.array(z.looseObject({ id: z.string() })).default([]) }).optional(),
+})
+
+/** What the recycle bin holds is there for as long as its entry is. */
+async function leftFiles(storage: string, disks: readonly Found[], entries: readonly Found[]): Promise<string[]> {
+  const known = new Set([
+    ...disks.map(({ metadata, status }) => status?.id ?? metadata.uid),
+    ...entries.flatMap((entry) => held.parse(entry['spec']).contents?.disks.map(({ id }) => id) ?? []),
+  ])
   const names = await readdir(join(storage, 'disks'))
   return names.filter((name) => !known.has(name.slice(0, 36))).map((name) => `the file ${name} is left`)
 }

@@ -85,6 +85,14 @@ export class Platform implements AsyncDisposable {
     return run('kubectl', ['--kubeconfig', this.kubeconfig, ...args], this.#env)
   }
 
+  /** Deletes what wants to be confirmed, with the command that the refusal prints. */
+  async deleteConfirmed(kind: string, name: string): Promise<Result> {
+    const { stderr } = await this.kubectl('delete', kind, name)
+    const [, command = ''] = /run: kubectl (.+), and delete it again/.exec(stderr) ?? []
+    await this.kubectl(...command.split(' '))
+    return this.kubectl('delete', kind, name)
+  }
+
   /** Applies manifests as a user would. Throws what kubectl says if it is refused. */
   async apply(...manifests: object[]): Promise<string> {
     const result = await this.tryApply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests }))

@@ -88,7 +88,7 @@ test('Kube sends what it was asked to, and gives back the answer', async () => {
     body: { text: 'ü' },
     contentType,
   })
-  expect(reply).toEqual({ status: 201, body: { made: true }, warnings: [] })
+  expect(reply).toEqual({ status: 201, date: expect.any(Date), body: { made: true }, warnings: [] })
   expect(requests[0]).toMatchObject({ method: 'PATCH', url: '/apis/a?force=true&limit=1&at=a%20b%26c' })
   expect(requests[0]?.headers).toMatchObject({ authorization: 'Bearer first', 'content-type': contentType })
   expect(bodies).toEqual(['{"text":"ü"}'])

@@ -28,6 +28,8 @@ export interface Reply<T> {
   readonly body: T
   /** What admission wants the user to know. */
   readonly warnings: readonly string[]
+  /** The server's clock when it answered, to the second; undefined where it does not say. */
+  readonly date?: Date | undefined
 }
 
 export interface StreamCall {
@@ -107,7 +109,7 @@ export class Kube implements AsyncDisposable {
       const isJson = String(headers['content-type']).includes('json')
       const content = isJson ? parse(text) : text
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the API server validated it on the way in
-      return { status: statusCode, body: content as T, warnings: toWarnings(headers['warning']) }
+      return { status: statusCode, body: content as T, warnings: toWarnings(headers['warning']), date: toDate(headers) }
     } catch (error) {
       throw this.#explain(error, deadline, signal)
     }
@@ -282,6 +284,11 @@ function parseOr(text: string, otherwise: unknown): unknown {
 function toWarnings(header: string | string[] | undefined): string[] {
   const quoted = String(header).matchAll(/299 \S+ "((?:\\.|[^"\\])*)"/g)
   return [...quoted].map(([, text = '']) => text.replace(/\\(.)/g, '$1'))
+}
+
+function toDate({ date }: Dispatcher.ResponseData['headers']): Date | undefined {
+  const ms = typeof date === 'string' ? Date.parse(date) : Number.NaN
+  return Number.isNaN(ms) ? undefined : new Date(ms)
 }
 
 /** System errors have a code that says more than their message, which is empty where several addresses failed. */

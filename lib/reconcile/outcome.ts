@@ -2,6 +2,7 @@
 export type Outcome =
   | { readonly type: 'done'; readonly reason?: string; readonly message?: string; readonly retryAfterMs?: number }
   | { readonly type: 'decided' }
+  | { readonly type: 'gone' }
   | {
       readonly type: 'waiting' | 'unknown' | 'blocked'
       readonly reason: string
@@ -23,6 +24,9 @@ export function doneFor(retryAfterMs: number): Outcome {
 
 /** The phase put a decision into the status. It is stored at once, and only then acted on, by running all phases again. */
 export const decided: Outcome = { type: 'decided' }
+
+/** The phase removed the object itself: there is nothing left to write a status to. */
+export const gone: Outcome = { type: 'gone' }
 
 /** The phase is making progress, or something else is; look again on the next event or after `retryAfterMs`. */
 export function waiting(reason: string, message: string, retryAfterMs?: number): Outcome {

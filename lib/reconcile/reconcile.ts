@@ -93,7 +93,7 @@ async function runOnce<R extends Resource, Scope>(
   const scope = reconciler.open(after)
   const deleting = before.metadata.deletionTimestamp !== undefined
   const result = await runPhases((deleting ? reconciler.cleanup : reconciler.phases) ?? [], scope)
-  if (deleting && result.completed) return { next: await release(before, reconciler, env) }
+  if (isOver(result, deleting)) return { next: await release(before, result, reconciler, env) }
 
   const ready = summarise(result, deleting)
   if (!result.decided || isNew(before)) {
@@ -109,13 +109,18 @@ function isNew({ status }: Resource): boolean {
   return status?.conditions === undefined
 }
 
+function isOver({ gone, completed }: Result, deleting: boolean): boolean {
+  return gone || (deleting && completed)
+}
+
 async function release<R extends Resource, Scope>(
   object: R,
+  { gone }: Result,
   { finalizer }: Reconciler<R, Scope>,
   { writer, waitingSince }: Env<R>,
 ): Promise<Next> {
   waitingSince.delete(object.metadata.uid)
-  if (finalizer !== undefined) await writer.removeFinalizer(object, finalizer)
+  if (finalizer !== undefined && !gone) await writer.removeFinalizer(object, finalizer)
   return {}
 }
 

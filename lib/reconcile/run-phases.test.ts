@@ -25,6 +25,7 @@ test('phases run in their order, and an object whose phases are all done is read
   expect(result).toEqual({
     completed: true,
     decided: false,
+    gone: false,
     reports: [
       { type: 'A', status: 'True', reason: 'A', message: '' },
       { type: 'B', status: 'True', reason: 'B', message: '' },

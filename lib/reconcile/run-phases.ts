@@ -22,6 +22,8 @@ export interface Result {
   readonly completed: boolean
   /** A phase made a decision that has to be stored now. */
   readonly decided: boolean
+  /** A phase removed the object. */
+  readonly gone: boolean
   /** The first report that only the user can mend. */
   readonly blocked?: Report
   readonly retryAfterMs?: number
@@ -37,9 +39,9 @@ export async function runPhases<Scope>(phases: readonly Phase<Scope>[], scope: S
     const needs = phase.after ?? phases.slice(0, index).map(({ condition }) => condition)
     const reached = needs.every((condition) => outcomes.get(condition)?.type === 'done')
     outcomes.set(phase.condition, reached ? await attempt(phase, scope) : { type: 'notReached' })
-    if (outcomes.get(phase.condition)?.type === 'decided') break
+    if (isFinal(outcomes.get(phase.condition))) break
   }
-  const reports = phases.map(({ condition }) => toReport(condition, outcomes.get(condition) ?? { type: 'notReached' }))
+  const reports = phases.map(({ condition }) => toReport(condition, toTold(outcomes.get(condition))))
   const all = [...outcomes.values()]
   const retries = all.flatMap((outcome) => ('retryAfterMs' in outcome ? (outcome.retryAfterMs ?? []) : []))
   const failure = all.find((outcome) => outcome.type === 'failed')
@@ -50,6 +52,7 @@ export async function runPhases<Scope>(phases: readonly Phase<Scope>[], scope: S
     ...(obstacle && { obstacle }),
     completed: reports.every(({ status }) => status === 'True'),
     decided: all.some(({ type }) => type === 'decided'),
+    gone: all.some(({ type }) => type === 'gone'),
     ...(blocked && { blocked }),
     ...(retries.length > 0 && { retryAfterMs: Math.min(...retries) }),
     ...(failure && { error: failure.error }),
@@ -57,6 +60,11 @@ export async function runPhases<Scope>(phases: readonly Phase<Scope>[], scope: S
 }
 
 type Attempt = Outcome | { readonly type: 'failed'; readonly error: Error } | { readonly type: 'notReached' }
+
+/** Whether the phases after it have nothing to look at now. */
+function isFinal(outcome: Attempt | undefined): boolean {
+  return outcome?.type === 'decided' || outcome?.type === 'gone'
+}
 
 async function attempt<Scope>(phase: Phase<Scope>, scope: Scope): Promise<Attempt> {
   try {
@@ -66,7 +74,14 @@ async function attempt<Scope>(phase: Phase<Scope>, scope: Scope): Promise<Attemp
   }
 }
 
-function toReport(type: string, outcome: Attempt): Report {
+type Told = Exclude<Attempt, { type: 'gone' }>
+
+/** Nobody is told of what became of an object that is no more. */
+function toTold(outcome: Attempt | undefined): Told {
+  return outcome === undefined || outcome.type === 'gone' ? { type: 'notReached' } : outcome
+}
+
+function toReport(type: string, outcome: Told): Report {
   switch (outcome.type) {
     case 'done':
       return { type, status: 'True', reason: outcome.reason ?? type, message: outcome.message ?? '' }

@@ -62,6 +62,18 @@ export async function newAuthority(commonName: string, clock: Clock = systemCloc
   return toAuthority(await newIssuer(commonName, clock), clock)
 }
 
+/** Makes what an authority is kept as. It lasts ten years. */
+export async function newAuthorityIdentity(commonName: string, clock: Clock = systemClock): Promise<Identity> {
+  const issuer = await newIssuer(commonName, clock)
+  return { certificate: toPemText(issuer.certificate), key: await toPem(issuer.keys.privateKey) }
+}
+
+/** The authority that was kept as this. Throws when the key is not that of the certificate. */
+export async function authorityOf(identity: Identity, clock: Clock = systemClock): Promise<Authority> {
+  if (!holdsKey(identity.certificate, identity.key)) throw new Error('the key is not that of the certificate')
+  return toAuthority(await toIssuer(identity), clock)
+}
+
 /**
  * The authority kept in `ca.crt` and `ca.key` of a folder; made, and made anew when less than a third of its life is
  * left. What the old one issued is then no longer trusted: identities come from `loadOrIssue`, which notices.
@@ -76,10 +88,9 @@ export async function loadOrCreateAuthority(
     const issuer = await toIssuer(stored)
     if (!needsRenewal(issuer.certificate, clock.now())) return toAuthority(issuer, clock)
   }
-  const issuer = await newIssuer(commonName, clock)
-  const certificate = toPemText(issuer.certificate)
-  await storeIdentity(folder, 'ca', { certificate, key: await toPem(issuer.keys.privateKey) })
-  return toAuthority(issuer, clock)
+  const made = await newAuthorityIdentity(commonName, clock)
+  await storeIdentity(folder, 'ca', made)
+  return authorityOf(made, clock)
 }
 
 export interface StoredRequest extends IdentityRequest {

@@ -45,6 +45,7 @@ export function apiServerArgs({ port, etcdSocket }: ServerOptions): string[] {
     '--service-cluster-ip-range=10.96.0.0/24',
     '--authorization-mode=RBAC',
     '--encryption-provider-config=encryption.json',
+    '--admission-control-config-file=admission.json', // With it, webhooks know the server.
     '--disable-admission-plugins=ServiceAccount', // Pods never run here.
     '--endpoint-reconciler-type=none', // Nothing in the cluster looks for the server.
     '--profiling=false',

@@ -8,7 +8,7 @@ import { LocalError } from '../errors.ts'
 import { choosePort } from '../processes/kept-port.ts'
 import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
 import { apiServerArgs, controllerManagerArgs, etcdArgs } from './arguments.ts'
-import { prepareIdentities } from './identities.ts'
+import { prepareIdentities, webhookCaller } from './identities.ts'
 import type { Programs } from './programs.ts'
 
 const READY_TIMEOUT_MS = 90_000
@@ -31,6 +31,10 @@ export interface ControlPlane {
   readonly kubeconfig: string
   /** Path of the kubeconfig that the controllers are to use: RBAC holds for it. */
   readonly controllersKubeconfig: string
+  /** Path of the one for the webhooks. */
+  readonly webhooksKubeconfig: string
+  /** By what webhooks know this API server: a file of its authority (PEM), and the name in its certificate. */
+  readonly webhookCaller: { readonly authority: string; readonly commonName: string }
   readonly port: number
   readonly children: readonly Supervised[]
   /** Issues anew the certificates of which less than a third of their life is left, and has them used. */
@@ -50,10 +54,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const hasData = existsSync(join(folder, 'etcd/data/member'))
   const kubeconfig = join(folder, 'kubeconfig')
   const controllersKubeconfig = join(pki, 'holdfast-controllers.kubeconfig')
+  const webhooksKubeconfig = join(pki, 'holdfast-webhooks.kubeconfig')
   const identify = async () => {
     const kubeconfigs = await prepareIdentities({ folder: pki, port, hasData })
     await writePrivateFile(kubeconfig, kubeconfigs.administrator)
     await writePrivateFile(controllersKubeconfig, kubeconfigs.controllers)
+    await writePrivateFile(webhooksKubeconfig, kubeconfigs.webhooks)
     return kubeconfigs.controllerManager
   }
   let managerLogin = await identify()
@@ -81,7 +87,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     // The others look at their files themselves.
     if (managerLogin !== last) children.find(({ name }) => name === 'kube-controller-manager')?.restart()
   }
-  return { kubeconfig, controllersKubeconfig, port, children, renew, stop }
+  const caller = { ...webhookCaller, authority: join(pki, webhookCaller.authority) }
+  return { kubeconfig, controllersKubeconfig, webhooksKubeconfig, webhookCaller: caller, port, children, renew, stop }
 }
 
 interface Launch {

@@ -1,18 +1,25 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadOrCreateAuthority, loadOrIssue, type Identity } from '../../lib/tls/authority.ts'
+import { loadOrCreateAuthority, loadOrIssue, type Authority, type Identity } from '../../lib/tls/authority.ts'
 import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
 
-/** Name of the ServiceAccount that the controllers act as, here and in a cluster. */
+/** Names of the ServiceAccounts that our processes act as, here and in a cluster. */
 const CONTROLLERS_NAMESPACE = 'holdfast-system'
 const CONTROLLERS_ACCOUNT = 'holdfast-controllers'
+const WEBHOOKS_ACCOUNT = 'holdfast-webhooks'
+
+const CONFIGURATION = 'apiserver.config.k8s.io/v1'
+
+/** By what the webhooks know the API server. */
+export const webhookCaller = { commonName: 'kube-apiserver-webhooks', authority: 'ca.crt' } as const
 
 /** Kubeconfigs, as text, of who talks to the API server. */
 export interface Kubeconfigs {
   readonly administrator: string
   readonly controllers: string
+  readonly webhooks: string
   readonly controllerManager: string
 }
 
@@ -47,15 +54,38 @@ export async function prepareIdentities({ folder, port, hasData }: IdentityOptio
   await writePrivateFile(join(folder, 'kube-controller-manager.kubeconfig'), manager)
   await prepareServiceAccountKeys(folder)
   await prepareEncryption(folder, hasData)
+  await prepareAdmission(authority, folder)
+  const account = async (name: string) =>
+    kubeconfigOf(name, `system:serviceaccount:${CONTROLLERS_NAMESPACE}:${name}`, [
+      'system:serviceaccounts',
+      `system:serviceaccounts:${CONTROLLERS_NAMESPACE}`,
+    ])
   return {
     controllerManager: manager,
     administrator: await kubeconfigOf('administrator', 'holdfast-administrator', ['system:masters']),
-    controllers: await kubeconfigOf(
-      'holdfast-controllers',
-      `system:serviceaccount:${CONTROLLERS_NAMESPACE}:${CONTROLLERS_ACCOUNT}`,
-      ['system:serviceaccounts', `system:serviceaccounts:${CONTROLLERS_NAMESPACE}`],
-    ),
+    controllers: await account(CONTROLLERS_ACCOUNT),
+    webhooks: await account(WEBHOOKS_ACCOUNT),
   }
+}
+
+/** What the API server proves itself to webhooks with. It reads the certificate anew by itself. */
+async function prepareAdmission(authority: Authority, folder: string): Promise<void> {
+  const { commonName } = webhookCaller
+  await loadOrIssue(authority, { folder, name: commonName, commonName, usages: ['Client'] })
+  const user = {
+    'client-certificate': join(folder, `${commonName}.crt`),
+    'client-key': join(folder, `${commonName}.key`),
+  }
+  // The file must be named by its whole path.
+  const kubeConfigFile = join(folder, 'webhooks.kubeconfig')
+  const kubeconfig = { apiVersion: 'v1', kind: 'Config', users: [{ name: '*', user }] }
+  await writePrivateFile(kubeConfigFile, JSON.stringify(kubeconfig, null, 2))
+  const plugins = ['ValidatingAdmissionWebhook', 'MutatingAdmissionWebhook'].map((name) => ({
+    name,
+    configuration: { apiVersion: CONFIGURATION, kind: 'WebhookAdmissionConfiguration', kubeConfigFile },
+  }))
+  const configuration = { apiVersion: CONFIGURATION, kind: 'AdmissionConfiguration', plugins }
+  await writePrivateFile(join(folder, 'admission.json'), JSON.stringify(configuration, null, 2))
 }
 
 async function prepareServiceAccountKeys(folder: string): Promise<void> {
@@ -89,7 +119,7 @@ async function prepareEncryption(folder: string, hasData: boolean): Promise<void
   const secret = randomBytes(32).toString('base64')
   const providers = [{ secretbox: { keys: [{ name: 'key1', secret }] } }, { identity: {} }]
   const configuration = {
-    apiVersion: 'apiserver.config.k8s.io/v1',
+    apiVersion: CONFIGURATION,
     kind: 'EncryptionConfiguration',
     resources: [{ resources: ['secrets'], providers }],
   }

@@ -5,7 +5,8 @@ import type { Home } from '../home.ts'
 import type { Kubectl } from '../kubectl.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { assertClusterFits, keepControllersLogin } from './existing-cluster.ts'
-import { installManifests } from './install.ts'
+import { installKinds, installManifests, installPolicies, installWebhooks } from './install.ts'
+import { startWebhooks } from './webhooks.ts'
 
 export interface ClusterOptions {
   readonly home: Home
@@ -47,7 +48,13 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
   await using undo = new AsyncDisposableStack()
   undo.defer(() => controlPlane.stop())
   const kubectl = { program: programs.kubectl, kubeconfig: controlPlane.kubeconfig, cache: cacheOf(home), env }
-  await installManifests(kubectl)
+  // In this order: once the API server was told of webhooks, nothing of our kinds is written while they do not answer.
+  await installKinds(kubectl)
+  const logLevel = env['HOLDFAST_LOG_LEVEL']
+  const webhooks = await startWebhooks({ controlPlane, logs: home.logs, logLevel, observer })
+  undo.defer(() => webhooks.stop())
+  await installWebhooks(kubectl, webhooks.origin)
+  await installPolicies(kubectl)
   const stop = undo.move()
   return {
     kubectl,

@@ -5,6 +5,7 @@ import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { pickRoomiest, storageObjection } from '../../../policy/placement.ts'
 import { toBytes } from '../../../policy/quantity.ts'
 import { adoptFile } from '../adopt.ts'
+import { recoverFile } from '../recover.ts'
 import type { Scope } from '../scope.ts'
 
 const MAX_REASONS = 5
@@ -13,8 +14,10 @@ const MAX_REASONS = 5
 export const placeDisk: Phase<Scope> = {
   condition: DiskCondition.Placed,
 
-  run(scope) {
+  async run(scope) {
     if (scope.status.dataStorage !== undefined) return done
+    const recovered = await recoverFile(scope)
+    if (recovered) return recovered
     return scope.disk.spec.dataStorage === undefined ? choose(scope) : follow(scope, scope.disk.spec.dataStorage)
   },
 }

@@ -57,7 +57,8 @@ function claimForMaker({ metadata }: Disk, status: Scope['status']): void {
 
 function withImage({ disk, status, namespace, deps }: Scope, order: DesiredDisk): DesiredDisk | Outcome {
   const { source } = disk.spec
-  if (source?.existing) return { ...order, mustExist: true }
+  // A file of another name than its own was made before it.
+  if (order.id !== disk.metadata.uid) return { ...order, mustExist: true }
   return source?.image ? ofImage(source.image.name, { disk, status, namespace, deps }, order) : order
 }
 

@@ -102,8 +102,9 @@ describe('Disk', () => {
   })
 })
 
+/** One that is destroyed by its delete. */
 async function deleted(attachment?: typeof attachedTo): Promise<World> {
-  const world = new World(newDisk())
+  const world = new World(newDisk({ deletionPolicy: 'Immediate' }))
   await world.reconcile()
   world.store.change(({ metadata, status }) => {
     metadata.deletionTimestamp = '2026-01-01T00:00:00Z'

@@ -1,38 +1,103 @@
 import { AgentError } from '../../../agent/errors.ts'
-import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
+import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
+import type { RecycledResource } from '../../../crds/recycled-resource.ts'
+import { makerOf, type VirtualMachine } from '../../../crds/virtual-machine.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isHeld } from '../../../policy/attachment.ts'
+import { MAX_MANIFEST_BYTES, toRecycledManifest } from '../../../policy/recycled-manifest.ts'
 import { refusalText } from '../../fleet/refusal.ts'
+import { isOpen, type Contents } from '../../recycle-bin/bin.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
 
-/** Deletes the file, once no machine uses it any more. */
+/**
+ * Puts the disk into the recycle bin once no machine uses it any more; or destroys it, where its policy says so. One that
+ * was made for a machine goes as the entry of that machine says.
+ */
 export const removeDisk: Phase<Scope> = {
   condition: DiskCondition.CleanedUp,
 
   async run(scope) {
-    const { disk, status } = scope
-    const storage = status.dataStorage ?? disk.spec.dataStorage
-    if (storage === undefined) return done // It was never on a storage.
     const user = userOf(scope)
-    if (user !== undefined) {
+    const withUser = user && (await goAlong(scope, user))
+    if (withUser) return withUser
+    if (user) {
       return waiting(
         DiskReason.InUse,
-        `The disk is attached to VirtualMachine ${user}: it is deleted once it is detached there, or the machine is deleted`,
+        `The disk is attached to VirtualMachine ${user.metadata.name}: it is deleted once it is detached there, or the machine is deleted`,
       )
     }
-    return deleteFile(scope, storage)
+    return putAway(scope)
   },
 }
 
 /** The machine that the disk is attached to, as long as it is there. */
-function userOf({ status, namespace, deps }: Scope): string | undefined {
+function userOf({ status, namespace, deps }: Scope): VirtualMachine | undefined {
   const { attachedTo } = status
   if (!attachedTo) return undefined
-  const { virtualMachine: name } = attachedTo
-  return isHeld(attachedTo, deps.virtualMachine(namespace, name)) ? name : undefined
+  const found = deps.virtualMachine(namespace, attachedTo.virtualMachine)
+  return isHeld(attachedTo, found) ? found : undefined
+}
+
+/** What becomes of a disk whose machine is being deleted and takes it along; nothing when that is not so, or not yet. */
+async function goAlong(scope: Scope, user: VirtualMachine): Promise<Outcome | undefined> {
+  const { disk, status, deps } = scope
+  const isGoing = user.metadata.deletionTimestamp !== undefined
+  if (!isGoing || makerOf(disk.metadata) !== status.attachedTo?.machineId) return undefined
+  const entry = deps.bin.find(user.metadata.uid)
+  if (!entry?.spec.contents) return undefined
+  if (!isMade(scope)) return destroy(scope)
+  // It was not seen when the machine was put away: it is a disk like any other then.
+  if (!isIn(entry, disk)) return putAway(scope)
+  const outcome = entry.spec.deletion.policy === 'Immediate' ? await destroy(scope) : done
+  if (outcome.type === 'done') await dropOwn(scope)
+  return outcome
+}
+
+function isIn({ spec: { contents } }: RecycledResource, { metadata: { uid } }: Disk): boolean {
+  return contents?.disks?.some((held) => held.uid === uid) ?? false
+}
+
+/** Where the namespace went, admission saw both the machine and its disk. */
+async function dropOwn({ disk, deps: { bin } }: Scope): Promise<void> {
+  const own = bin.find(disk.metadata.uid)
+  if (own && isOpen(own)) await bin.remove(own)
+}
+
+async function putAway(scope: Scope): Promise<Outcome> {
+  const { disk, deps } = scope
+  const entry = await deps.bin.open(disk)
+  if (!entry || !isOpen(entry)) return done
+  const isImmediate = entry.spec.deletion.policy === 'Immediate'
+  if (isImmediate || !isMade(scope)) {
+    const outcome = await destroy(scope)
+    if (isImmediate || outcome.type !== 'done') return outcome
+  }
+  await deps.bin.close(await deps.bin.fill(entry, toContents(scope)))
+  return done
+}
+
+/** Whether there can be something in it. */
+function isMade({ disk, status }: Scope): boolean {
+  return status.size !== undefined || (status.id !== undefined && status.id !== disk.metadata.uid)
+}
+
+/** What is needed to bring the disk back. One that was never made is made anew then. */
+function toContents(scope: Scope): Contents {
+  const { disk, status } = scope
+  const { name, uid } = disk.metadata
+  const manifest = { ...toRecycledManifest(disk, MAX_MANIFEST_BYTES) }
+  const { host, dataStorage, id = uid, size = disk.spec.size } = status
+  if (!isMade(scope) || host === undefined || dataStorage === undefined) return { manifest }
+  return { manifest, host, disks: [{ name, uid, id, dataStorage, size }] }
+}
+
+/** Deletes the file. */
+async function destroy(scope: Scope): Promise<Outcome> {
+  const storage = scope.status.dataStorage ?? scope.disk.spec.dataStorage
+  return storage === undefined ? done : deleteFile(scope, storage) // Else it was never on a storage.
 }
 
 async function deleteFile({ disk, status, deps }: Scope, storage: string): Promise<Outcome> {

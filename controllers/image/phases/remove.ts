@@ -2,29 +2,49 @@ import { AgentError } from '../../../agent/errors.ts'
 import { downloadOf, ImageCondition, ImageReason } from '../../../crds/image.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { MAX_MANIFEST_BYTES, toRecycledManifest } from '../../../policy/recycled-manifest.ts'
+import { isOpen, type Contents } from '../../recycle-bin/bin.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
 
-/** Has every host that was told to download the file end that and remove it, unless it is downloaded for another image too. */
-export const removeDownloads: Phase<Scope> = {
+/** Puts the image into the recycle bin, with what hosts downloaded for it; or has that removed, where its policy says so. */
+export const removeImage: Phase<Scope> = {
   condition: ImageCondition.CleanedUp,
 
   async run(scope) {
-    const { image, status, deps } = scope
+    const { image, deps } = scope
     scope.toldAtMs.delete(image.metadata.uid)
-    const sha256 = downloadOf(image)?.sha256
-    if (sha256 === undefined) return done
-    const others = deps.downloadedAs(sha256).filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    // What is shared is removed with the last of them.
-    const shared = new Set(others.flatMap((other) => other.status?.downloadHosts ?? []))
-    const own = (status.downloadHosts ?? []).filter((host) => !shared.has(host))
-    const outcomes = await Promise.all(own.map((host) => removeFrom(host, sha256, scope)))
-    return outcomes.find(({ type }) => type !== 'done') ?? done
+    const entry = await deps.bin.open(image)
+    if (!entry || !isOpen(entry)) return done
+    if (entry.spec.deletion.policy === 'Immediate') return removeDownloads(scope)
+    await deps.bin.close(await deps.bin.fill(entry, toContents(scope)))
+    return done
   },
 }
 
-async function removeFrom(name: string, sha256: string, { deps }: Scope): Promise<Outcome> {
+function toContents({ image, status }: Scope): Contents {
+  const manifest = { ...toRecycledManifest(image, MAX_MANIFEST_BYTES) }
+  const sha256 = downloadOf(image)?.sha256
+  return { manifest, ...(sha256 !== undefined && { download: { sha256, hosts: status.downloadHosts ?? [] } }) }
+}
+
+/** Has every host that was told to download the file end that and remove it, unless it is kept for another image too. */
+async function removeDownloads({ image, status, deps }: Scope): Promise<Outcome> {
+  const sha256 = downloadOf(image)?.sha256
+  if (sha256 === undefined) return done
+  const others = deps.downloadedAs(sha256).filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+  // What is shared is removed with the last of them.
+  const shared = new Set([
+    ...others.flatMap((other) => other.status?.downloadHosts ?? []),
+    ...deps.bin.ofDownload(sha256).flatMap(({ spec }) => spec.contents?.download?.hosts ?? []),
+  ])
+  const own = (status.downloadHosts ?? []).filter((host) => !shared.has(host))
+  const outcomes = await Promise.all(own.map((host) => removeFrom(host, sha256, deps)))
+  return outcomes.find(({ type }) => type !== 'done') ?? done
+}
+
+async function removeFrom(name: string, sha256: string, deps: Scope['deps']): Promise<Outcome> {
   const host = deps.fleet.get(name)
   if (!host) return done // Who deleted the Host has given up what is on it.
   if (host.state !== 'Connected') return unreachable(name)

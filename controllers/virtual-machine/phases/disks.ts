@@ -1,3 +1,4 @@
+import { OWNER_LABEL } from '../../../crds/deletion.ts'
 import { DiskReason, type Disk } from '../../../crds/disk.ts'
 import {
   MACHINE_ID_LABEL,
@@ -77,6 +78,12 @@ function objectionToNew(scope: Scope): Outcome | undefined {
   return blocked(VirtualMachineReason.DiskNotFound, message)
 }
 
+/** A disk that is made for a machine belongs to whom the machine belongs. */
+function labelsOf({ vm, status }: Scope): Record<string, string> {
+  const owner = vm.metadata.labels?.[OWNER_LABEL]
+  return { [MACHINE_ID_LABEL]: status.machineId ?? '', ...(owner !== undefined && { [OWNER_LABEL]: owner }) }
+}
+
 async function makeRootDisk(scope: Scope): Promise<Disk | Outcome> {
   const { vm, namespace, status, deps } = scope
   const { imageRef: { name: image } = { name: '' }, size } = vm.spec.rootDisk
@@ -87,7 +94,7 @@ async function makeRootDisk(scope: Scope): Promise<Disk | Outcome> {
     return waiting(VirtualMachineReason.ImageNotReady, `Image ${image} ${why}`)
   }
   return deps.createDisk({
-    metadata: { namespace, name: rootDiskName(vm), labels: { [MACHINE_ID_LABEL]: status.machineId ?? '' } },
+    metadata: { namespace, name: rootDiskName(vm), labels: labelsOf(scope) },
     spec: {
       size: wanted,
       ...(adoptedRoot(scope) ?? {

@@ -14,6 +14,7 @@ import { adoptMachine } from '../adopt.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
 import { namesakeObjection } from '../namesake.ts'
+import { recoverMachine } from '../recover.ts'
 import { noSuchDisk } from './disks.ts'
 import { wantedPower } from '../run-strategy.ts'
 import type { Scope } from '../scope.ts'
@@ -22,11 +23,13 @@ import type { Scope } from '../scope.ts'
 export const placeMachine: Phase<Scope> = {
   condition: VirtualMachineCondition.Placed,
 
-  run(scope) {
+  async run(scope) {
     const { vm, status } = scope
     const objection = identityObjection(scope) ?? namesakeObjection(scope)
     if (objection) return objection
     if (status.host !== undefined) return done
+    const recovered = await recoverMachine(scope)
+    if (recovered) return recovered
     if (vm.spec.adopt) return adoptMachine(scope, vm.spec.adopt.machineId)
     const request = requestOf(scope)
     if ('type' in request) return request

@@ -1,0 +1,150 @@
+import { OWNER_LABEL, type DeletionSettings } from '../../crds/deletion.ts'
+import type { Disk } from '../../crds/disk.ts'
+import type { Image } from '../../crds/image.ts'
+import { RecycledResource, type RecyclableKind } from '../../crds/recycled-resource.ts'
+import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { ObjectCache } from '../../lib/kube/cache.ts'
+import type { Kube } from '../../lib/kube/client.ts'
+import { isKubeError } from '../../lib/kube/errors.ts'
+import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
+import { objectWriter } from '../../lib/kube/writer.ts'
+import { decideDeletion, toStamp } from '../../policy/deletion.ts'
+import { FIELD_MANAGER } from '../cluster/controller.ts'
+import type { EntryIndex } from '../cluster/caches.ts'
+
+export type Contents = NonNullable<RecycledResource['spec']['contents']>
+
+/**
+ * What the finalizers of the kinds that have a recycle bin do with it. Each step is stored by itself and can be done
+ * again; what somebody else changed meanwhile ends in a KubeError Conflict, after which all is looked at anew.
+ */
+export interface RecycleBin {
+  /** The entry of this name as it was last seen. */
+  find(this: void, name: string): RecycledResource | undefined
+  /** The entry of this name as the API server has it now. */
+  read(this: void, name: string): Promise<RecycledResource | undefined>
+  /** Entries that hold the file of a disk. */
+  ofFile(this: void, id: string): readonly RecycledResource[]
+  /** Entries that hold what hosts downloaded of this digest. */
+  ofDownload(this: void, sha256: string): readonly RecycledResource[]
+  /**
+   * The entry of an object that is being deleted, with the policy that its delete was stamped with. Where admission left
+   * none, it is decided and stored now. Nothing when the object is gone already.
+   */
+  open(this: void, object: Deleted): Promise<RecycledResource | undefined>
+  /** Stores what is needed to bring the object back, unless that is stored. */
+  fill(this: void, entry: RecycledResource, contents: Contents): Promise<RecycledResource>
+  /** Says that the object is in the bin. From then on it can be brought back. */
+  close(this: void, entry: RecycledResource): Promise<void>
+  /** Removes this very state of an entry. */
+  remove(this: void, entry: RecycledResource): Promise<void>
+}
+
+/** An object of a kind that has a recycle bin. */
+export type Deleted = VirtualMachine | Disk | Image
+
+export interface RecycleBinDeps {
+  readonly kube: Pick<Kube, 'send'>
+  readonly cache: ObjectCache<RecycledResource, EntryIndex>
+  readonly settings: () => DeletionSettings
+  /** Whether the API server has that very object. */
+  readonly isThere: (object: Deleted) => Promise<boolean>
+}
+
+/** Of a delete that no webhook saw. */
+const UNKNOWN_PERSON = 'unknown'
+
+/** The recycle bin in the API server. */
+export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps): RecycleBin {
+  const writer = objectWriter(kube, RecycledResource, FIELD_MANAGER, cache)
+  const keep = (entry: RecycledResource) => {
+    cache.put(entry)
+    return cache.get(entry.metadata.name) ?? entry
+  }
+  const read = async (name: string) => {
+    const found = await get(kube, name)
+    return found && keep(found)
+  }
+  return {
+    find: (name) => cache.get(name),
+    read,
+    ofFile: (id) => cache.by('file', id),
+    ofDownload: (sha256) => cache.by('download', sha256),
+    async open(object) {
+      const { uid } = object.metadata
+      const known = cache.get(uid) ?? (await read(uid))
+      if (known) return known
+      // Who looks at what is gone already must not put it away again.
+      if (!(await isThere(object))) return undefined
+      return keep(await create(kube, object, settings()))
+    },
+    async fill(entry, contents) {
+      if (entry.spec.contents) return entry
+      const body = { ...entry, ...type, spec: { ...entry.spec, contents } }
+      const path = objectPath(RecycledResource, entry.metadata)
+      const query = { fieldManager: FIELD_MANAGER }
+      return keep((await kube.send<RecycledResource>({ method: 'PUT', path, query, body })).body)
+    },
+    async close(entry) {
+      if (isOpen(entry)) await writer.applyStatus(entry, { ...entry.status, phase: 'Binned' })
+    },
+    async remove(entry) {
+      await removeExactly(kube, entry)
+      cache.delete(entry)
+    },
+  }
+}
+
+/** Whether its object is still being put away. */
+export function isOpen({ status }: RecycledResource): boolean {
+  return (status?.phase ?? 'Pending') === 'Pending'
+}
+
+const type = {
+  apiVersion: `${RecycledResource.group}/${RecycledResource.version}`,
+  kind: RecycledResource.kind,
+} as const
+
+async function create(
+  kube: Pick<Kube, 'send'>,
+  { apiVersion, kind, metadata, spec }: Deleted,
+  settings: DeletionSettings,
+): Promise<RecycledResource> {
+  const { name, namespace = '', uid, labels, deletionTimestamp = '' } = metadata
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only the controllers of these kinds have a bin
+  const recyclable = kind as RecyclableKind
+  const now = new Date(deletionTimestamp)
+  const decision = decideDeletion({ kind: recyclable, override: spec.deletionPolicy, settings, now })
+  const owner = labels?.[OWNER_LABEL]
+  const body = {
+    ...type,
+    metadata: { name: uid, ...(owner !== undefined && { labels: { [OWNER_LABEL]: owner } }) },
+    spec: {
+      resource: { apiVersion, kind: recyclable, namespace, name, uid },
+      deletion: toStamp(UNKNOWN_PERSON, decision),
+    },
+  }
+  const query = { fieldManager: FIELD_MANAGER }
+  return (await kube.send<RecycledResource>({ method: 'POST', path: collectionPath(RecycledResource), query, body }))
+    .body
+}
+
+async function get(kube: Pick<Kube, 'send'>, name: string): Promise<RecycledResource | undefined> {
+  try {
+    const path = objectPath(RecycledResource, { name })
+    return (await kube.send<RecycledResource>({ method: 'GET', path })).body
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return undefined
+    throw error
+  }
+}
+
+async function removeExactly(kube: Pick<Kube, 'send'>, { metadata }: RecycledResource): Promise<void> {
+  const { uid, resourceVersion } = metadata
+  try {
+    const path = objectPath(RecycledResource, metadata)
+    await kube.send({ method: 'DELETE', path, body: { preconditions: { uid, resourceVersion } } })
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error
+  }
+}

@@ -1,0 +1,33 @@
+import { RecycledResourceCondition } from '../../../crds/recycled-resource.ts'
+import { done, doneFor, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { beginPurge, purge } from '../purge.ts'
+import { beginRecovery, recover } from '../recover.ts'
+import type { Scope } from '../scope.ts'
+
+/** How long to trust that the clock of the API server goes on as it did. */
+const LOOK_AGAIN_MS = 600_000
+
+/**
+ * Brings the object back, or destroys it, when it is asked for or its time has come. Which of both is stored before
+ * anything is done, and is not changed then. What is asked to be brought back is not destroyed by time.
+ */
+export const carryOut: Phase<Scope> = {
+  condition: RecycledResourceCondition.ActionPossible,
+
+  run(scope) {
+    const { entry, status } = scope
+    if (status.phase === 'Recovering') return recover(scope)
+    if (status.phase === 'Purging') return purge(scope)
+    const { action, deletion } = entry.spec
+    if (action === 'Recover') return beginRecovery(scope)
+    if (action === 'Purge' && deletion.policy !== 'Never') return beginPurge(scope)
+    return deletion.purgeAt === undefined ? done : atItsTime(scope, Date.parse(deletion.purgeAt))
+  },
+}
+
+async function atItsTime(scope: Scope, purgeAtMs: number): Promise<Outcome> {
+  const leftMs = purgeAtMs - scope.deps.now().getTime()
+  if (leftMs > 0) return doneFor(Math.min(leftMs, LOOK_AGAIN_MS))
+  return beginPurge(scope, purgeAtMs)
+}

@@ -1,0 +1,87 @@
+import { AgentError } from '../../agent/errors.ts'
+import type { HostAgent } from '../../agent/contract.ts'
+import { RecycledResourceReason } from '../../crds/recycled-resource.ts'
+import { decided, done, doneFor, gone, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
+import { refusalText } from '../fleet/refusal.ts'
+import type { Scope } from './scope.ts'
+import { stillThere } from './still-there.ts'
+
+const RETRY_MS = 5_000
+
+/** Decides that what the entry holds is destroyed; at a time, once the API server has just said that it is so late. */
+export async function beginPurge({ entry, status, deps }: Scope, notBeforeMs = 0): Promise<Outcome> {
+  const { resource } = entry.spec
+  const found = await deps.read(resource)
+  if (found?.metadata.uid === resource.uid) return stillThere()
+  const earlyMs = notBeforeMs - deps.now().getTime()
+  if (earlyMs > 0) return doneFor(earlyMs)
+  status.phase = 'Purging'
+  return decided
+}
+
+/** Destroys what the entry holds on its hosts, and then the entry. */
+export async function purge(scope: Scope): Promise<Outcome> {
+  const { entry, deps } = scope
+  for (const order of [...ofDisks(scope), ...ofDownloads(scope)]) {
+    const outcome = await carryOut(scope, order)
+    if (outcome.type !== 'done') return outcome
+  }
+  const { kind, namespace, name } = entry.spec.resource
+  await deps.bin.remove(entry)
+  deps.emit(entry, { type: 'Normal', reason: 'Purged', message: `${kind} ${namespace}/${name} is destroyed` })
+  return gone
+}
+
+interface Order {
+  readonly host: string
+  readonly give: (agent: HostAgent) => Promise<void>
+  /** Who deletes a Host gives up what was downloaded there, and not the disks. */
+  readonly needsHost: boolean
+}
+
+function ofDisks({ entry, deps }: Scope): Order[] {
+  const { host = '', disks = [] } = entry.spec.contents ?? {}
+  // One that somebody stands for is theirs, whatever an entry says.
+  const free = disks.filter(({ id }) => deps.disksOfFile(id).every(({ status }) => status?.id !== id))
+  return free.map(({ id, dataStorage }) => ({
+    host,
+    needsHost: true,
+    give: (agent) => agent.deleteDisk(dataStorage, id),
+  }))
+}
+
+function ofDownloads({ entry, deps }: Scope): Order[] {
+  const { download } = entry.spec.contents ?? {}
+  if (!download) return []
+  const { sha256, hosts } = download
+  const entries = deps.bin.ofDownload(sha256).filter(({ metadata }) => metadata.uid !== entry.metadata.uid)
+  const kept = new Set([
+    ...deps.downloadedAs(sha256).flatMap(({ status }) => status?.downloadHosts ?? []),
+    ...entries.flatMap(({ spec }) => spec.contents?.download?.hosts ?? []),
+  ])
+  const own = hosts.filter((host) => !kept.has(host))
+  return own.map((host) => ({ host, needsHost: false, give: (agent) => agent.deleteImage(sha256) }))
+}
+
+async function carryOut({ deps }: Scope, { host: name, give, needsHost }: Order): Promise<Outcome> {
+  const host = deps.fleet.get(name)
+  if (!host && !needsHost) return done
+  if (!host) {
+    const message = `There is no Host ${name}, where the file is: create it again`
+    return waiting(RecycledResourceReason.HostNotFound, message, RETRY_MS)
+  }
+  if (host.state !== 'Connected') return unreachable(name)
+  try {
+    await give(host.agent)
+    return done
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error
+    if (error.code === 'UNREACHABLE') return unreachable(name, RETRY_MS)
+    return waiting(RecycledResourceReason.HostRefused, refusalText(name, error), RETRY_MS)
+  }
+}
+
+function unreachable(name: string, retryAfterMs?: number): Outcome {
+  const message = `Host ${name} does not answer; the file is destroyed when it does`
+  return waiting(RecycledResourceReason.HostUnreachable, message, retryAfterMs)
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest'
+import { disk, meta } from '../../crds/testing/objects.ts'
+import type { RecycledResource } from '../../crds/recycled-resource.ts'
+import { FakeStore } from '../fleet/fake-store.ts'
+import { fakeFleet, fakeHost } from '../fleet/testing.ts'
+import { FakeBin } from '../recycle-bin/fake-bin.ts'
+import { recycledResourceReconciler } from './reconciler.ts'
+import type { Found } from './scope.ts'
+
+const FILE = '22222222-2222-4222-8222-222222222222'
+
+/** The entry of Disk shop/data, whose object is gone, with one file on host-a. */
+function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' | 'Never' = 'Delayed') {
+  const recycled = new FakeBin()
+  recycled.policy = policy
+  const host = fakeHost('host-a')
+  host.disks.set(FILE, 1)
+  const { uid } = disk('data').metadata
+  const entry = recycled.stamp(disk('data'))
+  const held = { name: 'data', uid, id: FILE, dataStorage: 'local', size: '1Gi' }
+  const manifest = { metadata: { name: 'data' }, spec: { size: '1Gi' } }
+  const contents = { manifest, host: 'host-a', disks: [held] }
+  const binned = phase === 'Binned' && { status: { phase } }
+  const store = new FakeStore<RecycledResource>({
+    ...entry,
+    ...binned,
+    spec: { ...entry.spec, ...(phase === 'Binned' && { contents }) },
+  })
+  const there = new Map<string, Found>()
+  const place = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`
+  const reconciler = recycledResourceReconciler({
+    fleet: fakeFleet(host),
+    bin: { ofDownload: () => [], remove: async () => store.put(undefined) },
+    now: () => store.now(),
+    seen: (at) => there.get(place(at)),
+    read: async (at) => there.get(place(at)),
+    makeNamespace: async () => 'Active',
+    create: async (at) => {
+      const object = { metadata: meta(at.name), status: { id: FILE } }
+      there.set(place(at), object)
+      return { type: 'made', object }
+    },
+    disksOfFile: () => [],
+    downloadedAs: () => [],
+    emit: () => undefined,
+  })
+  return { store, host, there, uid, settle: () => store.settle(reconciler), look: () => store.reconcile(reconciler) }
+}
+
+const DAY_MS = 86_400_000
+
+describe('RecycledResource', () => {
+  test('[DEL-07] [DEL-19] is purged at its time, and never before', async () => {
+    const world = newWorld('Binned')
+    world.store.nowMs = 3 * DAY_MS - 1
+    await world.look()
+    expect(world.host.disks.size).toBe(1)
+    world.store.nowMs = 3 * DAY_MS
+    await world.look()
+    expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
+  })
+
+  test('[DEL-08] with the policy Never is there for good, also when Purge got past the schema', async () => {
+    const world = newWorld('Binned', 'Never')
+    world.store.change(({ spec }) => void (spec.action = 'Purge'))
+    world.store.nowMs = 9_000 * DAY_MS
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
+  })
+
+  test('waits for its host before it is purged', async () => {
+    const world = newWorld('Binned')
+    world.host.state = 'Unreachable'
+    world.store.change(({ spec }) => void (spec.action = 'Purge'))
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ reason: 'HostUnreachable' })
+    world.host.state = 'Connected'
+    await world.look()
+    expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
+  })
+
+  test('[DEL-16] is not recovered over another object, and is once the name is free', async () => {
+    const world = newWorld('Binned')
+    world.there.set('shop/data', { metadata: meta('another') })
+    world.store.change(({ spec }) => void (spec.action = 'Recover'))
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ reason: 'NameTaken' })
+    expect(world.store.stored?.status?.phase).toBe('Binned')
+    world.there.clear()
+    await world.look()
+    expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])
+  })
+
+  test('writes nothing while all is well', async () => {
+    const world = newWorld('Binned')
+    await world.settle()
+    const { writes } = world.store
+    await world.look()
+    expect(world.store.writes).toBe(writes)
+  })
+
+  test.each([
+    ['lives on undeleted', 'Delayed', {}, 121_000, false],
+    ['lives on undeleted', 'Delayed', {}, 100_000, true],
+    ['is being deleted', 'Delayed', { deletionTimestamp: '2026-01-01T00:00:00Z' }, 900_000, true],
+    ['is destroyed', 'Immediate', undefined, 1_000, false],
+  ] as const)(
+    'that is pending while its object %s (%s, %o, after %d ms) is there: %o',
+    async (...[, policy, found, ageMs, stays]) => {
+      const world = newWorld('Pending', policy)
+      if (found) world.there.set('shop/data', { metadata: meta('data', { ...found, uid: world.uid }) })
+      world.store.nowMs = ageMs
+      await world.look()
+      expect(world.store.stored !== undefined).toBe(stays)
+    },
+  )
+})

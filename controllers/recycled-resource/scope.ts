@@ -1,0 +1,63 @@
+import type { Disk } from '../../crds/disk.ts'
+import type { ObjectMeta } from '../../crds/common.ts'
+import type { Image } from '../../crds/image.ts'
+import type { RecyclableKind, RecycledResource } from '../../crds/recycled-resource.ts'
+import type { News } from '../../lib/reconcile/conditions.ts'
+import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { RecycleBin } from '../recycle-bin/bin.ts'
+
+/** What is asked of an object that is there. */
+export interface Found {
+  readonly metadata: ObjectMeta
+  readonly status?: { readonly id?: string | undefined; readonly machineId?: string | undefined } | undefined
+}
+
+export interface Place {
+  readonly kind: RecyclableKind
+  readonly namespace: string
+  readonly name: string
+}
+
+/** An object as it was applied. */
+export interface Manifest {
+  readonly metadata: {
+    readonly labels?: Readonly<Record<string, string>> | undefined
+    readonly annotations?: Readonly<Record<string, string>> | undefined
+  }
+  readonly spec: Readonly<Record<string, unknown>>
+}
+
+/** `refused`: by the API server, which says why. `taken`: another object has the name. */
+export type Creation =
+  | { readonly type: 'made'; readonly object: Found }
+  | { readonly type: 'taken' }
+  | { readonly type: 'refused'; readonly message: string }
+
+/** The world outside, as this controller needs it. */
+export interface Deps {
+  readonly fleet: Fleet
+  readonly bin: Pick<RecycleBin, 'remove' | 'ofDownload'>
+  /** By the clock of the API server. Throws until that is known. */
+  readonly now: () => Date
+  /** The object of that name as it was last seen. */
+  readonly seen: (place: Place) => Pick<Found, 'metadata'> | undefined
+  /** The object of that name as the API server has it now, whose clock is known better then. */
+  readonly read: (place: Place) => Promise<Found | undefined>
+  /** Makes the namespace unless it is there. `Terminating` while an older one ends. */
+  readonly makeNamespace: (name: string) => Promise<'Active' | 'Terminating'>
+  /** Makes an object, unless there is one that came from this entry already. */
+  readonly create: (place: Place, manifest: Manifest, entry: string) => Promise<Creation>
+  /** Disks that stand for the file of this name. */
+  readonly disksOfFile: (id: string) => readonly Disk[]
+  /** Images that the file of this digest is downloaded for. */
+  readonly downloadedAs: (sha256: string) => readonly Image[]
+  readonly emit: (entry: RecycledResource, news: News) => void
+}
+
+/** What the phases of one reconcile share. They change `status`, which is `entry.status`. */
+export interface Scope {
+  readonly entry: RecycledResource
+  readonly status: StatusOf<RecycledResource>
+  readonly deps: Deps
+}

@@ -1,0 +1,106 @@
+import { Disk } from '../crds/disk.ts'
+import { Image } from '../crds/image.ts'
+import type { Kind } from '../crds/kind.ts'
+import { originOf, RECOVERED_FROM_ANNOTATION, type RecyclableKind } from '../crds/recycled-resource.ts'
+import { VirtualMachine } from '../crds/virtual-machine.ts'
+import type { Kube } from '../lib/kube/client.ts'
+import { isKubeError } from '../lib/kube/errors.ts'
+import { collectionPath, keyOf, objectPath, type Endpoint } from '../lib/kube/paths.ts'
+import type { ServerClock } from '../lib/kube/server-clock.ts'
+import type { EventRecorder } from '../lib/kube/events.ts'
+import { defaultDeletion } from '../policy/deletion.ts'
+import type { Caches } from './cluster/caches.ts'
+import { FIELD_MANAGER } from './cluster/controller.ts'
+import type { Fleet } from './fleet/fleet.ts'
+import { newRecycleBin, type RecycleBin } from './recycle-bin/bin.ts'
+import type { Creation, Deps, Found, Manifest, Place } from './recycled-resource/scope.ts'
+
+type Caller = Pick<Kube, 'send'>
+
+const kinds: Readonly<Record<RecyclableKind, Kind>> = { VirtualMachine, Disk, Image }
+const NAMESPACES: Endpoint = { group: '', version: 'v1', plural: 'namespaces', scope: 'Cluster' }
+
+/** The recycle bin as the finalizers use it. */
+export function openRecycleBin(kube: Caller, { recycled, platformSettings }: Caches): RecycleBin {
+  return newRecycleBin({
+    kube,
+    cache: recycled,
+    settings: () => platformSettings.get('default')?.spec.deletion ?? defaultDeletion,
+    async isThere({ kind, metadata: { namespace = '', name, uid } }) {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only these kinds have a bin
+      const found = await read(kube, { kind: kind as RecyclableKind, namespace, name })
+      return found?.metadata.uid === uid
+    },
+  })
+}
+
+export interface Recycling {
+  readonly kube: Caller
+  readonly caches: Caches
+  readonly fleet: Fleet
+  readonly recorder: EventRecorder
+  readonly serverClock: ServerClock
+}
+
+/** What the controller of entries looks up, and makes anew. */
+export function accessRecycled({ kube, caches, fleet, recorder, serverClock }: Recycling, bin: RecycleBin): Deps {
+  const { virtualMachines, disks, images } = caches
+  const all = { VirtualMachine: virtualMachines, Disk: disks, Image: images }
+  return {
+    fleet,
+    bin,
+    now: serverClock.now,
+    seen: ({ kind, ...at }) => all[kind].get(keyOf(at)),
+    read: (place) => read(kube, place),
+    makeNamespace: (name) => makeNamespace(kube, name),
+    create: (place, manifest, entry) => create(kube, place, manifest, entry),
+    disksOfFile: (id) => disks.by('id', id),
+    downloadedAs: (sha256) => images.by('download', sha256),
+    emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }),
+  }
+}
+
+async function read(kube: Caller, { kind, ...at }: Place): Promise<Found | undefined> {
+  return getOrNothing<Found>(kube, objectPath(kinds[kind], at))
+}
+
+async function getOrNothing<T>(kube: Caller, path: string): Promise<T | undefined> {
+  try {
+    return (await kube.send<T>({ method: 'GET', path })).body
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return undefined
+    throw error
+  }
+}
+
+async function makeNamespace(kube: Caller, name: string): Promise<'Active' | 'Terminating'> {
+  const found = await getOrNothing<{ status?: { phase?: string } }>(kube, objectPath(NAMESPACES, { name }))
+  if (found) return found.status?.phase === 'Terminating' ? 'Terminating' : 'Active'
+  const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
+  await kube.send({ method: 'POST', path: collectionPath(NAMESPACES), body })
+  return 'Active'
+}
+
+/** Without status, owners and finalizers: an owner that is gone would have it deleted again at once. */
+async function create(kube: Caller, place: Place, { metadata, spec }: Manifest, entry: string): Promise<Creation> {
+  const { namespace, name } = place
+  const kind = kinds[place.kind]
+  const { labels } = metadata
+  const annotations = { ...metadata.annotations, [RECOVERED_FROM_ANNOTATION]: entry }
+  const body = {
+    apiVersion: `${kind.group}/${kind.version}`,
+    kind: kind.kind,
+    metadata: { namespace, name, ...(labels && { labels }), annotations },
+    spec,
+  }
+  const path = collectionPath(kind, namespace)
+  try {
+    const call = { method: 'POST', path, query: { fieldManager: FIELD_MANAGER }, body } as const
+    return { type: 'made', object: (await kube.send<Found>(call)).body }
+  } catch (error) {
+    if (isKubeError(error, 'Invalid', 'Forbidden')) return { type: 'refused', message: error.message }
+    if (!isKubeError(error, 'AlreadyExists')) throw error
+    const object = await read(kube, place)
+    return object && originOf(object.metadata) === entry ? { type: 'made', object } : { type: 'taken' }
+  }
+}

@@ -1,0 +1,27 @@
+import type { Disk } from '../../crds/disk.ts'
+import { MAX_DISK_MANIFEST_BYTES, MAX_MANIFEST_BYTES, toRecycledManifest } from '../../policy/recycled-manifest.ts'
+import type { Contents } from '../recycle-bin/bin.ts'
+import type { Scope } from './scope.ts'
+import { diskId } from './surplus.ts'
+
+/** What is needed to bring a machine back as it was, with those of its disks that go with it. */
+export function toContents({ vm, status }: Scope, disks: readonly Disk[]): Contents {
+  const { machineId, host, decision, networks = [] } = status
+  return {
+    manifest: { ...toRecycledManifest(vm, MAX_MANIFEST_BYTES) },
+    ...(machineId !== undefined && { machineId }),
+    ...(host !== undefined && { host }),
+    ...(decision && { decision: { id: decision.id, epoch: decision.epoch } }),
+    disks: disks.flatMap(toEntry),
+    addresses: networks.map(({ mac }) => ({ mac })),
+  }
+}
+
+/** Nothing for a disk that was never made: nothing is in it. */
+function toEntry(disk: Disk): NonNullable<Contents['disks']> {
+  const { metadata, status } = disk
+  if (status?.size === undefined || status.dataStorage === undefined) return []
+  const manifest = { ...toRecycledManifest(disk, MAX_DISK_MANIFEST_BYTES) }
+  const { name, uid } = metadata
+  return [{ name, uid, id: diskId(disk), dataStorage: status.dataStorage, size: status.size, manifest }]
+}

@@ -1,0 +1,82 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { LocalError } from '../errors.ts'
+import type { ControlPlane } from '../control-plane/control-plane.ts'
+import { findFreePort } from '../processes/port.ts'
+import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
+
+const MAIN = fileURLToPath(new URL('../../webhooks/main.ts', import.meta.url))
+const ADDRESS = '127.0.0.1'
+const READY_TIMEOUT_MS = 60_000
+const POLL_MS = 50
+const GRACE_MS = 10_000
+
+export interface LocalWebhooksOptions {
+  readonly controlPlane: Pick<ControlPlane, 'webhooksKubeconfig' | 'webhookCaller'>
+  readonly logs: string
+  readonly logLevel: string | undefined
+  readonly observer: Observer
+}
+
+export interface LocalWebhooks {
+  /** Where the API server finds them. */
+  readonly origin: string
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the webhooks, and waits until they listen, which they do once they can answer. The API server must know our
+ * kinds already. The port is another one each time: nobody but the API server uses it, and it is told.
+ */
+export async function startWebhooks(options: LocalWebhooksOptions): Promise<LocalWebhooks> {
+  const { controlPlane, logs, logLevel, observer } = options
+  const { webhooksKubeconfig, webhookCaller } = controlPlane
+  const port = await findFreePort()
+  const env = {
+    HOLDFAST_KUBECONFIG: webhooksKubeconfig,
+    HOLDFAST_WEBHOOKS_LISTEN: ADDRESS,
+    HOLDFAST_WEBHOOKS_PORT: String(port),
+    HOLDFAST_WEBHOOKS_DNS_NAMES: '',
+    HOLDFAST_WEBHOOKS_IPS: ADDRESS,
+    HOLDFAST_WEBHOOKS_CLIENT_CA: webhookCaller.authority,
+    HOLDFAST_WEBHOOKS_CLIENT_NAMES: webhookCaller.commonName,
+    ...(logLevel !== undefined && { HOLDFAST_LOG_LEVEL: logLevel }),
+  }
+  const command = withLifeline(process.execPath, [MAIN])
+  const logPath = join(logs, 'webhooks.log')
+  const child = await supervise({ name: 'webhooks', ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
+  try {
+    await untilListening(port, child)
+  } catch (error) {
+    await child.stop()
+    throw error
+  }
+  return { origin: `https://${ADDRESS}:${port}`, stop: () => child.stop() }
+}
+
+async function untilListening(port: number, child: Supervised): Promise<void> {
+  const deadline = performance.now() + READY_TIMEOUT_MS
+  while (!(await isListening(port))) {
+    await child.assertNeverEnded()
+    if (performance.now() > deadline) {
+      const patience = `${READY_TIMEOUT_MS / 1000} s`
+      throw new LocalError('NOT_READY', `the webhooks do not answer after ${patience}: see ${child.logPath}`)
+    }
+    await sleep(POLL_MS)
+  }
+}
+
+async function isListening(port: number): Promise<boolean> {
+  const socket = connect({ host: ADDRESS, port })
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false // Nobody there yet.
+  } finally {
+    socket.destroy()
+  }
+}

@@ -1,0 +1,77 @@
+import { deletionSettings, type Confirmation, type DeletionPolicy, type DeletionSettings } from '../crds/deletion.ts'
+import type { RecyclableKind, RecycledResource } from '../crds/recycled-resource.ts'
+
+/** What holds without PlatformSettings. */
+export const defaultDeletion: DeletionSettings = deletionSettings.parse({})
+
+const settingsOf = { VirtualMachine: 'virtualMachine', Disk: 'disk', Image: 'image' } as const
+const confirmedKinds = { Host: 'host', DataStorage: 'dataStorage' } as const
+
+/** Whether what is deleted of a kind goes to the recycle bin. */
+export function isRecyclable(kind: string): kind is RecyclableKind {
+  return Object.hasOwn(settingsOf, kind)
+}
+
+/** Decided at that time, by the clock of the API server. */
+export type DeletionDecision = { readonly at: Date } & (
+  | { readonly policy: 'Immediate' | 'Never' }
+  | { readonly policy: 'Delayed'; readonly retention: string; readonly purgeAt: Date }
+)
+
+export interface DeletionQuestion {
+  readonly kind: RecyclableKind
+  /** `spec.deletionPolicy` of the object. */
+  readonly override: DeletionPolicy | undefined
+  readonly settings: DeletionSettings
+  /** By the clock of the API server. */
+  readonly now: Date
+}
+
+/** What a delete in this moment does. */
+export function decideDeletion({ kind, override, settings, now }: DeletionQuestion): DeletionDecision {
+  const { policy: byKind, retention } = settings[settingsOf[kind]]
+  const policy = override ?? byKind
+  if (policy !== 'Delayed') return { at: now, policy }
+  return { at: now, policy, retention, purgeAt: new Date(now.getTime() + retentionMs(retention)) }
+}
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** Milliseconds of a retention such as 7d. Throws RangeError: one that cannot be read must not become none. */
+export function retentionMs(retention: string): number {
+  const [, count = '', unit = ''] = /^(\d{1,5})([smhd])$/.exec(retention) ?? []
+  if (!isUnit(unit)) throw new RangeError(`${retention} is no retention`)
+  return Number(count) * unitMs[unit]
+}
+
+function isUnit(text: string): text is keyof typeof unitMs {
+  return Object.hasOwn(unitMs, text)
+}
+
+/** Whether a delete of that kind needs a confirmation. `policy` is the one in effect, where the kind has one. */
+export function confirmationFor(
+  kind: string,
+  settings: DeletionSettings,
+  policy: DeletionPolicy | undefined,
+): Confirmation {
+  if (isRecyclable(kind)) {
+    return settings[settingsOf[kind]].confirmation ?? (policy === 'Immediate' ? 'Required' : 'None')
+  }
+  return isConfirmed(kind) ? settings[confirmedKinds[kind]].confirmation : 'None'
+}
+
+function isConfirmed(kind: string): kind is keyof typeof confirmedKinds {
+  return Object.hasOwn(confirmedKinds, kind)
+}
+
+/** `spec.deletion` of an entry of the recycle bin. */
+export function toStamp(by: string, decision: DeletionDecision): RecycledResource['spec']['deletion'] {
+  return {
+    by: by.slice(0, MAX_PERSON),
+    at: decision.at.toISOString(),
+    policy: decision.policy,
+    ...(decision.policy === 'Delayed' && { retention: decision.retention, purgeAt: decision.purgeAt.toISOString() }),
+  }
+}
+
+const MAX_PERSON = 512

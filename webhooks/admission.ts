@@ -1,0 +1,142 @@
+import * as z from 'zod'
+import { OWNER_LABEL } from '../crds/deletion.ts'
+import { ownedKinds } from '../crds/index.ts'
+import type { Resource } from '../crds/kind.ts'
+import { RefusalReason } from '../crds/refusal.ts'
+import { isRecyclable, toStamp } from '../policy/deletion.ts'
+import { ownerOf } from '../policy/ownership.ts'
+import { countOf } from './caches.ts'
+import { emptiesNamespaces, isConsequenceOf } from './callers.ts'
+import { stampEntry } from './entries.ts'
+import {
+  gatherDelete,
+  gatherWrite,
+  readAndAsk,
+  sha256Hex,
+  type BrakeReading,
+  type DeleteReading,
+  type DeleteRequest,
+  type Sources,
+} from './facts.ts'
+import { recordNamespace, whoDeletedNamespace, writeBrake } from './records.ts'
+import { parseObject, type AdmissionRequest, type Refusal, type Verdict } from './review.ts'
+import { objectionToDelete, reminder, type DeleteFacts } from './rules/delete.ts'
+import { rulesFor, type KindRules } from './rules/index.ts'
+import { nameReuseWarnings } from './rules/name-reuse.ts'
+import { count, firstObjection, refuse } from './rules/rule.ts'
+import { guard } from './rules/write.ts'
+
+const allowed: Verdict = {}
+const BRAKE_ATTEMPTS = 20
+
+/** Judges a request, and writes down what has to be known of a delete that goes through. Throws where it cannot. */
+export async function validate(sources: Sources, request: AdmissionRequest): Promise<Verdict> {
+  if (request.subResource !== '') return allowed
+  const { operation, resource } = request
+  if (operation === 'DELETE' && resource.resource === 'namespaces') return noteNamespace(sources, request)
+  if (operation === 'DELETE' && resource.resource === 'customresourcedefinitions') return judgeCrd(sources, request)
+  const rules = rulesFor(resource)
+  if (!rules || operation === 'CONNECT') return allowed
+  return operation === 'DELETE' ? judgeDelete(sources, request, rules) : judgeWrite(sources, request, rules)
+}
+
+/** Sets the owner of an object that has none yet, and puts back one that an update dropped. */
+export function mutate(request: AdmissionRequest): Verdict {
+  const { resource, subResource } = request
+  const isOwned = ownedKinds.some(({ group, plural }) => group === resource.group && plural === resource.resource)
+  if (!isOwned || subResource !== '') return allowed
+  const owner = ownerBefore(request)
+  if (owner === undefined) return allowed
+  const { labels } = parseObject(request.object).metadata
+  if (labels?.[OWNER_LABEL] !== undefined) return allowed
+  const path = '/metadata/labels'
+  if (!labels) return { patch: [{ op: 'add', path, value: { [OWNER_LABEL]: owner } }] }
+  return { patch: [{ op: 'add', path: `${path}/${OWNER_LABEL.replace('/', '~1')}`, value: owner }] }
+}
+
+/** Who owns an object of which nothing is said. */
+function ownerBefore({ operation, oldObject, userInfo }: AdmissionRequest): string | undefined {
+  if (operation === 'CREATE') return ownerOf(userInfo.username, sha256Hex)
+  return operation === 'UPDATE' ? parseObject(oldObject).metadata.labels?.[OWNER_LABEL] : undefined
+}
+
+async function judgeWrite(sources: Sources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
+  const object = parseObject(request.object)
+  const before = request.operation === 'UPDATE' ? parseObject(request.oldObject) : undefined
+  const facts = await gatherWrite(sources, { rules, object, before, user: request.userInfo })
+  const refusal = firstObjection([...rules.guarded.map(guard), ...rules.write], facts)
+  return { refusal, warnings: refusal ? [] : nameReuseWarnings(facts) }
+}
+
+async function judgeDelete(sources: Sources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
+  const object = parseObject(request.oldObject)
+  // Once admitted a delete works, however often it is repeated.
+  if (object.metadata.deletionTimestamp !== undefined) return allowed
+  if (rules.refuseDelete && !isConsequenceOf(request.userInfo.username)) return { refusal: rules.refuseDelete() }
+  if (!rules.delete) return allowed
+
+  const asked: DeleteRequest = { rules: { ...rules, delete: rules.delete }, object, user: request.userInfo }
+  const reading = await gatherDelete(sources, asked)
+  const refusal = objectionToDelete(rules.delete, reading.facts)
+  const final = request.dryRun ? refusal : await carryOut(sources, asked, { ...reading, refusal })
+  // What it would do is of no interest where it does nothing; unless somebody is to confirm just that.
+  const isReminded = !final || final.reason === RefusalReason.ConfirmationRequired
+  return { refusal: final, warnings: isReminded ? reminder(rules.delete, reading.facts) : [] }
+}
+
+interface Judged extends DeleteReading {
+  readonly refusal: Refusal | undefined
+}
+
+/** Writes down what was decided. Returns what is refused after all. */
+async function carryOut(sources: Sources, asked: DeleteRequest, { facts, brake, refusal }: Judged) {
+  if (refusal && refusal.reason !== RefusalReason.BrakeLatched) return refusal
+  const isLetThrough = brake === undefined || (await keepBrake(sources, asked, brake))
+  if (refusal) return refusal
+  if (!isLetThrough) return objectionToDelete(asked.rules.delete, { ...facts, brakeAllows: false })
+  await stamp(sources, facts)
+  return undefined
+}
+
+/** Writes down what the brake decided. Another replica may have been faster: then it is asked anew, and may say no. */
+async function keepBrake(sources: Sources, asked: DeleteRequest, first: BrakeReading): Promise<boolean> {
+  const whose = { person: asked.user.username, kind: asked.rules.kind.kind }
+  let { record, verdict } = first
+  for (let attempt = 1; attempt <= BRAKE_ATTEMPTS; attempt++) {
+    if (verdict.next === record.state) return verdict.allowed
+    if (await writeBrake(sources.kube, whose, record, verdict.next)) return verdict.allowed
+    ;({ record, verdict } = await readAndAsk(sources, asked))
+  }
+  throw new Error(`the brake of ${whose.person} on ${whose.kind} changes faster than it can be written`)
+}
+
+async function stamp({ kube }: Sources, facts: DeleteFacts): Promise<void> {
+  const { kind, object, person, decision } = facts
+  if (!decision || !isRecyclable(kind.kind)) return
+  const by = (await personBehind(kube, person, object)) ?? person
+  await stampEntry(kube, { kind: kind.kind, object, deletion: toStamp(by, decision) })
+}
+
+/** Who deleted the namespace, where that is why something in it is deleted. */
+async function personBehind(kube: Sources['kube'], person: string, { metadata }: Resource) {
+  if (metadata.namespace === undefined || !emptiesNamespaces(person)) return undefined
+  return whoDeletedNamespace(kube, metadata.namespace)
+}
+
+async function noteNamespace({ kube }: Sources, request: AdmissionRequest): Promise<Verdict> {
+  const { metadata } = parseObject(request.oldObject)
+  if (request.dryRun || metadata.deletionTimestamp !== undefined) return allowed
+  await recordNamespace(kube, { name: metadata.name, uid: metadata.uid, person: request.userInfo.username })
+  return allowed
+}
+
+const crd = z.object({ spec: z.object({ group: z.string(), names: z.object({ plural: z.string() }) }) })
+
+async function judgeCrd({ caches }: Sources, request: AdmissionRequest): Promise<Verdict> {
+  const { group, names } = crd.parse(request.oldObject).spec
+  const objects = countOf(caches, { group, plural: names.plural }) ?? 0
+  if (objects === 0) return allowed
+  const name = `${names.plural}.${group}`
+  const message = `the CustomResourceDefinition ${name} has ${count(objects, 'object')}, which would be deleted with it: delete these first`
+  return { refusal: refuse('InUse', message) }
+}

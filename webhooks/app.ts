@@ -1,0 +1,120 @@
+import type { ServerOptions } from 'node:https'
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { ZodError } from 'zod'
+import { RefusalReason } from '../crds/refusal.ts'
+import type { Log } from '../lib/log.ts'
+import { objectionToCaller, prefixOf, type Door } from './door.ts'
+import { parseReview, toAnswer, type AdmissionRequest, type Verdict } from './review.ts'
+
+export interface AppDeps {
+  readonly door: Door
+  /** Gives up when the signal is aborted. */
+  readonly validate: (request: AdmissionRequest, signal: AbortSignal) => Promise<Verdict>
+  readonly mutate: (request: AdmissionRequest) => Verdict
+  readonly log: Log
+  /** TLS. Absent in tests that do not listen. */
+  readonly https?: ServerOptions
+}
+
+// An object has at most 3 MiB on its way in, and there are two of them.
+const MAX_BODY_BYTES = 8 * 1024 * 1024
+/** The API server waits for 5 s, and then tells the user less than we can. */
+const DECISION_MS = 4_000
+const TRY_AGAIN = 'admission could not read what it has to know, so nothing was changed: try again in a moment'
+// Longer than the API server keeps a connection that it does not use, so that we never close one which it is about to use.
+const KEEP_ALIVE_MS = 150_000
+const REQUEST_MS = 10_000
+
+/** Builds the server. It never listens: run.ts does. */
+export function buildApp({ door, validate, mutate, log, https }: AppDeps): FastifyInstance {
+  const app = newApp(https)
+  readStrictly(app)
+  app.addHook('onRequest', async (request, reply) => {
+    const status = objectionToCaller(door, request)
+    if (status === undefined) return
+    log.warn({ address: request.ip, status }, 'a caller that is not the API server was refused')
+    await answerNobody(reply, status)
+  })
+  answerErrors(app, log)
+
+  const prefix = prefixOf(door)
+  app.post(`${prefix}/validate`, async ({ body }) => {
+    const request = parseReview(body)
+    return toAnswer(request.uid, await decide(request, validate, log))
+  })
+  app.post(`${prefix}/mutate`, ({ body }) => {
+    const request = parseReview(body)
+    return toAnswer(request.uid, mutate(request))
+  })
+  return app
+}
+
+function newApp(https: ServerOptions | undefined): FastifyInstance {
+  const options = {
+    bodyLimit: MAX_BODY_BYTES,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: REQUEST_MS,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+  } as const
+  return https ? fastify({ ...options, https }) : fastify(options)
+}
+
+/** JSON in UTF-8 and nothing else; names that would change what objects are get an error. */
+function readStrictly(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    let text: string
+    try {
+      text = typeof body === 'string' ? body : decoder.decode(body)
+    } catch {
+      done(new Unreadable('the body is not UTF-8'))
+      return
+    }
+    void parse(request, text, done)
+  })
+}
+
+class Unreadable extends Error {
+  readonly statusCode = 400
+}
+
+async function decide(request: AdmissionRequest, validate: AppDeps['validate'], log: Log): Promise<Verdict> {
+  const { operation, resource, userInfo, dryRun } = request
+  const about = { operation, resource: resource.resource, person: userInfo.username, dryRun }
+  const signal = AbortSignal.timeout(DECISION_MS)
+  try {
+    const verdict = await validate(request, signal)
+    if (verdict.refusal) log.info({ ...about, reason: verdict.refusal.reason }, 'a request was refused')
+    return verdict
+  } catch (err) {
+    log.error({ ...about, err }, 'a request could not be judged, and was refused')
+    return { refusal: { reason: RefusalReason.FactsUnreadable, message: TRY_AGAIN } }
+  }
+}
+
+function answerErrors(app: FastifyInstance, log: Log): void {
+  app.setNotFoundHandler(async (_request, reply) => answerNobody(reply, 404))
+  app.setErrorHandler(async (error, { url }, reply) => {
+    if (error instanceof ZodError) return reply.code(400).send({ message: 'the body is no AdmissionReview' })
+    if (isClientError(error)) return reply.code(error.statusCode).send({ message: error.message })
+    log.error({ err: error, path: url.split('/').at(-1) }, 'a request failed')
+    return reply.code(500).send({ message: 'the webhook failed; see its log' })
+  })
+}
+
+async function answerNobody(reply: FastifyReply, status: 401 | 404): Promise<FastifyReply> {
+  // What it would send is not read.
+  return reply
+    .code(status)
+    .header('connection', 'close')
+    .send({ message: status === 401 ? 'this is for the API server alone' : 'there is no such path' })
+}
+
+// Fastify's own: no JSON, too large, wrong content type.
+function isClientError(error: unknown): error is Error & { statusCode: number } {
+  if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number') return false
+  return error.statusCode >= 400 && error.statusCode < 500
+}

@@ -1,0 +1,103 @@
+import { DataStorage } from '../crds/data-storage.ts'
+import { Disk } from '../crds/disk.ts'
+import { Host } from '../crds/host.ts'
+import { Image } from '../crds/image.ts'
+import type { Kind, Resource } from '../crds/kind.ts'
+import { PlatformSettings } from '../crds/platform-settings.ts'
+import { RecycledResource } from '../crds/recycled-resource.ts'
+import { rootDiskName, VirtualMachine } from '../crds/virtual-machine.ts'
+import { ObjectCache } from '../lib/kube/cache.ts'
+import { runReflector, type ReflectorOptions } from '../lib/kube/reflector.ts'
+
+/** What the API server holds, found by what refers to what: so that an answer waits for nobody. */
+export interface Caches {
+  /** `host`: where it is placed. `image`, `disk`: `namespace/name` of what its spec names. */
+  readonly machines: ObjectCache<VirtualMachine, 'host' | 'image' | 'disk'>
+  /** `image`: `namespace/name` of its source. `storage`: that it is on, or asks for. */
+  readonly disks: ObjectCache<Disk, 'image' | 'storage'>
+  readonly images: ObjectCache<Image, never>
+  readonly hosts: ObjectCache<Host, never>
+  /** `host`: that it is on. */
+  readonly storages: ObjectCache<DataStorage, 'host'>
+  readonly settings: ObjectCache<PlatformSettings, never>
+  /** `object`: `Kind/namespace/name` of what was deleted. */
+  readonly recycled: ObjectCache<RecycledResource, 'object'>
+}
+
+/** Empty caches. */
+export function newCaches(): Caches {
+  return {
+    machines: new ObjectCache({
+      host: ({ status }) => listed(status?.host),
+      image: ({ metadata, spec }) => within(metadata.namespace, spec.rootDisk.imageRef?.name),
+      disk: disksOf,
+    }),
+    disks: new ObjectCache({
+      image: ({ metadata, spec }) => within(metadata.namespace, spec.source?.image?.name),
+      storage: ({ spec, status }) => listed(status?.dataStorage ?? spec.dataStorage),
+    }),
+    images: new ObjectCache({}),
+    hosts: new ObjectCache({}),
+    storages: new ObjectCache({ host: ({ spec }) => [spec.local.host] }),
+    settings: new ObjectCache({}),
+    recycled: new ObjectCache({
+      object: ({ spec: { resource } }) => [entryKey(resource.kind, resource.namespace, resource.name)],
+    }),
+  }
+}
+
+/** What the index `object` files an entry under. */
+export function entryKey(kind: string, namespace: string | undefined, name: string): string {
+  return `${kind}/${namespace ?? ''}/${name}`
+}
+
+/** `namespace/name` of the Disks that a machine's spec names, its own root disk included. */
+export function disksOf(machine: VirtualMachine): string[] {
+  const { metadata, spec } = machine
+  const names = new Set([rootDiskName(machine), ...spec.disks.map(({ diskRef }) => diskRef.name)])
+  return [...names].map((name) => `${metadata.namespace ?? ''}/${name}`)
+}
+
+/** Keeps the caches equal to what the API server holds, until the signal is aborted. */
+export async function followCluster(
+  caches: Caches,
+  how: Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'>,
+): Promise<void> {
+  const follow = <K extends Kind>(kind: K, cache: ObjectCache<Resource<K>>) => runReflector({ ...how, kind, cache })
+  await Promise.all([
+    follow(VirtualMachine, caches.machines),
+    follow(Disk, caches.disks),
+    follow(Image, caches.images),
+    follow(Host, caches.hosts),
+    follow(DataStorage, caches.storages),
+    follow(PlatformSettings, caches.settings),
+    follow(RecycledResource, caches.recycled),
+  ])
+}
+
+/** Resolves once all that exists is in the caches. */
+export async function untilSynced(caches: Caches): Promise<void> {
+  await Promise.all(Object.values(caches).map((cache: Caches[keyof Caches]) => cache.synced))
+}
+
+/** How many objects of a kind there are; undefined for a kind that is none of ours. */
+export function countOf(caches: Caches, { group, plural }: { group: string; plural: string }): number | undefined {
+  const all: readonly [Kind, { readonly size: number }][] = [
+    [VirtualMachine, caches.machines],
+    [Disk, caches.disks],
+    [Image, caches.images],
+    [Host, caches.hosts],
+    [DataStorage, caches.storages],
+    [PlatformSettings, caches.settings],
+    [RecycledResource, caches.recycled],
+  ]
+  return all.find(([kind]) => kind.group === group && kind.plural === plural)?.[1].size
+}
+
+function within(namespace: string | undefined, name: string | undefined): string[] {
+  return namespace === undefined || name === undefined ? [] : [`${namespace}/${name}`]
+}
+
+function listed(value: string | undefined): string[] {
+  return value === undefined ? [] : [value]
+}

@@ -1,0 +1,37 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { TLSSocket } from 'node:tls'
+import type { FastifyRequest } from 'fastify'
+
+/** How the API server shows that it is the API server. */
+export type Door =
+  /** By a certificate of an authority that the TLS server was given, with one of these common names. */
+  | { readonly by: 'Certificate'; readonly names: readonly string[] }
+  /** By a path that only the webhook configurations know. For clusters whose API server has no certificate for us. */
+  | { readonly by: 'Path'; readonly secret: string }
+
+/** Why a caller is not let in, as an HTTP status; undefined for the API server. */
+export function objectionToCaller(
+  door: Door,
+  { raw, url }: Pick<FastifyRequest, 'raw' | 'url'>,
+): 401 | 404 | undefined {
+  if (door.by === 'Path') return isSame(url.split('/')[1] ?? '', door.secret) ? undefined : 404
+  const name = callerName(raw.socket)
+  return name !== undefined && door.names.includes(name) ? undefined : 401
+}
+
+/** What comes before the paths of the routes. */
+export function prefixOf(door: Door): string {
+  return door.by === 'Path' ? '/:secret' : ''
+}
+
+function callerName(socket: unknown): string | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const name: unknown = socket.getPeerCertificate().subject.CN
+  return typeof name === 'string' ? name : undefined
+}
+
+// Digests, because they are of one length, and because how long it takes says nothing.
+function isSame(given: string, wanted: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(wanted))
+}

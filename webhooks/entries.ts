@@ -1,0 +1,74 @@
+import { OWNER_LABEL } from '../crds/deletion.ts'
+import type { Resource } from '../crds/kind.ts'
+import { RecycledResource, type RecyclableKind } from '../crds/recycled-resource.ts'
+import type { Kube } from '../lib/kube/client.ts'
+import { isKubeError } from '../lib/kube/errors.ts'
+import { collectionPath, objectPath } from '../lib/kube/paths.ts'
+
+type Deletion = RecycledResource['spec']['deletion']
+
+export interface Stamp {
+  readonly kind: RecyclableKind
+  readonly object: Resource
+  readonly deletion: Deletion
+}
+
+const ATTEMPTS = 5
+
+/**
+ * Writes down how an object is deleted, in the entry of the recycle bin that has its uid as name. A later delete of an
+ * object that still lives replaces what an earlier one wrote, which then came to nothing. Throws KubeError.
+ */
+export async function stampEntry(kube: Pick<Kube, 'send'>, stamp: Stamp): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await stampOnce(kube, stamp)
+      return
+    } catch (error) {
+      const isRace = isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound')
+      if (!isRace || attempt >= ATTEMPTS) throw error
+    }
+  }
+}
+
+async function stampOnce(kube: Pick<Kube, 'send'>, stamp: Stamp): Promise<void> {
+  const before = await readEntry(kube, stamp.object.metadata.uid)
+  if (!before) {
+    await kube.send({ method: 'POST', path: collectionPath(RecycledResource), body: newEntry(stamp) })
+    return
+  }
+  const isPending = (before.status?.phase ?? 'Pending') === 'Pending' && before.spec.contents === undefined
+  if (!isPending || isSameDelete(before.spec.deletion, stamp.deletion)) return
+  const body = { ...before, spec: { ...before.spec, deletion: stamp.deletion } }
+  await kube.send({ method: 'PUT', path: objectPath(RecycledResource, before.metadata), body })
+}
+
+/** The API server asks again within a moment, on every conflict. */
+function isSameDelete(was: Deletion, is: Deletion): boolean {
+  const isSoon = Math.abs(Date.parse(is.at) - Date.parse(was.at)) < SAME_MS
+  return isSoon && was.by === is.by && was.policy === is.policy && was.retention === is.retention
+}
+
+const SAME_MS = 1_000
+
+async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise<RecycledResource | undefined> {
+  try {
+    const call = { method: 'GET', path: objectPath(RecycledResource, { name }) } as const
+    return (await kube.send<RecycledResource>(call)).body
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return undefined
+    throw error
+  }
+}
+
+function newEntry({ kind, object: { apiVersion, metadata }, deletion }: Stamp): object {
+  const { name, namespace = '', uid, labels } = metadata
+  const owner = labels?.[OWNER_LABEL]
+  const spec: RecycledResource['spec'] = { resource: { apiVersion, kind, namespace, name, uid }, deletion }
+  return {
+    apiVersion: `${RecycledResource.group}/${RecycledResource.version}`,
+    kind: RecycledResource.kind,
+    metadata: { name: uid, ...(owner !== undefined && { labels: { [OWNER_LABEL]: owner } }) },
+    spec,
+  }
+}

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto'
+import type { DeletionPolicy, DeletionSettings } from '../crds/deletion.ts'
+import { deletionPolicy } from '../crds/deletion.ts'
+import type { Disk } from '../crds/disk.ts'
+import type { Resource } from '../crds/kind.ts'
+import type { VirtualMachine } from '../crds/virtual-machine.ts'
+import type { Kube } from '../lib/kube/client.ts'
+import { keyOf } from '../lib/kube/paths.ts'
+import { askBrake, type BrakeVerdict } from '../policy/brake.ts'
+import { confirmationToken } from '../policy/confirmation.ts'
+import { decideDeletion, defaultDeletion, isRecyclable } from '../policy/deletion.ts'
+import { ownerOf } from '../policy/ownership.ts'
+import { isAllowed } from './access.ts'
+import { disksOf, entryKey, type Caches } from './caches.ts'
+import { isConsequenceOf } from './callers.ts'
+import { readBrake, type BrakeRecord } from './records.ts'
+import type { UserInfo } from './review.ts'
+import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
+import type { KindRules } from './rules/index.ts'
+import type { Change, Permission, WriteFacts } from './rules/write.ts'
+
+export interface Sources {
+  readonly kube: Pick<Kube, 'send'>
+  readonly caches: Caches
+  /** By the clock of the API server. */
+  readonly now: () => Date
+}
+
+/** What holds now. */
+export function settingsOf({ settings }: Caches): DeletionSettings {
+  return settings.get('default')?.spec.deletion ?? defaultDeletion
+}
+
+/** Hexadecimal SHA-256. */
+export function sha256Hex(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+type Relations = Pick<DeleteFacts, 'machines' | 'disks' | 'storages'>
+
+/** What belongs to an object, or uses it, as far as it stays when that is deleted. */
+export function relationsOf(caches: Caches, object: Resource): Relations {
+  const none: Relations = { machines: [], disks: [], storages: [] }
+  const key = keyOf(object.metadata)
+  const { name } = object.metadata
+  switch (object.kind) {
+    case 'VirtualMachine': {
+      const machine = caches.machines.get(key)
+      const existing = (disk: string) => caches.disks.get(disk) !== undefined
+      return { ...none, disks: machine ? disksOf(machine).filter(existing) : [] }
+    }
+    case 'Disk':
+      return { ...none, machines: holdersOf(caches, key) }
+    case 'Image':
+      return { ...none, machines: keys(caches.machines.by('image', key)), disks: keys(caches.disks.by('image', key)) }
+    case 'Host':
+      return {
+        ...none,
+        machines: keys(caches.machines.by('host', name)),
+        storages: keys(caches.storages.by('host', name)),
+      }
+    case 'DataStorage':
+      return { ...none, disks: keys(caches.disks.by('storage', name)) }
+    default:
+      return none
+  }
+}
+
+/** Machines that have a disk or ask for it, and are not being deleted themselves. */
+function holdersOf({ machines, disks }: Caches, disk: string): string[] {
+  const attached = holderOf(disks.get(disk))
+  const holder = attached === undefined ? undefined : machines.get(attached)
+  const all = new Set<VirtualMachine>([...machines.by('disk', disk), ...(holder ? [holder] : [])])
+  return keys([...all].filter(({ metadata }) => metadata.deletionTimestamp === undefined))
+}
+
+function holderOf(disk: Disk | undefined): string | undefined {
+  const attached = disk?.status?.attachedTo
+  return attached && keyOf({ namespace: disk.metadata.namespace, name: attached.virtualMachine })
+}
+
+function keys(objects: readonly Resource[]): string[] {
+  return objects.map(({ metadata }) => keyOf(metadata))
+}
+
+export interface DeleteRequest {
+  readonly rules: KindRules & { readonly delete: DeleteRules }
+  readonly object: Resource
+  readonly user: UserInfo
+}
+
+export interface BrakeReading {
+  readonly record: BrakeRecord
+  readonly verdict: BrakeVerdict
+}
+
+/** What is read for a delete. `brake` is undefined for one that it does not count. */
+export interface DeleteReading {
+  readonly facts: DeleteFacts
+  readonly brake: BrakeReading | undefined
+}
+
+/** Reads everything that the rules of a delete look at. Throws where it cannot be read. */
+export async function gatherDelete(sources: Sources, request: DeleteRequest): Promise<DeleteReading> {
+  const { caches } = sources
+  const { rules, object, user } = request
+  const { kind } = rules
+  const isConsequence = isConsequenceOf(user.username)
+  const brake = isConsequence ? undefined : await readAndAsk(sources, request)
+  const settings = settingsOf(caches)
+  const decision = isRecyclable(kind.kind)
+    ? decideDeletion({ kind: kind.kind, override: overrideOf(object), settings, now: sources.now() })
+    : undefined
+  const consequent: Consequent = { object, decision, ...relationsOf(caches, object) }
+  const facts: DeleteFacts = {
+    ...consequent,
+    kind,
+    person: user.username,
+    isConsequence,
+    settings,
+    brakeAllows: brake?.verdict.allowed ?? true,
+    token: confirmationToken(object.metadata.uid, rules.delete.consequences(consequent), sha256Hex),
+  }
+  return { facts, brake }
+}
+
+function overrideOf({ spec }: Resource): DeletionPolicy | undefined {
+  return deletionPolicy.optional().parse(spec['deletionPolicy'])
+}
+
+/** Reads the brake and asks it; whoever it would stop may hold the permission to pass. */
+export async function readAndAsk(sources: Sources, { rules, object, user }: DeleteRequest): Promise<BrakeReading> {
+  const { kube, caches, now } = sources
+  const { kind } = rules
+  const record = await readBrake(kube, user.username, kind.kind)
+  const question = {
+    state: record.state,
+    person: user.username,
+    kind: kind.kind,
+    uid: object.metadata.uid,
+    settings: settingsOf(caches),
+    now: now(),
+  }
+  const verdict = askBrake({ ...question, passes: false })
+  if (verdict.allowed) return { record, verdict }
+  const { group, plural } = kind
+  const passes = await isAllowed(kube, user, {
+    verb: 'bulkDelete',
+    group,
+    plural,
+    namespace: object.metadata.namespace,
+  })
+  return { record, verdict: passes ? askBrake({ ...question, passes }) : verdict }
+}
+
+export interface WriteRequest {
+  readonly rules: KindRules
+  readonly object: Resource
+  readonly before: Resource | undefined
+  readonly user: UserInfo
+}
+
+/** Reads everything that the rules of a create or an update look at. Throws where it cannot be read. */
+export async function gatherWrite(sources: Sources, { rules, ...request }: WriteRequest): Promise<WriteFacts> {
+  const { kube, caches } = sources
+  const { object, before, user } = request
+  const change: Change = {
+    kind: rules.kind,
+    object,
+    before,
+    person: user.username,
+    owner: ownerOf(user.username, sha256Hex),
+    settings: settingsOf(caches),
+  }
+  const needed = rules.guarded.flatMap(({ needs }) => needs(change) ?? [])
+  const held = new Map(
+    await Promise.all(needed.map(async (one) => [idOf(one), await isAllowed(kube, user, one)] as const)),
+  )
+  return { ...change, binned: before ? [] : binnedAs(caches, object), can: (one) => held.get(idOf(one)) ?? false }
+}
+
+function idOf(permission: Permission): string {
+  return JSON.stringify(permission)
+}
+
+/** Entries of that name that can be brought back, the newest first. */
+function binnedAs({ recycled }: Caches, { kind, metadata }: Resource) {
+  const entries = recycled.by('object', entryKey(kind, metadata.namespace, metadata.name))
+  return entries
+    .filter(({ spec }) => spec.deletion.policy !== 'Immediate')
+    .toSorted((a, b) => b.spec.deletion.at.localeCompare(a.spec.deletion.at))
+}

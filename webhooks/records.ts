@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto'
+import * as z from 'zod'
+import type { Kube } from '../lib/kube/client.ts'
+import { isKubeError } from '../lib/kube/errors.ts'
+import { collectionPath, objectPath, type Endpoint } from '../lib/kube/paths.ts'
+import { freshBrake, type BrakeState } from '../policy/brake.ts'
+
+const CONFIG_MAPS: Endpoint = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' }
+const NAMESPACE = 'holdfast-system'
+const RECORD_LABEL = 'holdfast.dev/record'
+
+const configMap = z.object({
+  metadata: z.object({ resourceVersion: z.string() }),
+  data: z.record(z.string(), z.string()).default({}),
+})
+
+const brakeState = z.object({
+  deletes: z.array(z.object({ uid: z.string(), at: z.iso.datetime() })),
+  latchedAt: z.iso.datetime().optional(),
+  lastAttemptAt: z.iso.datetime().optional(),
+})
+
+/** What was read of one person's brake on one kind, to be replaced only if nobody else did meanwhile. */
+export interface BrakeRecord {
+  readonly state: BrakeState
+  /** Undefined when there is none yet. */
+  readonly version: string | undefined
+}
+
+/** Reads it from the API server's storage. Throws where it cannot be read: then nothing is deleted. */
+export async function readBrake(kube: Pick<Kube, 'send'>, person: string, kind: string): Promise<BrakeRecord> {
+  const found = await read(kube, brakeName(person, kind))
+  if (!found) return { state: freshBrake, version: undefined }
+  const state = brakeState.parse(JSON.parse(found.data['state'] ?? ''))
+  return { state, version: found.metadata.resourceVersion }
+}
+
+/** False when somebody else was faster: then it is to be read and decided anew. */
+export async function writeBrake(
+  kube: Pick<Kube, 'send'>,
+  { person, kind }: { readonly person: string; readonly kind: string },
+  { version }: BrakeRecord,
+  state: BrakeState,
+): Promise<boolean> {
+  const name = brakeName(person, kind)
+  const data = { person: person.slice(0, 1024), kind, state: JSON.stringify(state) }
+  const labels = { [RECORD_LABEL]: 'brake' }
+  return put(kube, { metadata: { name, labels, ...(version !== undefined && { resourceVersion: version }) }, data })
+}
+
+function brakeName(person: string, kind: string): string {
+  return `brake-${createHash('sha256')
+    .update(JSON.stringify([person, kind]))
+    .digest('hex')
+    .slice(0, 32)}`
+}
+
+export interface DeletedNamespace {
+  readonly name: string
+  readonly uid: string
+  readonly person: string
+}
+
+/** Keeps who deleted a namespace until it is gone: the garbage collector then takes the record. */
+export async function recordNamespace(
+  kube: Pick<Kube, 'send'>,
+  { name, uid, person }: DeletedNamespace,
+): Promise<void> {
+  const data = { person, uid }
+  const found = await read(kube, namespaceName(name))
+  if (found?.data['uid'] === uid && found.data['person'] === person) return
+  const owner = { apiVersion: 'v1', kind: 'Namespace', name, uid }
+  const version = found && { resourceVersion: found.metadata.resourceVersion }
+  const labels = { [RECORD_LABEL]: 'namespace' }
+  await put(kube, { metadata: { name: namespaceName(name), labels, ownerReferences: [owner], ...version }, data })
+}
+
+/** Who deleted that namespace; undefined when nobody was seen to. */
+export async function whoDeletedNamespace(kube: Pick<Kube, 'send'>, name: string): Promise<string | undefined> {
+  return (await read(kube, namespaceName(name)))?.data['person']
+}
+
+function namespaceName(name: string): string {
+  return `namespace-${name}`
+}
+
+async function read(kube: Pick<Kube, 'send'>, name: string): Promise<z.output<typeof configMap> | undefined> {
+  try {
+    const { body } = await kube.send({ method: 'GET', path: objectPath(CONFIG_MAPS, { namespace: NAMESPACE, name }) })
+    return configMap.parse(body)
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return undefined
+    throw error
+  }
+}
+
+interface Written {
+  readonly metadata: { readonly name: string; readonly resourceVersion?: string; readonly [field: string]: unknown }
+  readonly data: Readonly<Record<string, string>>
+}
+
+async function put(kube: Pick<Kube, 'send'>, body: Written): Promise<boolean> {
+  const { name, resourceVersion } = body.metadata
+  const isNew = resourceVersion === undefined
+  const path = isNew ? collectionPath(CONFIG_MAPS, NAMESPACE) : objectPath(CONFIG_MAPS, { namespace: NAMESPACE, name })
+  try {
+    await kube.send({ method: isNew ? 'POST' : 'PUT', path, body: { apiVersion: 'v1', kind: 'ConfigMap', ...body } })
+    return true
+  } catch (error) {
+    if (isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound')) return false
+    throw error
+  }
+}

@@ -1,0 +1,108 @@
+import * as z from 'zod'
+import type { ObjectMeta } from '../crds/common.ts'
+import type { Resource } from '../crds/kind.ts'
+import type { RefusalReason } from '../crds/refusal.ts'
+
+// Without limits of their own: the body has one. Changes are asked about before their schema is looked at, so that a name
+// of 10 kB has to get through to the answer that says what is wrong with it.
+const userInfo = z.object({
+  username: z.string().default(''),
+  uid: z.string().optional(),
+  groups: z.array(z.string()).default([]),
+  extra: z.record(z.string(), z.array(z.string())).default({}),
+})
+export type UserInfo = z.output<typeof userInfo>
+
+/** What the API server asks: `admission.k8s.io/v1`. */
+const admissionReview = z.object({
+  apiVersion: z.literal('admission.k8s.io/v1'),
+  kind: z.literal('AdmissionReview'),
+  request: z.object({
+    uid: z.string().min(1),
+    resource: z.object({ group: z.string(), version: z.string(), resource: z.string() }),
+    subResource: z.string().default(''),
+    operation: z.enum(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']),
+    userInfo,
+    object: z.unknown().optional(),
+    oldObject: z.unknown().optional(),
+    dryRun: z.boolean().default(false),
+  }),
+})
+// Without the request's name and namespace: they are empty when a collection is deleted. The objects have theirs.
+export type AdmissionRequest = z.output<typeof admissionReview>['request']
+
+/** Reads a body. Throws ZodError. */
+export function parseReview(body: unknown): AdmissionRequest {
+  return admissionReview.parse(body).request
+}
+
+const metadata = z.looseObject({
+  name: z.string().default(''),
+  namespace: z.string().optional(),
+  uid: z.string().default(''),
+  deletionTimestamp: z.string().optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+})
+const resource = z.looseObject({ metadata })
+
+/** An object in a request: what the API server fills in later may still be missing. Throws ZodError. */
+export function parseObject(candidate: unknown): Resource {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the API server validated it on the way in
+  return resource.parse(candidate) as unknown as Resource
+}
+
+export interface Refusal {
+  readonly reason: RefusalReason
+  /** What is wrong, then what to do. */
+  readonly message: string
+}
+
+export interface Verdict {
+  /** Undefined where the request may go on. */
+  readonly refusal?: Refusal | undefined
+  /** For the user, in any case. */
+  readonly warnings?: readonly string[]
+  /** RFC 6902. */
+  readonly patch?: readonly { readonly op: 'add'; readonly path: string; readonly value: unknown }[]
+}
+
+const statusOf: Record<RefusalReason, { code: number; reason: string }> = {
+  NotPermitted: { code: 403, reason: 'Forbidden' },
+  InUse: { code: 403, reason: 'Forbidden' },
+  BrakeLatched: { code: 403, reason: 'Forbidden' },
+  ConfirmationRequired: { code: 403, reason: 'Forbidden' },
+  NameInRecycleBin: { code: 403, reason: 'Forbidden' },
+  NotByHand: { code: 403, reason: 'Forbidden' },
+  AnnotationInvalid: { code: 422, reason: 'Invalid' },
+  FactsUnreadable: { code: 503, reason: 'ServiceUnavailable' },
+}
+
+/** The answer to a request. */
+export function toAnswer(uid: string, { refusal, warnings = [], patch = [] }: Verdict): object {
+  const response = {
+    uid,
+    allowed: refusal === undefined,
+    ...(refusal && { status: toStatus(refusal) }),
+    ...(warnings.length > 0 && { warnings: warnings.map(toWarning) }),
+    ...(patch.length > 0 && { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }),
+  }
+  return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }
+}
+
+function toStatus({ reason, message }: Refusal): object {
+  return { ...statusOf[reason], message, details: { causes: [{ reason, message }] } }
+}
+
+// The API server cuts longer ones, and leaves out those with control characters.
+function toWarning(warning: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are the ones
+  return warning.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').slice(0, MAX_WARNING)
+}
+
+const MAX_WARNING = 256
+
+/** `Kind namespace/name`, as people speak of an object. */
+export function nameOf(kind: string, { namespace, name }: Pick<ObjectMeta, 'name' | 'namespace'>): string {
+  return `${kind} ${namespace === undefined ? name : `${namespace}/${name}`}`
+}

@@ -1,0 +1,98 @@
+import { CONFIRM_ANNOTATION, type DeletionSettings } from '../../crds/deletion.ts'
+import type { Kind, Resource } from '../../crds/kind.ts'
+import { RecycledResource } from '../../crds/recycled-resource.ts'
+import { confirmationFor, type DeletionDecision } from '../../policy/deletion.ts'
+import { nameOf } from '../review.ts'
+import { firstObjection, refuse, type Rule } from './rule.ts'
+
+/** What a rule about a delete may look at. Gathered once a request. */
+export interface DeleteFacts {
+  readonly kind: Kind
+  readonly object: Resource
+  /** User name of who deletes it. */
+  readonly person: string
+  /** Deletes because something else was deleted: the owner, or the namespace. Was decided there. */
+  readonly isConsequence: boolean
+  readonly settings: DeletionSettings
+  /** Of a kind that has a recycle bin. */
+  readonly decision: DeletionDecision | undefined
+  /** `namespace/name` of VirtualMachines that use it and stay. */
+  readonly machines: readonly string[]
+  /** `namespace/name` of Disks that are on it, made from it, or attached to it. */
+  readonly disks: readonly string[]
+  /** Names of DataStorages on it. */
+  readonly storages: readonly string[]
+  /** Whether the brake lets it through. */
+  readonly brakeAllows: boolean
+  /** What would confirm it, for its consequences. */
+  readonly token: string
+}
+
+/** What is said of a delete of one kind. */
+export interface DeleteRules {
+  readonly inUse: readonly Rule<DeleteFacts>[]
+  /** What it does, with counts and without times: the token that confirms it follows from this. */
+  readonly consequences: (facts: Consequent) => readonly string[]
+}
+
+/** What consequences follow from. */
+export type Consequent = Pick<DeleteFacts, 'object' | 'decision' | 'machines' | 'disks' | 'storages'>
+
+/** In the order of the guards. Who may delete at all was asked before admission. */
+export function objectionToDelete({ inUse, consequences }: DeleteRules, facts: DeleteFacts) {
+  if (facts.isConsequence) return undefined
+  return firstObjection([...inUse, brakeAllows, isConfirmed(consequences)], facts)
+}
+
+function brakeAllows({ brakeAllows: allows, person, kind, settings: { brake } }: DeleteFacts) {
+  if (allows) return undefined
+  return refuse(
+    'BrakeLatched',
+    `${person} deleted ${brake.deletes} objects of kind ${kind.kind} within ${brake.seconds} s, and no more are let through: if that is meant, somebody with the permission bulkDelete on ${kind.plural} adds {person: ${JSON.stringify(person)}, kind: ${kind.kind}, until: TIME} to spec.deletion.brakeReleases of PlatformSettings default; otherwise stop what deletes them`,
+  )
+}
+
+function isConfirmed(consequences: DeleteRules['consequences']): Rule<DeleteFacts> {
+  return (facts) => {
+    const { kind, object, settings, decision, token } = facts
+    if (confirmationFor(kind.kind, settings, decision?.policy) === 'None') return undefined
+    const { name, namespace, annotations } = object.metadata
+    const given = annotations?.[CONFIRM_ANNOTATION]
+    if (given === token) return undefined
+    const where = namespace === undefined ? '' : ` -n ${namespace}`
+    const command = `kubectl annotate ${kind.plural}.${kind.group} ${name}${where} --overwrite ${CONFIRM_ANNOTATION}=${token}`
+    const what = consequences(facts).join('; ')
+    const why =
+      given === undefined
+        ? 'this delete has to be confirmed'
+        : 'the confirmation is not for these consequences, which may have changed'
+    return refuse('ConfirmationRequired', `${why}: ${what}. To go on, run: ${command}, and delete it again`)
+  }
+}
+
+/** What a user should know about a delete that goes through, or that has yet to be confirmed. */
+export function reminder({ consequences }: DeleteRules, facts: DeleteFacts): string[] {
+  return [...consequences(facts), ...wayBack(facts)]
+}
+
+function wayBack({ object, decision }: DeleteFacts): string[] {
+  if (!decision) return []
+  const command = `kubectl patch ${RecycledResource.shortNames[0] ?? ''} ${object.metadata.uid} --type=merge -p '{"spec":{"action":"Recover"}}'`
+  switch (decision.policy) {
+    case 'Immediate':
+      return ['there is no way back: its deletion policy is Immediate']
+    case 'Delayed':
+      return [`it is destroyed at ${toSeconds(decision.purgeAt)}; until then it can be brought back`, command]
+    case 'Never':
+      return ['it is kept for good, takes its space for good, and can be brought back', command]
+  }
+}
+
+function toSeconds(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`
+}
+
+/** `Kind namespace/name` of what is deleted. */
+export function subject({ object }: Pick<DeleteFacts, 'object'>): string {
+  return nameOf(object.kind, object.metadata)
+}

@@ -1,0 +1,60 @@
+import { DataStorage } from '../../crds/data-storage.ts'
+import { Disk } from '../../crds/disk.ts'
+import { Host } from '../../crds/host.ts'
+import { Image } from '../../crds/image.ts'
+import type { Kind } from '../../crds/kind.ts'
+import { PlatformSettings } from '../../crds/platform-settings.ts'
+import { RecycledResource } from '../../crds/recycled-resource.ts'
+import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { deleteDataStorage } from './data-storage.ts'
+import type { DeleteRules } from './delete.ts'
+import { deleteDisk } from './disk.ts'
+import { deleteHost } from './host.ts'
+import { deleteImage } from './image.ts'
+import { nameIsFree, nameReuseIsKnown } from './name-reuse.ts'
+import { releaseOfBrake } from './platform-settings.ts'
+import { actionChange, entriesAreNotDeleted, isNotByHand } from './recycled-resource.ts'
+import type { Rule } from './rule.ts'
+import { deleteVirtualMachine } from './virtual-machine.ts'
+import { deletionPolicyChange, ownerChange, type Guarded, type WriteFacts } from './write.ts'
+
+/** What admission asks of one kind. */
+export interface KindRules {
+  readonly kind: Kind
+  /** What takes a permission of its own to create or change. */
+  readonly guarded: readonly Guarded[]
+  /** Besides these. */
+  readonly write: readonly Rule<WriteFacts>[]
+  /** Absent where a delete is nobody's concern, or not for people. */
+  readonly delete?: DeleteRules
+  /** Refuses every delete by people. */
+  readonly refuseDelete?: typeof entriesAreNotDeleted
+}
+
+const owned = {
+  guarded: [deletionPolicyChange, ownerChange],
+  write: [nameReuseIsKnown, nameIsFree],
+} as const
+const platform = { guarded: [], write: [] } as const
+const braked = [VirtualMachine, Disk, Image, Host, DataStorage]
+
+const listed: readonly KindRules[] = [
+  { ...owned, kind: VirtualMachine, delete: deleteVirtualMachine },
+  { ...owned, kind: Disk, delete: deleteDisk },
+  { ...owned, kind: Image, delete: deleteImage },
+  { ...platform, kind: Host, delete: deleteHost },
+  { ...platform, kind: DataStorage, delete: deleteDataStorage },
+  { ...platform, kind: PlatformSettings, guarded: braked.map(releaseOfBrake) },
+  {
+    ...platform,
+    kind: RecycledResource,
+    guarded: [actionChange, ownerChange],
+    write: [isNotByHand],
+    refuseDelete: entriesAreNotDeleted,
+  },
+]
+
+/** What admission asks of the kind of these resources; undefined when it is none of ours. */
+export function rulesFor({ group, resource }: { group: string; resource: string }): KindRules | undefined {
+  return listed.find(({ kind }) => kind.group === group && kind.plural === resource)
+}

@@ -1,0 +1,33 @@
+import type { RefusalReason } from '../../crds/refusal.ts'
+import type { Refusal } from '../review.ts'
+
+/** Says why a request is refused; undefined when it has no objection. It looks nothing up and logs nothing. */
+export type Rule<F> = (facts: F) => Refusal | undefined
+
+/** The first objection wins. */
+export function firstObjection<F>(rules: readonly Rule<F>[], facts: F): Refusal | undefined {
+  for (const rule of rules) {
+    const objection = rule(facts)
+    if (objection) return objection
+  }
+  return undefined
+}
+
+/** A refusal. */
+export function refuse(reason: RefusalReason, message: string): Refusal {
+  return { reason, message }
+}
+
+const MAX_NAMES = 10
+
+/** `1 Disk` or `2 Disks`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/** Up to ten of the names, and how many more. */
+export function listed(names: readonly string[]): string {
+  const shown = names.toSorted((a, b) => a.localeCompare(b)).slice(0, MAX_NAMES)
+  const more = names.length - shown.length
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}

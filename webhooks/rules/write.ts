@@ -1,0 +1,82 @@
+import { isDeepStrictEqual } from 'node:util'
+import { OWNER_LABEL, type DeletionSettings } from '../../crds/deletion.ts'
+import type { Kind, Resource } from '../../crds/kind.ts'
+import type { RecycledResource } from '../../crds/recycled-resource.ts'
+import { refuse, type Rule } from './rule.ts'
+
+/** A permission, as it is asked of the API server. */
+export interface Permission {
+  readonly verb: string
+  readonly group: string
+  readonly plural: string
+  readonly namespace?: string | undefined
+  readonly name?: string | undefined
+}
+
+/** What a rule about a create or an update may look at. */
+export interface WriteFacts {
+  readonly kind: Kind
+  readonly object: Resource
+  /** Undefined for a create. */
+  readonly before: Resource | undefined
+  /** User name of who writes. */
+  readonly person: string
+  /** The value of the owner label for that name. */
+  readonly owner: string
+  readonly settings: DeletionSettings
+  /** What the recycle bin has of this kind and name, the newest first. */
+  readonly binned: readonly RecycledResource[]
+  /** Whether who writes holds it. Answers for what `needs` named. */
+  readonly can: (permission: Permission) => boolean
+}
+
+/** What permissions follow from. */
+export type Change = Omit<WriteFacts, 'can' | 'binned'>
+
+/** A change that takes a permission of its own, besides that to write the object. */
+export interface Guarded {
+  readonly needs: (change: Change) => Permission | undefined
+  readonly message: (change: Change) => string
+}
+
+/** As a rule: refused without the permission. */
+export function guard({ needs, message }: Guarded): Rule<WriteFacts> {
+  return (facts) => {
+    const permission = needs(facts)
+    return permission && !facts.can(permission) ? refuse('NotPermitted', message(facts)) : undefined
+  }
+}
+
+/** `spec.deletionPolicy` of the kinds that have it. */
+export const deletionPolicyChange: Guarded = {
+  needs({ kind, object, before }) {
+    const isSame = isDeepStrictEqual(policyOf(object), policyOf(before))
+    return isSame ? undefined : permissionOn('setDeletionPolicy', kind, object)
+  },
+  message({ person, kind }) {
+    return `${person} may not set spec.deletionPolicy: leave it as it was, or ask for the permission setDeletionPolicy on ${kind.plural}`
+  },
+}
+
+function policyOf(object: Resource | undefined): unknown {
+  return object?.spec['deletionPolicy']
+}
+
+/** The owner: whoever makes an object owns it. Who drops the label gets it back before this is asked. */
+export const ownerChange: Guarded = {
+  needs({ kind, object, before, owner }) {
+    const now = object.metadata.labels?.[OWNER_LABEL]
+    const was = before ? before.metadata.labels?.[OWNER_LABEL] : owner
+    return now === was || (!before && now === undefined) ? undefined : permissionOn('setOwner', kind, object)
+  },
+  message({ person, kind, before, owner }) {
+    const what = before ? 'change' : 'set'
+    const how = before ? 'leave it as it was' : `leave it out, and it becomes ${owner}`
+    return `${person} may not ${what} the label ${OWNER_LABEL}: ${how}, or ask for the permission setOwner on ${kind.plural}`
+  },
+}
+
+/** A permission on one object. */
+export function permissionOn(verb: string, { group, plural }: Kind, { metadata }: Resource): Permission {
+  return { verb, group, plural, namespace: metadata.namespace, name: metadata.name === '' ? undefined : metadata.name }
+}
