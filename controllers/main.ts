@@ -3,6 +3,7 @@ import { connectAgent } from '../agent/client.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { KubeError } from '../lib/kube/errors.ts'
+import { keepCompiled } from '../lib/keep-compiled.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { hasEnded, processName } from '../lib/process-name.ts'
 import { followTlsFiles, readTlsFiles } from '../lib/tls/server-files.ts'
@@ -15,6 +16,7 @@ import { runPlatform } from './platform.ts'
 async function main(): Promise<void> {
   const { kubeconfig, agentTls, metrics: served, logLevel } = parseConfig(process.env)
   const log = createLog('holdfast-controllers', logLevel)
+  keepCompiled()
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
 

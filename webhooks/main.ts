@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { systemClock } from '../lib/clock.ts'
 import { Kube } from '../lib/kube/client.ts'
+import { keepCompiled } from '../lib/keep-compiled.ts'
 import { createLog } from '../lib/log.ts'
 import { defaultPeriods } from './authorities.ts'
 import { parseConfig, type WebhooksConfig } from './config.ts'
@@ -14,6 +15,7 @@ const MIN_SECRET = 32
 async function main(): Promise<void> {
   const { kubeconfig, listen, names, caller, logLevel } = parseConfig(process.env)
   const log = createLog('holdfast-webhooks', logLevel)
+  keepCompiled()
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
 
