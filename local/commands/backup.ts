@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { copyFiles, whileFrozen } from '../backup/frozen.ts'
 import { isThere, writeArchive } from '../backup/archive.ts'
 import { LocalError } from '../errors.ts'
-import { lockHome, type Home } from '../home.ts'
+import { lockHome, restoreMark, type Home } from '../home.ts'
 import { findRunning } from '../platform/state.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -14,6 +14,13 @@ export async function backup(home: Home, target: string, terminal: Terminal): Pr
   if (!(await isThere(join(home.root, DATA, 'member')))) {
     const message = `there is no state in ${home.root}: start the platform first; that of a cluster which exists is backed up there`
     throw new LocalError('HOME_UNUSABLE', message)
+  }
+  if (await isThere(restoreMark(home))) {
+    const how = 'do it once more with npm run restore -- FILE, and then back up'
+    throw new LocalError(
+      'HOME_UNUSABLE',
+      `a restore of ${home.root} was cut off, and what is there is half of each: ${how}`,
+    )
   }
   if (await isThere(target)) throw new LocalError('USAGE', `${target} exists already: name another file`)
   const draft = await mkdtemp(join(home.root, 'backup-'))

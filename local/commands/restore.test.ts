@@ -130,4 +130,13 @@ describe('Backup', () => {
     await using world = await newWorld()
     await expect(backup(world.home, world.file, world.terminal)).rejects.toThrow('exists already: name another file')
   })
+
+  test('that was cut off is not backed up: what is there is half of each', async () => {
+    await using world = await newWorld()
+    await writeFile(restoreMark(world.home), '')
+    await expect(backup(world.home, `${world.file}-2`, world.terminal)).rejects.toMatchObject({
+      code: 'HOME_UNUSABLE',
+      message: expect.stringContaining('was cut off'),
+    })
+  })
 })
