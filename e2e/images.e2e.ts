@@ -44,7 +44,9 @@ describe('An image by http', () => {
   test('is fetched when that is allowed; killed in the middle, agent and controllers go on where they were', async () => {
     const half = Math.floor(file.length / 2)
     server.stopAtBytes = half
-    await platform.apply(platformSettings({ imports: { allowedNetworks: ['127.0.0.0/8'] } }))
+    // The bin keeps a download as well; here it is to be gone with its Image.
+    const deletion = { image: { policy: 'Immediate', confirmation: 'None' } }
+    await platform.apply(platformSettings({ imports: { allowedNetworks: ['127.0.0.0/8'] }, deletion }))
     const progress = async () => {
       const found = await platform.get('images', 'fetched')
       return condition(found)?.reason === 'Downloading' && Number(found?.status?.['progress'])
