@@ -98,6 +98,11 @@ export const Disk = defineKind({
 })
 export type Disk = Resource<typeof Disk>
 
+/** What hosts call the file of a disk. */
+export function fileIdOf({ metadata, status }: Disk): string {
+  return status?.id ?? metadata.uid
+}
+
 /** Condition types, in the order they become true. */
 export const DiskCondition = {
   ImageReady: 'ImageReady',

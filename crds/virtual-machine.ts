@@ -297,3 +297,8 @@ export function makerOf({ labels }: ObjectMeta): string | undefined {
 export function rootDiskName({ metadata, spec }: VirtualMachine): string {
   return spec.rootDisk.diskRef?.name ?? `${metadata.name}-root`
 }
+
+/** Names of the disks of a machine, in its namespace, root first. */
+export function diskNames(vm: VirtualMachine): string[] {
+  return [rootDiskName(vm), ...vm.spec.disks.map(({ diskRef }) => diskRef.name)]
+}

@@ -5,7 +5,7 @@ import { Image } from '../crds/image.ts'
 import type { Kind, Resource } from '../crds/kind.ts'
 import { PlatformSettings } from '../crds/platform-settings.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
-import { rootDiskName, VirtualMachine } from '../crds/virtual-machine.ts'
+import { diskNames, VirtualMachine } from '../crds/virtual-machine.ts'
 import { ObjectCache } from '../lib/kube/cache.ts'
 import { runReflector, type ReflectorOptions } from '../lib/kube/reflector.ts'
 
@@ -53,9 +53,7 @@ export function entryKey(kind: string, namespace: string | undefined, name: stri
 
 /** `namespace/name` of the Disks that a machine's spec names, its own root disk included. */
 export function disksOf(machine: VirtualMachine): string[] {
-  const { metadata, spec } = machine
-  const names = new Set([rootDiskName(machine), ...spec.disks.map(({ diskRef }) => diskRef.name)])
-  return [...names].map((name) => `${metadata.namespace ?? ''}/${name}`)
+  return [...new Set(diskNames(machine))].map((name) => `${machine.metadata.namespace ?? ''}/${name}`)
 }
 
 /** Keeps the caches equal to what the API server holds, until the signal is aborted. */

@@ -5,7 +5,7 @@ import { downloadOf, Image } from '../../crds/image.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
-import { makerOf, rootDiskName, VirtualMachine } from '../../crds/virtual-machine.ts'
+import { makerOf, diskNames, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../../lib/kube/reflector.ts'
 
@@ -113,8 +113,7 @@ function cachesIn(caches: Caches): Pick<ObjectCache, 'synced' | 'endSubscription
 
 /** `namespace/name` of every disk that a machine uses. */
 export function disksOf(vm: VirtualMachine): string[] {
-  const names = [rootDiskName(vm), ...vm.spec.disks.map(({ diskRef }) => diskRef.name)]
-  return names.flatMap((disk) => within(vm.metadata.namespace, disk))
+  return diskNames(vm).flatMap((disk) => within(vm.metadata.namespace, disk))
 }
 
 function within(namespace = '', name?: string): string[] {

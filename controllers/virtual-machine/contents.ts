@@ -1,8 +1,7 @@
-import type { Disk } from '../../crds/disk.ts'
+import { fileIdOf, type Disk } from '../../crds/disk.ts'
 import { MAX_DISK_MANIFEST_BYTES, MAX_MANIFEST_BYTES, toRecycledManifest } from '../../policy/recycled-manifest.ts'
 import type { Contents } from '../recycle-bin/bin.ts'
 import type { Scope } from './scope.ts'
-import { diskId } from './surplus.ts'
 
 /** What is needed to bring a machine back as it was, with those of its disks that go with it. */
 export function toContents({ vm, status }: Scope, disks: readonly Disk[]): Contents {
@@ -23,5 +22,5 @@ function toEntry(disk: Disk): NonNullable<Contents['disks']> {
   if (status?.size === undefined || status.dataStorage === undefined) return []
   const manifest = { ...toRecycledManifest(disk, MAX_DISK_MANIFEST_BYTES) }
   const { name, uid } = metadata
-  return [{ name, uid, id: diskId(disk), dataStorage: status.dataStorage, size: status.size, manifest }]
+  return [{ name, uid, id: fileIdOf(disk), dataStorage: status.dataStorage, size: status.size, manifest }]
 }

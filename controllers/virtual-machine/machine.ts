@@ -1,8 +1,9 @@
 import type { DesiredMachine } from '../../agent/contract.ts'
+import { fileIdOf } from '../../crds/disk.ts'
 import { toBytes } from '../../policy/quantity.ts'
 import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
-import { diskId, surplusDisks } from './surplus.ts'
+import { surplusDisks } from './surplus.ts'
 
 /** The whole order for a host, from the spec and the stored decision. */
 export function toDesiredMachine(scope: Scope, decision: MachineDecision): DesiredMachine {
@@ -31,9 +32,12 @@ function disksOf(scope: Scope, { host }: MachineDecision): DesiredMachine['disks
   const isComplete = disks.length === 1 + vm.spec.disks.length
   const known = deps.fleet.get(host)?.machines.get(status.machineId ?? '')?.disks
   if (isComplete || !known) {
-    return disks.map((disk) => ({ id: diskId(disk), storage: disk.status?.dataStorage ?? disk.spec.dataStorage ?? '' }))
+    return disks.map((disk) => ({
+      id: fileIdOf(disk),
+      storage: disk.status?.dataStorage ?? disk.spec.dataStorage ?? '',
+    }))
   }
-  const surplus = new Set(surplusDisks(scope).map(diskId))
+  const surplus = new Set(surplusDisks(scope).map(fileIdOf))
   return known.filter(({ id }) => !surplus.has(id))
 }
 

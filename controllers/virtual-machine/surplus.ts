@@ -1,14 +1,11 @@
 import type { ObservedMachine } from '../../agent/contract.ts'
-import type { Disk } from '../../crds/disk.ts'
-import { makerOf, rootDiskName } from '../../crds/virtual-machine.ts'
+import { fileIdOf, type Disk } from '../../crds/disk.ts'
+import { diskNames, makerOf } from '../../crds/virtual-machine.ts'
 import type { Scope } from './scope.ts'
-
-/** What hosts call a disk. */
-export const diskId = ({ metadata, status }: Disk): string => status?.id ?? metadata.uid
 
 /** Disks that the machine has claimed and its spec no longer names. The one that was made for it is its own for good. */
 export function surplusDisks({ vm, status, deps }: Scope): Disk[] {
-  const named = new Set([rootDiskName(vm), ...vm.spec.disks.map(({ diskRef: { name } }) => name)])
+  const named = new Set(diskNames(vm))
   return deps
     .attachedTo(status.machineId ?? '')
     .filter(({ metadata }) => !named.has(metadata.name) && makerOf(metadata) === undefined)
@@ -16,7 +13,7 @@ export function surplusDisks({ vm, status, deps }: Scope): Disk[] {
 
 /** Whether the machine is to have the disk as its host knows, or its host has yet to take it away. */
 export function isHeldBy({ disks = [], pendingDisks = [] }: ObservedMachine, disk: Disk): boolean {
-  return [...disks, ...pendingDisks].some(({ id }) => id === diskId(disk))
+  return [...disks, ...pendingDisks].some(({ id }) => id === fileIdOf(disk))
 }
 
 /** Gives back what the spec no longer names, once the host has: until then it may still be open there. */

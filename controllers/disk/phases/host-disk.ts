@@ -1,6 +1,6 @@
 import type { DesiredDisk, HostAgent, ObservedDisk } from '../../../agent/contract.ts'
 import { AgentError } from '../../../agent/errors.ts'
-import { DiskReason } from '../../../crds/disk.ts'
+import { DiskReason, fileIdOf } from '../../../crds/disk.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import { toBytes, toQuantity } from '../../../policy/quantity.ts'
 import { refusalText } from '../../fleet/refusal.ts'
@@ -13,7 +13,7 @@ const LOOK_AGAIN_MS = 30_000
 /** The order for the host, apart from the image that a new disk is made from. */
 export function toDesiredDisk({ disk, status }: Scope): DesiredDisk {
   return {
-    id: status.id ?? disk.metadata.uid,
+    id: fileIdOf(disk),
     storage: status.dataStorage ?? '',
     sizeBytes: toBytes(disk.spec.size),
   }

@@ -1,5 +1,5 @@
 import { AgentError } from '../../../agent/errors.ts'
-import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
+import { DiskCondition, DiskReason, fileIdOf, type Disk } from '../../../crds/disk.ts'
 import type { RecycledResource } from '../../../crds/recycled-resource.ts'
 import { makerOf, type VirtualMachine } from '../../../crds/virtual-machine.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
@@ -108,7 +108,7 @@ async function deleteFile({ disk, status, deps }: Scope, storage: string): Promi
   if (!host) return waiting(DiskReason.HostNotFound, `There is no Host ${name}, where the file is: create it again`)
   if (host.state !== 'Connected') return unreachable(name)
   try {
-    await host.agent.deleteDisk(storage, status.id ?? disk.metadata.uid)
+    await host.agent.deleteDisk(storage, fileIdOf(disk))
     deps.seen.delete(disk.metadata.uid)
     return done
   } catch (error) {

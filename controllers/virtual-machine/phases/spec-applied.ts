@@ -1,3 +1,4 @@
+import { fileIdOf } from '../../../crds/disk.ts'
 import { VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
@@ -35,9 +36,7 @@ export const applySpec: Phase<Scope> = {
 function pendingDisk({ observed, status, deps }: Scope): Outcome | undefined {
   const [first] = observed?.pendingDisks ?? []
   if (!first) return undefined
-  const its = deps
-    .attachedTo(status.machineId ?? '')
-    .find((disk) => (disk.status?.id ?? disk.metadata.uid) === first.id)
+  const its = deps.attachedTo(status.machineId ?? '').find((disk) => fileIdOf(disk) === first.id)
   const name = its?.metadata.name ?? first.id
   const why = first.message === undefined ? '' : `: ${first.message}`
   if (first.action === 'Attach')
