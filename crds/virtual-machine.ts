@@ -274,6 +274,7 @@ export const VirtualMachineReason = {
   Stopping: 'Stopping',
   Paused: 'Paused',
   StartFailed: 'StartFailed',
+  MonitorSilent: 'MonitorSilent',
   RestartRequired: 'RestartRequired',
   AttachingDisk: 'AttachingDisk',
   DetachingDisk: 'DetachingDisk',

@@ -56,6 +56,22 @@ describe('Holdfast under kill -9', () => {
     await eventually(async () => isReady(await platform.get('virtualmachines', 'hello')))
   })
 
+  test('QEMU that hangs: the machine says so, nothing is started beside it, and it goes on', async () => {
+    const [frozen] = await qemus(platform)
+    if (!frozen) throw new Error('there is no QEMU')
+    const ready = async () => condition(await platform.get('virtualmachines', 'hello'), 'Ready')
+    process.kill(frozen.pid, 'SIGSTOP')
+    try {
+      await eventually(async () => (await ready())?.reason === 'MonitorSilent', 15_000)
+      expect(await ready()).toMatchObject({ status: 'False' })
+      expect(await qemus(platform)).toEqual([frozen])
+    } finally {
+      process.kill(frozen.pid, 'SIGCONT')
+    }
+    await eventually(async () => (await ready())?.status === 'True', 15_000)
+    expect(await qemus(platform)).toEqual([frozen])
+  })
+
   test.each([0, 15, 40, 100])('the controllers, %i ms into a create: one QEMU, one set of disks', async (delayMs) => {
     const name = `killed-${delayMs}`
     const controllers = await platform.pid('controllers')

@@ -28,6 +28,9 @@ async function newWorld(expect: ExpectStatic) {
     machine,
     pid,
     world,
+    becomeQuietly: (next: Script) => {
+      script = next
+    },
     become: (next: Script) => {
       script = next
       // An event makes the agent ask, sooner than it would by itself.
@@ -67,6 +70,20 @@ describe.concurrent('Machine whose monitor', () => {
       expect(world.qemu.commands).not.toContain('quit')
     },
   )
+
+  test('hangs is found by itself within ten seconds', limit, async ({ expect }) => {
+    await using scene = await newWorld(expect)
+    scene.becomeQuietly(() => undefined)
+    await expect.poll(() => problemOf(scene.machine), { timeout: 10_000, interval: 20 }).toBe('MonitorSilent')
+  })
+
+  test('does not hear what it is told is found then', limit, async ({ expect }) => {
+    await using scene = await newWorld(expect)
+    // It tells its state, and nothing else.
+    scene.becomeQuietly((asked, wire) => asked.execute !== 'stop' && succeed(asked, wire))
+    await scene.machine.order(decidedAnew(desired, { paused: true }))
+    await expect.poll(() => problemOf(scene.machine), patient).toBe('MonitorSilent')
+  })
 
   test('hangs is ended by an order, and by nothing else', limit, async ({ expect }) => {
     await using scene = await newWorld(expect)

@@ -16,7 +16,9 @@ export type GuestProblem = 'nospace' | 'failed' | 'foreign'
 
 const CONNECT_AGAIN_MS = 2
 const TICK_MS = 1000
-const REFRESH_TICKS = 10
+/** A monitor that hangs is found within this many seconds and `LOOK_MS`. */
+const REFRESH_TICKS = 5
+const LOOK_MS = 4000
 const QUIT_MS = 5000
 /** How soon a write that is tried again fails again. */
 const RESUMED_MS = 300
@@ -88,7 +90,7 @@ export class Guest implements Disposable {
 
   /** Presses the power button. The guest decides when to obey. */
   async pressPowerButton(): Promise<void> {
-    await this.#monitor?.execute('system_powerdown')
+    await this.#tell('system_powerdown')
   }
 
   /** How many devices it gave back since this object is there. */
@@ -104,8 +106,18 @@ export class Guest implements Disposable {
 
   /** Halts the guest, lets it go on, or presses its reset button. Throws `QmpError`. */
   async steer(command: 'stop' | 'cont' | 'system_reset'): Promise<void> {
-    await this.#monitor?.execute(command)
+    await this.#tell(command)
     await this.refresh()
+  }
+
+  /** Sends a command without arguments. One that hears none of it in time is silent from then on. Throws `QmpError`. */
+  async #tell(command: 'stop' | 'cont' | 'system_reset' | 'system_powerdown'): Promise<void> {
+    try {
+      await this.#monitor?.execute(command)
+    } catch (error) {
+      if (error instanceof QmpError && error.code === 'QMP_TIMEOUT') this.#become('Silent', undefined)
+      throw error
+    }
   }
 
   /** Ends the process, at first by asking it to close its disks. False when even a kill does not end it in time. */
@@ -120,7 +132,7 @@ export class Guest implements Disposable {
     const monitor = this.#monitor
     if (!monitor) return
     try {
-      const { status } = await monitor.execute('query-status')
+      const { status } = await monitor.execute('query-status', undefined, LOOK_MS)
       const problem = status === 'io-error' ? await findDiskProblem(monitor) : undefined
       this.#become(status, problem)
     } catch (error) {

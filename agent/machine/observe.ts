@@ -112,7 +112,10 @@ function problemOf(record: MachineRecord, sight: Sight): Problem | undefined {
     return toProblem('MonitorSilent', message)
   }
   if (sight.process === 'Silent' && record.launch?.confirmed === true) {
-    return toProblem('MonitorSilent', 'the process of the machine runs but does not answer')
+    return toProblem(
+      'MonitorSilent',
+      'the process of the machine runs but does not answer, so the guest may hang; look at the host, or request ForceStop',
+    )
   }
   if (sight.process !== 'io-error') return sight.problem
   return sight.guestProblem === 'nospace'

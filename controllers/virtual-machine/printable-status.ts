@@ -8,11 +8,17 @@ export function printableStatus({ vm, status, observed }: Scope, ready: Report):
   if (status.host === undefined) {
     return ready.reason === VirtualMachineReason.NoHostFits ? 'ErrorUnschedulable' : 'Provisioning'
   }
-  if (ready.reason === VirtualMachineReason.HostUnreachable || ready.reason === VirtualMachineReason.HostNotFound)
-    return 'Unknown'
+  if (silence.has(ready.reason)) return 'Unknown'
   if (observed) return ofState(observed)
   return ready.status === 'Unknown' ? 'Unknown' : 'Provisioning'
 }
+
+/** What would know the state does not answer. */
+const silence: ReadonlySet<string> = new Set([
+  VirtualMachineReason.HostUnreachable,
+  VirtualMachineReason.HostNotFound,
+  VirtualMachineReason.MonitorSilent,
+])
 
 type Observed = NonNullable<Scope['observed']>
 

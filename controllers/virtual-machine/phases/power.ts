@@ -68,9 +68,15 @@ async function giveBack(scope: Scope, decision: MachineDecision): Promise<Outcom
 }
 
 function judge(scope: Scope, decision: MachineDecision, observed: ObservedMachine): Outcome {
-  const { state, problem } = observed
+  const { state } = observed
   if (decision.power === 'Stopped') return state === 'Stopped' ? whyOff(scope) : stopping
-  if (state === 'Stopped') return whyNotOn(scope, observed)
+  return state === 'Stopped' ? whyNotOn(scope, observed) : judgeProcess(decision, observed)
+}
+
+/** Of a machine that is to have a process, and has one. */
+function judgeProcess(decision: MachineDecision, observed: ObservedMachine): Outcome {
+  const { state, problem } = observed
+  if (problem?.code === 'MonitorSilent') return waiting(VirtualMachineReason.MonitorSilent, problem.message)
   if (decision.paused !== true && state === 'Running') return done
   if (problem) {
     const reason = state === 'Paused' ? VirtualMachineReason.Paused : VirtualMachineReason.StartFailed

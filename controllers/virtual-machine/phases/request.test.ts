@@ -175,6 +175,19 @@ describe('VirtualMachine', () => {
     expect(world.condition('Ready')).toMatchObject({ status: 'False', reason: 'Paused' })
   })
 
+  test('whose process does not answer is not Ready, whatever it was told last', async () => {
+    const world = await running()
+    const problem = { code: 'MonitorSilent', message: 'it does not answer' }
+    look(world, { state: 'Running', problem })
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ status: 'False', reason: 'MonitorSilent' })
+    expect(world.stored?.status?.printableStatus).toBe('Unknown')
+    look(world, { state: 'Running', problem: undefined })
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.stored?.status?.printableStatus).toBe('Running')
+  })
+
   test('says when it is started again, and how often it was', async () => {
     const world = await running()
     const retryAt = '2026-01-01T00:05:00Z'
