@@ -6,10 +6,11 @@ import type { Refusal } from '../import-file.ts'
 import { newInspect, type InspectDeps } from '../inspect.ts'
 import { timeLeft, type TimeLeft } from '../job.ts'
 import { newLocks } from '../lock.ts'
+import { forgetOrigins, hasSent } from './origins.ts'
 import { removePart } from './part-file.ts'
 import { newTransfers, placesOf, type Transfer, type TransfersDeps } from './transfers.ts'
 
-/** Files that are downloaded, each named by its SHA-256. They are to hosts what an import folder is, but filled by us. */
+/** Files that are downloaded, each named by its SHA-256, and sent once by every URL that asks for it. They are to hosts what an import folder is, but filled by us. */
 export interface Downloads {
   /** As `HostAgent.putImage`. */
   put(order: DesiredImage, waitMs: number | undefined): Promise<InspectedImage>
@@ -29,7 +30,8 @@ export function newDownloads(deps: DownloadsDeps): Downloads {
     locks.with([order.sha256], async () => {
       const running = transfers.running(order.sha256)
       if (running) return running
-      if (await isThere(placesOf(downloadDir, order.sha256).whole)) return 'Whole'
+      const places = placesOf(downloadDir, order.sha256)
+      if ((await isThere(places.whole)) && (await hasSent(places, order.url))) return 'Whole'
       return transfers.refusal(order) ?? transfers.start(order)
     })
 
@@ -47,7 +49,8 @@ export function newDownloads(deps: DownloadsDeps): Downloads {
     if (found === 'Whole') return check(order, leftMs)
     if ('code' in found) return { state: 'Refused', ...found }
     const refusal = await found.job.result(leftMs())
-    if (refusal) return { state: 'Refused', ...refusal }
+    // How another URL fares says nothing of this one, which has its turn then.
+    if (refusal && found.url === order.url) return { state: 'Refused', ...refusal }
     return found.job.isRunning ? progressOf(found) : put(order, leftMs)
   }
 
@@ -58,6 +61,7 @@ export function newDownloads(deps: DownloadsDeps): Downloads {
         await transfers.cancel(sha256)
         const places = placesOf(downloadDir, sha256)
         await removePart(places)
+        await forgetOrigins(places)
         await rm(places.whole, { force: true })
         await syncFolder(downloadDir)
       }),

@@ -5,12 +5,14 @@ import * as z from 'zod'
 import { readIfThere, syncFolder, writeDurably } from '../../durable-file.ts'
 import { writeAt } from '../files.ts'
 import type { Part } from './judge-answer.ts'
+import { noteOrigin } from './origins.ts'
 
-/** Where a download is kept: as it comes, what its server said of it, and whole. */
+/** Where a download is kept: as it comes, what its server said of it, whole, and which URLs have sent it. */
 export interface Places {
   readonly part: string
   readonly facts: string
   readonly whole: string
+  readonly origins: string
 }
 
 const factsSchema = z.object({ url: z.string(), etag: z.string().optional(), totalBytes: z.int().optional() })
@@ -95,6 +97,7 @@ export class PartFile implements AsyncDisposable {
     await rename(this.#places.part, this.#places.whole)
     await rm(this.#places.facts, { force: true })
     await syncFolder(dirname(this.#places.whole))
+    await noteOrigin(this.#places, this.#url)
   }
 
   async remove(): Promise<void> {

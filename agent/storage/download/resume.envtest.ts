@@ -22,7 +22,7 @@ describe('a server is overcome that', () => {
       expect(range).toMatch(/^bytes=\d+-$/)
       expect(ifRange).toMatch(/^"/)
     }
-    expect(await world.files()).toEqual([digestOf(file)])
+    expect(await world.files()).toEqual([digestOf(file), `${digestOf(file)}.origins`])
   })
 
   test('cuts its answers and knows no entity tags: the digest proves what was put together', async () => {
@@ -188,12 +188,42 @@ describe('a download', () => {
     await using world = await newDownloadWorld()
     await using server = await serve((request, response) => sendRange(file, request, response))
     const order = orderOf(file, server.url)
-    const other = { ...order, url: `${server.url}/of/another/image` }
-    const found = await Promise.all([order, other, order].map((one) => world.downloads.put(one, 0)))
+    const found = await Promise.all([order, order, order].map((one) => world.downloads.put(one, 0)))
     expect(found.map(({ state }) => state)).toEqual(['Downloading', 'Downloading', 'Downloading'])
     await eventually('it is told', () => world.told.includes(order.sha256))
-    expect(await world.downloads.put(other, undefined)).toMatchObject({ state: 'Verified', sizeBytes: file.length })
+    expect(await world.downloads.put(order, undefined)).toMatchObject({ state: 'Verified', sizeBytes: file.length })
     expect(server.requests).toHaveLength(1)
+  })
+
+  test('is sent once by every URL that asks for it, and by no URL twice', async () => {
+    await using world = await newDownloadWorld()
+    await using server = await serve((request, response) => sendRange(file, request, response))
+    const order = orderOf(file, server.url)
+    const other = { ...order, url: `${server.url}/of/another/image` }
+    const both = await Promise.all([order, other].map((one) => world.downloads.put(one, undefined)))
+    expect(both.map(({ state }) => state)).toEqual(['Verified', 'Verified'])
+    const next = await world.reopen()
+    for (const one of [order, other]) expect(await next.put(one, undefined)).toMatchObject({ state: 'Verified' })
+    expect(server.requests).toHaveLength(2)
+    await next.remove(order.sha256)
+    expect(await world.files()).toEqual([])
+  })
+
+  test.each([
+    ['sends nothing', 404, 'FileNotFound'],
+    ['sends something else', 200, 'ChecksumMismatch'],
+  ])('gives nothing to who knows its checksum, and whose own URL %s', async (_what, status, code) => {
+    await using world = await newDownloadWorld()
+    await using server = await serve((request, response) => {
+      if (request.url === '/image') sendRange(file, request, response)
+      else response.writeHead(status).end('nothing')
+    })
+    const order = orderOf(file, server.url)
+    const stranger = { ...order, url: `${server.url}/of/a/stranger` }
+    const found = await Promise.all([order, stranger].map((one) => world.downloads.put(one, undefined)))
+    expect(found).toMatchObject([{ state: 'Verified' }, { state: 'Refused', code }])
+    expect(await world.downloads.put(stranger, undefined)).toMatchObject({ state: 'Refused', code })
+    expect(await world.downloads.put(order, undefined)).toMatchObject({ state: 'Verified' })
   })
 
   test('that was altered since is fetched anew', async () => {

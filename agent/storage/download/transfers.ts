@@ -11,6 +11,7 @@ import { newSlots } from './slots.ts'
 
 /** A download that is under way, or waits for its turn. */
 export interface Transfer {
+  readonly url: string
   /** Ends with what a user has to be told; with nothing when the file is there. */
   readonly job: Job<Refusal | undefined>
   readonly receivedBytes: number
@@ -95,7 +96,7 @@ export function newTransfers(deps: TransfersDeps): Transfers {
         if (result.status === 'fulfilled' && result.value) remember(refused, order, result.value, clock.monotonicMs())
         if (isAwaitedLater) onEnd(order.sha256)
       })
-      const made: Running = { abort, job, receivedBytes: 0, totalBytes: undefined }
+      const made: Running = { url: order.url, abort, job, receivedBytes: 0, totalBytes: undefined }
       running.set(order.sha256, made)
       return made
     },
@@ -123,7 +124,7 @@ const tooLong = new DownloadError(
 
 export function placesOf(folder: string, sha256: string): Places {
   const whole = join(folder, sha256)
-  return { whole, part: `${whole}.part`, facts: `${whole}.json` }
+  return { whole, part: `${whole}.part`, facts: `${whole}.json`, origins: `${whole}.origins` }
 }
 
 async function roomIn(folder: string): Promise<number> {
