@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, readFile, stat } from 'node:fs/promises'
+import { appendFile, readdir, readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { decidedAnew } from './machine/testing.ts'
@@ -124,6 +124,12 @@ test('Machine that was killed while no agent was there is a crash to the next on
   await seen(second.agent, never.id, ({ state, problem }) => state === 'Stopped' && problem?.code === 'Crashed')
   const again = await seen(second.agent, always.id, ({ state }) => state === 'Running')
   expect(again.restarts).toBe(1)
+  expect(await readdir(`${world.dir}/run`)).toEqual([always.id])
+  await killPid(again.pid)
+  await seen(second.agent, always.id, ({ restarts }) => restarts === 2)
+  const stop = decidedAnew(always, { power: 'Stopped' })
+  expect(await second.agent.putMachine(stop, WAIT_MS)).toMatchObject({ state: 'Stopped' })
+  expect(await readdir(`${world.dir}/run`)).toEqual([])
 })
 
 test('Guests that are stopped with their host start again with its agent', limit, async () => {

@@ -68,7 +68,12 @@ async function makeSerialLog({ serialLog }: MachinePaths, owner: Owner | undefin
 export async function clearPad(paths: MachinePaths): Promise<void> {
   const files = [paths.serialLog, `${paths.serialLog}.1`, paths.qemuLog, `${paths.qemuLog}.1`]
   await Promise.all(files.map((file) => rm(file, { force: true })))
-  await rm(paths.runDir, { recursive: true, force: true })
+  await clearRunDir(paths)
+}
+
+/** Removes the sockets and the pid file, which a process that is killed leaves behind. It must be gone. */
+export async function clearRunDir({ runDir }: MachinePaths): Promise<void> {
+  await rm(runDir, { recursive: true, force: true })
 }
 
 export interface Launched {

@@ -7,7 +7,7 @@ import { machinePaths, type Folders } from '../paths.ts'
 import type { OpenableDisk } from '../storage/storage.ts'
 import { toArgv, type UserNetwork } from './argv.ts'
 import { Guest } from './guest.ts'
-import { clearPad, launch, lastWords, preparePad, type LaunchPad, type Owner } from './launch.ts'
+import { clearPad, clearRunDir, launch, lastWords, preparePad, type LaunchPad, type Owner } from './launch.ts'
 import { ageMs, findMachines, type FoundProcess } from './processes.ts'
 import type { MachineRecord } from './record.ts'
 import type { Uids } from './uids.ts'
@@ -44,6 +44,8 @@ export interface Launcher {
   /** Why a process ended, for people. */
   lastWords(guest: Guest): Promise<string>
   ageMs(guest: Guest): number
+  /** Removes the sockets and the pid file of a machine whose process is gone. */
+  clearRunDir(record: MachineRecord): Promise<void>
   /** Removes what a machine left on the host, its disks apart. */
   clear(record: MachineRecord): Promise<void>
   /** Lets another machine have the user that this one had. Its record must no longer name it. */
@@ -117,6 +119,14 @@ export function newLauncher(config: LauncherConfig): Launcher {
       return place ? lastWords(pathsOf(place.id), place.start) : 'the process ended before the machine ran'
     },
     ageMs: (guest) => ageMs(guest.process),
+    async clearRunDir({ desired: { id: machine } }) {
+      try {
+        await clearRunDir(pathsOf(machine))
+      } catch (err) {
+        // They are in nobody's way, and the next start takes their place.
+        log.warn({ machine, err }, 'the sockets of a process that is gone cannot be removed')
+      }
+    },
     clear: (record) => clearPad(pathsOf(record.desired.id)),
     releaseUid: (id) => uids?.release(id),
   }

@@ -247,8 +247,8 @@ export class MachineProcess {
     this.#shutdown = undefined
     this.#claims.recheck()
     // What kept it from starting may be a process of its own, which a killed agent was just starting.
-    const stray = failed ? await launcher.find(this.#record.current, this.#listener.onEvent) : undefined
-    if (stray) await this.adopt(stray)
+    const stray = await launcher.find(this.#record.current, this.#listener.onEvent)
+    await (stray ? this.adopt(stray) : launcher.clearRunDir(this.#record.current))
     return failed
   }
 }

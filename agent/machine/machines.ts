@@ -181,6 +181,7 @@ async function restoreMachine(
     if (!isFullDisk(error)) throw error
     log.warn({ machine: record.desired.id, err: error }, 'the end of a guest cannot be stored: the file system is full')
   }
+  await launcher.clearRunDir(next)
   return new Machine(next, true, deps)
 }
 

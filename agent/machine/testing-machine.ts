@@ -60,6 +60,7 @@ function newTestLauncher(qmp: string, children: ChildProcess[], at: (place: Plac
     },
     lastWords: async () => 'it said nothing',
     ageMs: () => 0,
+    clearRunDir: async () => undefined,
     clear: async () => undefined,
     releaseUid: () => undefined,
   }

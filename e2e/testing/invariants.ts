@@ -39,7 +39,6 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
     await platform.list('disks'),
     await findQemus(platform),
   ]
-  const here = vms.filter(({ status }) => status?.host === HOST)
   return [
     ...vms.flatMap((vm) => objections(vm, processes)),
     ...disks
@@ -47,7 +46,7 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
       .map((disk) => `Disk ${disk.metadata.name}: ${condition(disk)?.message ?? 'new'}`),
     ...strangers(vms, processes),
     ...writersOfOne(processes),
-    ...(await leftSockets(platform, here)),
+    ...(await leftSockets(platform, processes)),
     ...(await leftFiles(storage, disks, await platform.list('recycledresources'))),
   ]
 }
@@ -88,8 +87,8 @@ function writersOfOne(processes: readonly Process[]): string[] {
     .map(([disk, all]) => `${disk} is written by ${all.map(({ pid }) => pid).join(' and ')}`)
 }
 
-async function leftSockets({ home }: Platform, vms: readonly Found[]): Promise<string[]> {
-  const known = new Set(vms.map(({ status }) => status?.machineId))
+async function leftSockets({ home }: Platform, processes: readonly Process[]): Promise<string[]> {
+  const known = new Set(processes.map(({ machineId }) => machineId))
   const names = await readdir(join(home, HOST, 'run'))
   return names.filter((name) => !known.has(name)).map((name) => `the sockets of ${name} are left`)
 }
