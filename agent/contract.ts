@@ -136,6 +136,8 @@ export const imageQuery = z.object({
   path: z.string().min(1).max(512),
   format: imageFormat,
   sha256: z.string().length(64).optional(),
+  /** A larger file is refused before it is read. */
+  maxBytes: bytes.optional(),
 })
 export type ImageQuery = z.infer<typeof imageQuery>
 

@@ -57,7 +57,7 @@ export const PlatformSettings = defineKind({
           .describe(
             'Networks that images may be downloaded from although they are not public, such as 10.20.0.0/16. Hosts reach more than users do: allow only servers of images.',
           ),
-        maxImageSize: size.default('64Gi').describe('Largest file that is downloaded.'),
+        maxImageSize: size.default('64Gi').describe('Largest file that is downloaded, or taken from an import folder.'),
       })
       .prefault({})
       .describe('What images may be downloaded.'),

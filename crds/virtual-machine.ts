@@ -100,7 +100,7 @@ export const VirtualMachine = defineKind({
         at: z.iso
           .datetime({ offset: true })
           .describe(
-            'When it is asked for: now. One that is more than ten minutes from now, or older than the object, is ignored.',
+            'When it is asked for: now, with fractions of a second if need be. One that is older than ten minutes, than the object or than the last request, or more than a minute ahead, is ignored.',
           ),
       }),
       {

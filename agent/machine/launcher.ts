@@ -119,16 +119,18 @@ export function newLauncher(config: LauncherConfig): Launcher {
       return place ? lastWords(pathsOf(place.id), place.start) : 'the process ended before the machine ran'
     },
     ageMs: (guest) => ageMs(guest.process),
-    async clearRunDir({ desired: { id: machine } }) {
-      try {
-        await clearRunDir(pathsOf(machine))
-      } catch (err) {
-        // They are in nobody's way, and the next start takes their place.
-        log.warn({ machine, err }, 'the sockets of a process that is gone cannot be removed')
-      }
-    },
+    clearRunDir: ({ desired: { id } }) => removeSockets(id, config),
     clear: (record) => clearPad(pathsOf(record.desired.id)),
     releaseUid: (id) => uids?.release(id),
+  }
+}
+
+async function removeSockets(machine: string, { folders, log }: LauncherConfig): Promise<void> {
+  try {
+    await clearRunDir(machinePaths(folders, machine))
+  } catch (err) {
+    // They are in nobody's way, and the next start takes their place.
+    log.warn({ machine, err }, 'the sockets of a process that is gone cannot be removed')
   }
 }
 

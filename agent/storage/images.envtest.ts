@@ -1,4 +1,4 @@
-import { stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newStorageWorld, sha256Of, type StorageWorld } from './testing.ts'
@@ -87,6 +87,19 @@ describe('an image is verified', () => {
     expect(found).toMatchObject({ state: 'Refused', code: 'ChecksumMismatch' })
     expect(found).toMatchObject({ message: expect.stringContaining(sha256) })
     expect(found).toMatchObject({ message: expect.stringContaining(wrong) })
+  })
+
+  test('unless it is larger than it may be, which is found before it is read, holes or not', async () => {
+    const path = 'sparse.raw'
+    await writeFile(join(world.importDir, path), '')
+    await truncate(join(world.importDir, path), 10 * 2 ** 40)
+    const query = { path, format: 'raw' } as const
+    expect(await world.storage.inspectImage({ ...query, maxBytes: 2 ** 36 }, 1000)).toMatchObject({
+      state: 'Refused',
+      code: 'ImageTooLarge',
+      message: expect.stringContaining('spec.imports.maxImageSize'),
+    })
+    await rm(join(world.importDir, path))
   })
 
   test('once for all who ask, and those who did not wait are told', async () => {

@@ -70,6 +70,11 @@ function outside(path: string): Refusal {
   return { code: 'OutsideImportFolder', message }
 }
 
+/** Also of a file with holes: reading those takes as long. */
+export function tooLarge(maxBytes: number): string {
+  return `The file is larger than ${maxBytes} bytes: raise PlatformSettings spec.imports.maxImageSize, or use a smaller image`
+}
+
 function notAFile(path: string): Refusal {
   return { code: 'ImageRefused', message: `The path ${path} is not a plain file: name the image file itself` }
 }

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import type { ImageQuery, InspectedImage } from '../contract.ts'
 import { examine, type ExamineDeps, type Examined } from './examine.ts'
 import { Job, timeLeft, type TimeLeft } from './job.ts'
-import { openImportFile, type ImportFile } from './import-file.ts'
+import { openImportFile, tooLarge, type ImportFile } from './import-file.ts'
 import { newSlots } from './slots.ts'
 
 export interface InspectDeps extends ExamineDeps {
@@ -67,6 +67,11 @@ export function newInspect(deps: InspectDeps): Inspect {
   const inspect = async (query: ImageQuery, leftMs: TimeLeft): Promise<InspectedImage> => {
     const opened = await openImportFile(importDir, query)
     if ('refusal' in opened) return { state: 'Refused', ...opened.refusal }
+    const { maxBytes = Infinity } = query
+    if (opened.sizeBytes > maxBytes) {
+      await opened.file.close()
+      return { state: 'Refused', code: 'ImageTooLarge', message: tooLarge(maxBytes) }
+    }
     const check = await checkOf(query, opened)
     const findings = await resultOf(check, leftMs())
     if (!findings) return { state: 'Checking' }

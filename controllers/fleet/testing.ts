@@ -79,7 +79,7 @@ function fakeAgent(host: () => FakeHost): HostAgent {
     putStorage: ({ name }) => answer(({ storage }) => ({ name, ...storage })),
     putDisk: (order) => answer((to) => makeDisk(to, order)),
     deleteDisk: (_storage, id) => answer(({ disks }) => void disks.delete(id)),
-    inspectImage: () => answer(({ image }) => image),
+    inspectImage: ({ maxBytes = Infinity }) => answer(({ image }) => withinLimit(image, maxBytes)),
     putImage: (order) => answer((to) => download(to, order)),
     deleteImage: (sha256) => answer(({ downloads }) => void downloads.delete(sha256)),
     stopGuests: () => answer(() => undefined),
@@ -168,4 +168,9 @@ export function guest(number: number, change: Partial<ObservedMachine> = {}): Ob
     revision: 1,
     ...change,
   }
+}
+
+function withinLimit(image: InspectedImage, maxBytes: number): InspectedImage {
+  if (image.state !== 'Verified' || image.sizeBytes <= maxBytes) return image
+  return { state: 'Refused', code: 'ImageTooLarge', message: 'The file is too large' }
 }

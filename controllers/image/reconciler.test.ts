@@ -40,6 +40,18 @@ describe('Image', () => {
     expect([world.store.writes, world.a.asked]).toEqual([1, asked + 3])
   })
 
+  test('that is larger than it may be is refused, and one that is in use is not', async () => {
+    const world = new World()
+    world.maxImageSize = '1Mi'
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'False', reason: 'ImageTooLarge' })
+    world.maxImageSize = '10Mi'
+    await world.settle()
+    world.maxImageSize = '1Mi'
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
   test.each<[string, InspectedImage, RegExp]>([
     ['another one', exchanged, /^It has another digest: copy it \(host host-a\)$/],
     ['a link out of the folder', outside, /^The file is outside: put it there \(host host-a\)$/],

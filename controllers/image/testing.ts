@@ -23,6 +23,7 @@ export class World {
 
   nowMs = 0
   allowedNetworks: string[] = []
+  maxImageSize = '64Gi'
   bundle: string | undefined
   withoutStorage: string[] = []
   others: Image[] = []
@@ -31,7 +32,7 @@ export class World {
   readonly #reconciler = imageReconciler({
     fleet: { ...fakeFleet(), get: (name) => this.hosts.find((host) => host.name === name), all: () => this.hosts },
     clock: { monotonicMs: () => this.nowMs },
-    settings: () => ({ allowedNetworks: this.allowedNetworks, maxImageSize: '64Gi' }),
+    settings: () => ({ allowedNetworks: this.allowedNetworks, maxImageSize: this.maxImageSize }),
     hasStorage: (host) => !this.withoutStorage.includes(host),
     downloadedAs: () => this.others,
     bin: this.recycled.bin,

@@ -5,8 +5,10 @@ import type { MachineDecision, Status } from './scope.ts'
 export type PowerRequest = NonNullable<VirtualMachine['spec']['power']>
 type Handled = NonNullable<Status['power']>
 
-/** How far the time of a request may be from now, either way. */
+/** How old a request may be. */
 const FRESH_MS = 10 * 60_000
+/** How far ahead it may lie: until then none that is earlier is carried out, so not far. */
+const AHEAD_MS = 60_000
 
 interface Circumstances {
   /** Of the request that was handled last. */
@@ -25,10 +27,9 @@ export function objectionTo(
   { request, at }: PowerRequest,
   circumstances: Circumstances,
 ): Pick<Handled, 'reason' | 'message'> | undefined {
-  if (isOutdated(Date.parse(at), circumstances)) {
-    const here = circumstances.now.toISOString()
-    const message = `Request ${request} is for another time: it says ${at}, and the controllers' clock ${here}; ask again with the present time, or set the clock that is wrong`
-    return { reason: VirtualMachineReason.RequestOutdated, message }
+  const outdated = whyOutdated(at, circumstances)
+  if (outdated !== undefined) {
+    return { reason: VirtualMachineReason.RequestOutdated, message: `Request ${request} ${outdated}` }
   }
   const { runStrategy, power } = circumstances
   if (runStrategy === 'Halted' && starting.has(request)) {
@@ -43,14 +44,19 @@ export function objectionTo(
 const starting: ReadonlySet<string> = new Set(['Start', 'Restart'])
 const ofGuest: ReadonlySet<string> = new Set(['Reset', 'Pause', 'Resume'])
 
-function isOutdated(time: number, { handled, createdAt, now }: Circumstances): boolean {
+function whyOutdated(at: string, { handled, createdAt, now }: Circumstances): string | undefined {
+  const time = Date.parse(at)
   const nowMs = now.getTime()
-  const isPast = (at: string | undefined): at is string => at !== undefined && Date.parse(at) <= nowMs + FRESH_MS
   const latest = handled?.latest ?? handled?.at
   // What lies ahead was written while a clock was wrong, and must not have everything refused until it comes.
-  if (isPast(createdAt) && time < Date.parse(createdAt)) return true
-  if (isPast(latest) && time <= Date.parse(latest)) return true
-  return Math.abs(nowMs - time) > FRESH_MS
+  const isPast = (other: string | undefined): other is string =>
+    other !== undefined && Date.parse(other) <= nowMs + AHEAD_MS
+  if (isPast(latest) && time <= Date.parse(latest)) {
+    return `is not later than the last one: it says ${at}, and that one ${latest}; ask again with the present time, to the millisecond when two are asked within one second`
+  }
+  const isOfBefore = isPast(createdAt) && time < Date.parse(createdAt)
+  if (!isOfBefore && time >= nowMs - FRESH_MS && time <= nowMs + AHEAD_MS) return undefined
+  return `is for another time: it says ${at}, and the controllers' clock ${now.toISOString()}; ask again with the present time, or set the clock that is wrong`
 }
 
 /** What is kept of the request handled before, when the next one is refused for its time: that never goes back. */

@@ -4,8 +4,10 @@ import type { DesiredImage } from '../../contract.ts'
 import type { Resolve } from './connector.ts'
 import { DownloadError, explain, noSpace } from './failure.ts'
 import { judgeAnswer, rangeOf } from './judge-answer.ts'
+import { noteOrigin } from './origins.ts'
 import { PartFile, type Places } from './part-file.ts'
 import { get, type Answer, type RequestLimits } from './request.ts'
+import { tooLarge } from '../import-file.ts'
 import { newWatchdog } from './watchdog.ts'
 
 export interface DownloadLimits extends RequestLimits {
@@ -57,6 +59,7 @@ export async function download(transfer: Task, deps: DownloadDeps): Promise<void
   try {
     await transferWhole(file, transfer, deps)
     await file.finish()
+    await noteOrigin(transfer.places, transfer.order.url)
   } catch (error) {
     const failure = transfer.signal.aborted ? abortReason(transfer.signal) : toFailure(error, transfer)
     if (!failure.isPassing) await file.remove()
@@ -174,8 +177,7 @@ async function receive(answer: Answer, file: PartFile, transfer: Task, deps: Dow
 
 function requireSize(bytes: number, { maxBytes }: DesiredImage): void {
   if (bytes <= maxBytes) return
-  const message = `The file is larger than ${maxBytes} bytes: raise PlatformSettings spec.imports.maxImageSize, or use a smaller image`
-  throw new DownloadError('ImageTooLarge', message)
+  throw new DownloadError('ImageTooLarge', tooLarge(maxBytes))
 }
 
 /** For all that is to come where that is known. */

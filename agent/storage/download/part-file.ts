@@ -5,7 +5,6 @@ import * as z from 'zod'
 import { readIfThere, syncFolder, writeDurably } from '../../durable-file.ts'
 import { writeAt } from '../files.ts'
 import type { Part } from './judge-answer.ts'
-import { noteOrigin } from './origins.ts'
 
 /** Where a download is kept: as it comes, what its server said of it, whole, and which URLs have sent it. */
 export interface Places {
@@ -97,7 +96,6 @@ export class PartFile implements AsyncDisposable {
     await rename(this.#places.part, this.#places.whole)
     await rm(this.#places.facts, { force: true })
     await syncFolder(dirname(this.#places.whole))
-    await noteOrigin(this.#places, this.#url)
   }
 
   async remove(): Promise<void> {

@@ -3,7 +3,7 @@ import { AgentError } from '../../../agent/errors.ts'
 import { ImageCondition, ImageReason } from '../../../crds/image.ts'
 import { blocked, decided, done, unknown, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { toQuantity } from '../../../policy/quantity.ts'
+import { toBytes, toQuantity } from '../../../policy/quantity.ts'
 import type { FleetHost } from '../../fleet/fleet-host.ts'
 import { downloadOrder } from '../download.ts'
 import { noteProgress } from '../progress.ts'
@@ -72,10 +72,12 @@ function addDownloadHosts({ status }: Scope, hosts: readonly FleetHost[]): boole
   return told.size > before
 }
 
-function toQuery({ image, status }: Scope): ImageQuery {
+function toQuery({ image, status, deps }: Scope): ImageQuery {
   const { source, format, checksum } = image.spec
   const sha256 = checksum?.replace(/^sha256:/, '') ?? status.sha256
-  return { path: source.file?.path ?? '', format, ...(sha256 !== undefined && { sha256 }) }
+  // A limit that is lowered takes no image from those who use it.
+  const limit = status.sha256 === undefined && { maxBytes: toBytes(deps.settings().maxImageSize) }
+  return { path: source.file?.path ?? '', format, ...(sha256 !== undefined && { sha256 }), ...limit }
 }
 
 async function ask({ name, agent }: FleetHost, order: ImageQuery | DesiredImage): Promise<Answer> {

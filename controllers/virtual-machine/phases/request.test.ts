@@ -43,7 +43,7 @@ describe('VirtualMachine', () => {
 
   test.each<[string, [Request, at?: string], Partial<Spec>, string]>([
     ['is older than the machine', ['Stop', '2025-12-31T23:59:59Z'], {}, 'RequestOutdated'],
-    ['lies far ahead', ['Stop', '2026-01-01T00:11:00Z'], {}, 'RequestOutdated'],
+    ['lies more than a minute ahead', ['Stop', '2026-01-01T00:01:31Z'], {}, 'RequestOutdated'],
     ['resets a machine that is off', ['Reset'], { runStrategy: 'Manual' }, 'RequestRefused'],
     ['pauses a machine that is off', ['Pause'], { runStrategy: 'Manual' }, 'RequestRefused'],
     ['starts a machine that is Halted', ['Start'], { runStrategy: 'Halted' }, 'RequestRefused'],
