@@ -73,11 +73,9 @@ export function newLauncher(config: LauncherConfig): Launcher {
     directIo,
     withUid(record) {
       if (!uids || record.buriedAt !== undefined) return record
-      if (record.uid !== undefined) {
-        uids.note(record.desired.id, record.uid)
-        return record
-      }
-      return { ...record, uid: uids.take(record.desired.id) }
+      if (record.uid === undefined) return { ...record, uid: uids.take(record.desired.id) }
+      uids.note(record.desired.id, record.uid)
+      return record
     },
     noteUid: ({ machineId, uid }) => uids?.note(machineId, uid),
     ownerOf: ({ uid }) => (uid === undefined ? undefined : { uid, gid: hypervisor.accelerator.gid ?? uid }),
