@@ -82,14 +82,16 @@ describe('A platform restored from an older state', () => {
     const rootDisk = { diskRef: { name: 'of-d' } }
     const source = { image: { name: 'holdfast-guest' } }
     await platform.apply(disk('of-d', { size: '256Mi', source, dataStorage: 'local' }), machine('b', on('host-1')))
+    await platform.apply(machine('off', { ...on('host-1'), runStrategy: 'Halted' }))
     await platform.apply(machine('d', { ...on('host-1'), rootDisk }))
     for (const name of ['hello', 'b', 'd']) before.set(name, await see(name))
+    await ready('off')
 
     file = join(platform.home, 'monday.backup')
     await succeed(platform.local('backup', file))
 
-    // Since then: b is deleted, c is made, d is made anew on the other host, and nothing happens to hello.
-    await succeed(remove('b', 'd'))
+    // Since then: b and off are deleted, c is made, d is made anew on the other host, and nothing happens to hello.
+    await succeed(remove('b', 'd', 'off'))
     await platform.apply(machine('c', on('host-2')), machine('d', on('host-2')))
     for (const name of ['hello', 'c', 'd']) after.set(name, await see(name))
     running = await qemus(platform)
@@ -154,6 +156,11 @@ describe('A platform restored from an older state', () => {
     expect(told.message).toContain(`There is no disk ${id} on DataStorage local`)
     expect(await readdir(join(platform.home, 'storage', 'disks'))).not.toContain(`${id}.qcow2`)
     expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(machineId)
+  })
+
+  test('says so of a machine too that was off, though nothing is to be started', async () => {
+    expect(await refusal('off', 'DiskNotFound')).toMatchObject({ status: 'False' })
+    await eventually(async () => condition(await platform.get('disks', 'off-root'))?.reason === 'FileMissing')
   })
 
   test('does not start the old d beside the new one, though its disk is there', async () => {

@@ -42,7 +42,22 @@ test('npm start joins a cluster that exists, acts there as its service account a
   const login = await readFile(join(home.path, 'pki', 'cluster', 'holdfast-controllers.kubeconfig'), 'utf8')
   expect(JSON.parse(login)).toMatchObject({ users: [{ user: { tokenFile: expect.stringContaining(home.path) } }] })
 
+  const configurations = ['get', 'validatingwebhookconfiguration,mutatingwebhookconfiguration', '--output=name']
+  expect((await kubectl(cluster, configurations)).split('\n').filter(isOurs)).toHaveLength(2)
+  const asked = await runCommand({
+    command: programs.kubectl,
+    args: ['delete', 'hfvm', 'hello', '--dry-run=server', '--kubeconfig', kubeconfig],
+    env,
+    timeoutMs: 10_000,
+  })
+  expect(asked.stderr).toContain('is stopped and put into the recycle bin')
+
   expect(await local('stop')).toMatchObject({ code: 0 })
+  expect((await kubectl(cluster, configurations)).split('\n').filter(isOurs)).toEqual([])
   expect(await kubectl(cluster, ['get', 'hfvm', '--output=name'])).toBe('virtualmachine.compute.holdfast.dev/hello\n')
   expect(await local('start', '--detach', '--kubeconfig', kubeconfig)).toMatchObject({ code: 0 })
 }, 180_000)
+
+function isOurs(name: string): boolean {
+  return name.endsWith('/holdfast')
+}

@@ -4,7 +4,8 @@ import { KubeError } from '../../lib/kube/errors.ts'
 import { leaseStore } from '../../lib/kube/lease-store.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 import { isNameOf } from '../../lib/process-name.ts'
-import type { Home } from '../home.ts'
+import { isThere } from '../backup/archive.ts'
+import { restoreMark, type Home } from '../home.ts'
 import { readerTls } from '../platform/agent.ts'
 import { ADDRESS } from '../platform/hosts.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
@@ -15,16 +16,13 @@ import type { Terminal } from '../terminal.ts'
 
 const ANSWER_MS = 5_000
 
-/** Says what runs. The exit code is 0 when all of it does, 3 when nothing runs. */
+/**
+ * Says what runs. The exit code is 0 when all programs do, and every Host and DataStorage is Ready; 3 when nothing runs.
+ * Machines are whoever's made them: what is wrong with one is said, and no more.
+ */
 export async function status(home: Home, terminal: Terminal): Promise<number> {
   const state = await findRunning(home)
-  if (!state) {
-    const left = await findLeftGuests(home)
-    const guests =
-      left.length === 0 ? '' : ` It left guests running (processes ${left.join(', ')}), which that takes over.`
-    terminal.print(`Holdfast does not run in ${home.root}. npm start starts it.${guests}`)
-    return 3
-  }
+  if (!state) return describeRest(home, terminal)
   terminal.print(`Holdfast in ${home.root}: ${state.phase} (process ${state.supervisor.pid}, since ${state.since})`)
   const leader = await findLeader(state)
   const programs = await lookAt(state)
@@ -32,10 +30,21 @@ export async function status(home: Home, terminal: Terminal): Promise<number> {
     const does = pid !== undefined && leader && isNameOf(leader.holder, pid) ? `, leads in term ${leader.term}` : ''
     terminal.print(`  ${name.padEnd(26)}${pid === undefined ? 'waits to be started again' : `process ${pid}${does}`}`)
   }
-  const isReached = await describeObjects(state, terminal)
+  const areReady = await describeObjects(state, terminal)
   terminal.print(`  kubeconfig: ${state.kubeconfig}; logs: ${home.logs}`)
   describeMetrics(state, home, terminal)
-  return isReached && programs.every(({ pid }) => pid !== undefined) ? 0 : 1
+  return areReady && programs.every(({ pid }) => pid !== undefined) ? 0 : 1
+}
+
+async function describeRest(home: Home, terminal: Terminal): Promise<number> {
+  const left = await findLeftGuests(home)
+  const guests =
+    left.length === 0 ? '' : ` It left guests running (processes ${left.join(', ')}), which that takes over.`
+  const next = (await isThere(restoreMark(home)))
+    ? 'A restore was cut off: do it once more with npm run restore -- FILE; until then nothing starts.'
+    : 'npm start starts it.'
+  terminal.print(`Holdfast does not run in ${home.root}. ${next}${guests}`)
+  return 3
 }
 
 const MAX_ADDRESSES = 4
@@ -72,6 +81,7 @@ async function findLeader({ kubeconfig }: PlatformState): Promise<{ holder: stri
   }
 }
 
+/** Whether it could be asked, and everything that machines need of the platform is Ready. */
 async function describeObjects({ kubeconfig }: PlatformState, terminal: Terminal): Promise<boolean> {
   try {
     await using kube = await Kube.connect(kubeconfig)
@@ -83,7 +93,7 @@ async function describeObjects({ kubeconfig }: PlatformState, terminal: Terminal
     }
     const orphans = hosts.reduce((sum, host) => sum + (host.status?.orphanCount ?? 0), 0)
     if (orphans > 0) terminal.print(`  guests without a VirtualMachine: ${orphans}; see kubectl get hfhost`)
-    return true
+    return [...hosts, ...storages].every((object) => whyNotReady(object) === undefined)
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
     terminal.print(`  the API server does not answer: ${error.message}`)

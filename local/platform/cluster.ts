@@ -4,9 +4,12 @@ import { findKubectl, findPrograms } from '../control-plane/programs.ts'
 import type { Home } from '../home.ts'
 import type { Kubectl } from '../kubectl.ts'
 import type { Observer } from '../processes/supervise.ts'
-import { assertClusterFits, keepControllersLogin } from './existing-cluster.ts'
-import { installKinds, installManifests, installPolicies, installWebhooks } from './install.ts'
+import { assertClusterFits, keepLogin } from './existing-cluster.ts'
+import { serveWebhooks } from './existing-cluster-webhooks.ts'
+import { installKinds, installPolicies, installWebhooks } from './install.ts'
 import { startWebhooks } from './webhooks.ts'
+
+const LOOPBACK = '127.0.0.1'
 
 export interface ClusterOptions {
   readonly home: Home
@@ -51,7 +54,9 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
   // In this order: once the API server was told of webhooks, nothing of our kinds is written while they do not answer.
   await installKinds(kubectl)
   const logLevel = env['HOLDFAST_LOG_LEVEL']
-  const webhooks = await startWebhooks({ controlPlane, logs: home.logs, logLevel, observer })
+  const { webhooksKubeconfig, webhookCaller: caller } = controlPlane
+  const where = { kubeconfig: webhooksKubeconfig, address: LOOPBACK, caller }
+  const webhooks = await startWebhooks({ ...where, logs: home.logs, logLevel, observer })
   undo.defer(() => webhooks.stop())
   await installWebhooks(kubectl, webhooks.origin)
   await installPolicies(kubectl)
@@ -69,13 +74,19 @@ async function joinExisting({ home, env, observer, signal }: ClusterOptions, kub
   const program = await findKubectl({ env, say: observer.say, signal })
   const kubectl = { program, kubeconfig, cache: cacheOf(home), env }
   observer.say(`installing our kinds in the cluster of ${kubeconfig}`)
-  await installManifests(kubectl)
-  const login = await keepControllersLogin(kubectl, join(home.root, 'pki', 'cluster'), observer.say)
+  await using undo = new AsyncDisposableStack()
+  await installKinds(kubectl)
+  const folder = join(home.root, 'pki', 'cluster')
+  const logLevel = env['HOLDFAST_LOG_LEVEL']
+  undo.use(await serveWebhooks(kubectl, { folder, logs: home.logs, logLevel, observer }))
+  await installPolicies(kubectl)
+  const login = undo.use(await keepLogin(kubectl, { account: 'holdfast-controllers', folder, say: observer.say }))
+  const stop = undo.move()
   return {
     kubectl,
     controllersKubeconfig: login.kubeconfig,
-    renew: () => Promise.resolve(), // The cluster's own is its administrator's; the token is renewed all the time.
-    [Symbol.asyncDispose]: async () => login[Symbol.dispose](),
+    renew: () => Promise.resolve(), // The cluster's own is its administrator's; tokens are renewed all the time.
+    [Symbol.asyncDispose]: () => stop.disposeAsync(),
   }
 }
 

@@ -45,41 +45,51 @@ function explain(error: unknown, kubeconfig: string): unknown {
 
 const view = z.object({ clusters: z.tuple([z.object({ cluster: z.looseObject({ server: z.string() }) })]) })
 
+/** The cluster of a kubeconfig, as it stands there, with its certificates inline. */
+export async function clusterOf(cluster: Kubectl): Promise<{ readonly server: string }> {
+  const flat = await kubectl(cluster, ['config', 'view', '--minify', '--raw', '--flatten', '--output=json'])
+  return view.parse(JSON.parse(flat)).clusters[0].cluster
+}
+
+export interface LoginOptions {
+  /** Service account in holdfast-system. */
+  readonly account: string
+  readonly folder: string
+  readonly say: (line: string) => void
+}
+
 /**
- * A kubeconfig with which the controllers act as their own service account, and not as whoever started them. The token
- * in it is short-lived and renewed until this is disposed of.
+ * A kubeconfig with which a process acts as its own service account, and not as whoever started it. The token in it is
+ * short-lived and renewed until this is disposed of.
  */
-export async function keepControllersLogin(
+export async function keepLogin(
   cluster: Kubectl,
-  folder: string,
-  say: (line: string) => void,
+  { account, folder, say }: LoginOptions,
 ): Promise<Disposable & { readonly kubeconfig: string }> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const tokenFile = join(folder, 'token')
-  const renew = async () => writePrivateFile(tokenFile, await requestToken(cluster))
+  const tokenFile = join(folder, `${account}.token`)
+  const renew = async () => writePrivateFile(tokenFile, await requestToken(cluster, account))
   await renew()
-  const flat = await kubectl(cluster, ['config', 'view', '--minify', '--raw', '--flatten', '--output=json'])
-  const [{ cluster: found }] = view.parse(JSON.parse(flat)).clusters
-  const kubeconfig = join(folder, 'holdfast-controllers.kubeconfig')
-  await writePrivateFile(kubeconfig, toKubeconfig(found, tokenFile))
+  const kubeconfig = join(folder, `${account}.kubeconfig`)
+  await writePrivateFile(kubeconfig, toKubeconfig(await clusterOf(cluster), account, tokenFile))
   const timer = setInterval(() => {
-    renew().catch((error: unknown) => say(`the controllers' token could not be renewed: ${String(error)}`))
+    renew().catch((error: unknown) => say(`the token of ${account} could not be renewed: ${String(error)}`))
   }, RENEWAL_MS)
   return { kubeconfig, [Symbol.dispose]: () => clearInterval(timer) }
 }
 
-async function requestToken(cluster: Kubectl): Promise<string> {
-  const account = ['holdfast-controllers', '--namespace=holdfast-system']
-  return (await kubectl(cluster, ['create', 'token', ...account, `--duration=${TOKEN_LIFETIME}`])).trim()
+async function requestToken(cluster: Kubectl, account: string): Promise<string> {
+  const args = ['create', 'token', account, '--namespace=holdfast-system', `--duration=${TOKEN_LIFETIME}`]
+  return (await kubectl(cluster, args)).trim()
 }
 
-function toKubeconfig(cluster: object, tokenFile: string): string {
+function toKubeconfig(cluster: object, account: string, tokenFile: string): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
     'current-context': 'holdfast',
     clusters: [{ name: 'holdfast', cluster }],
-    users: [{ name: 'holdfast-controllers', user: { tokenFile } }],
-    contexts: [{ name: 'holdfast', context: { cluster: 'holdfast', user: 'holdfast-controllers' } }],
+    users: [{ name: account, user: { tokenFile } }],
+    contexts: [{ name: 'holdfast', context: { cluster: 'holdfast', user: account } }],
   })
 }

@@ -39,27 +39,52 @@ export async function installPolicies(cluster: Kubectl): Promise<void> {
   })
 }
 
+/** Annotation of a webhook configuration: which `npm start` serves it. */
+export const SERVED_BY = 'holdfast.dev/served-by'
+
 const configuration = z.looseObject({
+  metadata: z.looseObject({ name: z.string() }),
   webhooks: z.array(z.looseObject({ clientConfig: z.object({ service: z.looseObject({ path: z.string() }) }) })),
 })
 
+export interface Installation {
+  /** Who serves them, for whoever else comes to this cluster. */
+  readonly servedBy?: string
+  /** How long it may take until they are asked. */
+  readonly patienceMs?: number
+}
+
 /**
  * Has the API server ask webhooks that listen at an address such as https://127.0.0.1:9443, and waits until it does.
- * They must listen already: until they answer, our kinds cannot be written.
+ * They must listen already: until they answer, our kinds cannot be written. Throws `NOT_READY`.
  */
-export async function installWebhooks(cluster: Kubectl, origin: string): Promise<void> {
+export async function installWebhooks(
+  cluster: Kubectl,
+  origin: string,
+  { servedBy, patienceMs = WORKS_TIMEOUT_MS }: Installation = {},
+): Promise<void> {
   const documents = loadAll(await readFile(join(CONFIG, 'webhooks', 'configurations.yaml'), 'utf8'))
   const items = documents.map((document) => {
-    const { webhooks, ...rest } = configuration.parse(document)
+    const { webhooks, metadata: named, ...rest } = configuration.parse(document)
     const located = webhooks.map(({ clientConfig, ...webhook }) => {
       return { ...webhook, clientConfig: { url: `${origin}${clientConfig.service.path}` } }
     })
-    return { ...rest, webhooks: located }
+    const annotations = { [SERVED_BY]: servedBy }
+    return { ...rest, metadata: { ...named, ...(servedBy !== undefined && { annotations }) }, webhooks: located }
   })
   const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
   await kubectl(cluster, [...APPLY, '--filename', '-'], list)
   const output = String.raw`--output=jsonpath={.metadata.labels}{"\n"}`
-  await untilProbed(cluster, output, { failure: 'the webhooks do not work', otherwise: 'they set no owner' })
+  await untilProbed(cluster, output, {
+    failure: 'the webhooks do not work',
+    otherwise: 'they set no owner',
+    patienceMs,
+  })
+}
+
+/** Has the API server ask no webhooks of ours any more. */
+export async function removeWebhooks(cluster: Kubectl): Promise<void> {
+  await kubectl(cluster, ['delete', '--ignore-not-found', '--filename', join(CONFIG, 'webhooks')])
 }
 
 /** Path of a sample, or of the folder of all. */
@@ -88,14 +113,16 @@ const probes = {
 }
 
 interface Probing {
+  readonly patienceMs?: number
   readonly failure: string
   /** What is wrong where nothing is refused. */
   readonly otherwise: string
 }
 
 // For some seconds after a policy is made, the API server refuses what it is for, or lets it pass without it.
-async function untilProbed(cluster: Kubectl, output: string, { failure, otherwise }: Probing): Promise<void> {
-  const deadline = performance.now() + WORKS_TIMEOUT_MS
+async function untilProbed(cluster: Kubectl, output: string, probing: Probing): Promise<void> {
+  const { failure, otherwise, patienceMs = WORKS_TIMEOUT_MS } = probing
+  const deadline = performance.now() + patienceMs
   for (;;) {
     const answer = await tryProbes(cluster, output)
     if (answer.marked === probes.items.length) return

@@ -1,21 +1,23 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, isIPv6, type TcpNetConnectOpts } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { LocalError } from '../errors.ts'
-import type { ControlPlane } from '../control-plane/control-plane.ts'
 import { findFreePort } from '../processes/port.ts'
 import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
 
 const MAIN = fileURLToPath(new URL('../../webhooks/main.ts', import.meta.url))
-const ADDRESS = '127.0.0.1'
 const READY_TIMEOUT_MS = 60_000
 const POLL_MS = 50
 const GRACE_MS = 10_000
 
 export interface LocalWebhooksOptions {
-  readonly controlPlane: Pick<ControlPlane, 'webhooksKubeconfig' | 'webhookCaller'>
+  readonly kubeconfig: string
+  /** IP address of this machine at which they listen. */
+  readonly address: string
+  /** How they know the API server: by its certificate, or by a secret first step of the path, which is in a file. */
+  readonly caller: { readonly authority: string; readonly commonName: string } | { readonly pathFile: string }
   readonly logs: string
   readonly logLevel: string | undefined
   readonly observer: Observer
@@ -32,34 +34,37 @@ export interface LocalWebhooks {
  * kinds already. The port is another one each time: nobody but the API server uses it, and it is told.
  */
 export async function startWebhooks(options: LocalWebhooksOptions): Promise<LocalWebhooks> {
-  const { controlPlane, logs, logLevel, observer } = options
-  const { webhooksKubeconfig, webhookCaller } = controlPlane
+  const { kubeconfig, address, caller, logs, logLevel, observer } = options
   const port = await findFreePort()
   const env = {
-    HOLDFAST_KUBECONFIG: webhooksKubeconfig,
-    HOLDFAST_WEBHOOKS_LISTEN: ADDRESS,
+    HOLDFAST_KUBECONFIG: kubeconfig,
+    HOLDFAST_WEBHOOKS_LISTEN: address,
     HOLDFAST_WEBHOOKS_PORT: String(port),
     HOLDFAST_WEBHOOKS_DNS_NAMES: '',
-    HOLDFAST_WEBHOOKS_IPS: ADDRESS,
-    HOLDFAST_WEBHOOKS_CLIENT_CA: webhookCaller.authority,
-    HOLDFAST_WEBHOOKS_CLIENT_NAMES: webhookCaller.commonName,
+    HOLDFAST_WEBHOOKS_IPS: address,
+    ...('pathFile' in caller
+      ? { HOLDFAST_WEBHOOKS_PATH_FILE: caller.pathFile }
+      : {
+          HOLDFAST_WEBHOOKS_CLIENT_CA: caller.authority,
+          HOLDFAST_WEBHOOKS_CLIENT_NAMES: caller.commonName,
+        }),
     ...(logLevel !== undefined && { HOLDFAST_LOG_LEVEL: logLevel }),
   }
   const command = withLifeline(process.execPath, [MAIN])
   const logPath = join(logs, 'webhooks.log')
   const child = await supervise({ name: 'webhooks', ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
   try {
-    await untilListening(port, child)
+    await untilListening({ host: address, port }, child)
   } catch (error) {
     await child.stop()
     throw error
   }
-  return { origin: `https://${ADDRESS}:${port}`, stop: () => child.stop() }
+  return { origin: `https://${isIPv6(address) ? `[${address}]` : address}:${port}`, stop: () => child.stop() }
 }
 
-async function untilListening(port: number, child: Supervised): Promise<void> {
+async function untilListening(at: TcpNetConnectOpts, child: Supervised): Promise<void> {
   const deadline = performance.now() + READY_TIMEOUT_MS
-  while (!(await isListening(port))) {
+  while (!(await isListening(at))) {
     await child.assertNeverEnded()
     if (performance.now() > deadline) {
       const patience = `${READY_TIMEOUT_MS / 1000} s`
@@ -69,8 +74,8 @@ async function untilListening(port: number, child: Supervised): Promise<void> {
   }
 }
 
-async function isListening(port: number): Promise<boolean> {
-  const socket = connect({ host: ADDRESS, port })
+async function isListening(at: TcpNetConnectOpts): Promise<boolean> {
+  const socket = connect(at)
   try {
     await once(socket, 'connect')
     return true
