@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { LocalError } from '../errors.ts'
 import type { ControlPlane } from '../control-plane/control-plane.ts'
 import { findFreePort } from '../processes/port.ts'
-import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
+import { nodeProgram } from '../processes/node-program.ts'
+import { supervise, type Observer, type Supervised } from '../processes/supervise.ts'
 
 const MAIN = fileURLToPath(new URL('../../webhooks/main.ts', import.meta.url))
 const ADDRESS = '127.0.0.1'
@@ -45,9 +46,8 @@ export async function startWebhooks(options: LocalWebhooksOptions): Promise<Loca
     HOLDFAST_WEBHOOKS_CLIENT_NAMES: webhookCaller.commonName,
     ...(logLevel !== undefined && { HOLDFAST_LOG_LEVEL: logLevel }),
   }
-  const command = withLifeline(process.execPath, [MAIN])
   const logPath = join(logs, 'webhooks.log')
-  const child = await supervise({ name: 'webhooks', ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
+  const child = await supervise({ name: 'webhooks', ...nodeProgram(MAIN, env), logPath, graceMs: GRACE_MS }, observer)
   try {
     await untilListening(port, child)
   } catch (error) {
