@@ -1,27 +1,37 @@
 import { parseArgs } from 'node:util'
+import { benchAgent } from './agent/agent.ts'
 import type { BenchOptions } from './options.ts'
 import { benchNeighbours } from './neighbours/neighbours.ts'
+import { benchRecycle } from './recycle/recycle.ts'
 import { benchRestart } from './restart/restart.ts'
 import { benchScale } from './scale/scale.ts'
 import { benchVm } from './vm/vm.ts'
+import { benchWebhook } from './webhook/webhook.ts'
 
 interface Benchmark {
   readonly run: (options: BenchOptions) => Promise<object>
   readonly rounds: number
+  readonly machines: number
 }
 
-const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
-  ['vm', { run: benchVm, rounds: 15 }],
-  ['scale', { run: benchScale, rounds: 3 }],
-  ['neighbours', { run: benchNeighbours, rounds: 3 }],
-  ['restart', { run: benchRestart, rounds: 3 }],
-])
 const MACHINES = 1_000
+const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
+  ['vm', { run: benchVm, rounds: 15, machines: 1 }],
+  ['scale', { run: benchScale, rounds: 3, machines: MACHINES }],
+  ['neighbours', { run: benchNeighbours, rounds: 3, machines: MACHINES }],
+  ['restart', { run: benchRestart, rounds: 3, machines: 10_000 }],
+  ['webhook', { run: benchWebhook, rounds: 7, machines: MACHINES }],
+  ['recycle', { run: benchRecycle, rounds: 3, machines: MACHINES }],
+  ['agent', { run: benchAgent, rounds: 3, machines: 50 }],
+])
 const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
   vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
   scale   1,000 machines over 50 simulated hosts, next to a client that only sends the same calls; writes, memory, CPU
   neighbours machines on hosts that are well, while others are slow, dead and flooding
-  restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of one more`
+  restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of one more
+  webhook latency of admission among 1,000 machines, next to a webhook that allows everything; memory
+  recycle 1,000 machines deleted into the recycle bin, brought back, and purged: seconds and API writes of each
+  agent   memory and CPU of an agent whose 50 guests do nothing`
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -31,7 +41,7 @@ async function main(): Promise<void> {
   const [name = ''] = positionals
   const benchmark = benchmarks.get(name)
   const rounds = Number(values.rounds ?? benchmark?.rounds)
-  const machines = Number(values.machines ?? MACHINES)
+  const machines = Number(values.machines ?? benchmark?.machines)
   if (!benchmark || ![rounds, machines].every((count) => Number.isInteger(count) && count > 0)) {
     process.stderr.write(`${USAGE}\n`)
     process.exitCode = 2

@@ -10,6 +10,9 @@ export interface BenchPlatform extends AsyncDisposable {
   readonly kube: Kube
 }
 
+/** Below a platform's home: what the controllers talk to the API server with. */
+export const CONTROLLERS_KUBECONFIG = 'pki/kubernetes/holdfast-controllers.kubeconfig'
+
 const MAIN = join(import.meta.dirname, '..', 'local', 'main.ts')
 
 /** `options` are those of `npm start`. */

@@ -2,8 +2,9 @@ import type { ServerOptions } from 'node:https'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { ZodError } from 'zod'
 import { RefusalReason } from '../crds/refusal.ts'
+import { Deadline } from '../lib/kube/deadline.ts'
 import type { Log } from '../lib/log.ts'
-import { objectionToCaller, prefixOf, type Door } from './door.ts'
+import { newDoorkeeper, prefixOf, type Door } from './door.ts'
 import { parseReview, toAnswer, type AdmissionRequest, type Verdict } from './review.ts'
 
 export interface AppDeps {
@@ -29,8 +30,9 @@ const REQUEST_MS = 10_000
 export function buildApp({ door, validate, mutate, log, https }: AppDeps): FastifyInstance {
   const app = newApp(https)
   readStrictly(app)
+  const objectionTo = newDoorkeeper(door)
   app.addHook('onRequest', async (request, reply) => {
-    const status = objectionToCaller(door, request)
+    const status = objectionTo(request)
     if (status === undefined) return
     log.warn({ address: request.ip, status }, 'a caller that is not the API server was refused')
     await answerNobody(reply, status)
@@ -84,9 +86,10 @@ class Unreadable extends Error {
 async function decide(request: AdmissionRequest, validate: AppDeps['validate'], log: Log): Promise<Verdict> {
   const { operation, resource, userInfo, dryRun } = request
   const about = { operation, resource: resource.resource, person: userInfo.username, dryRun }
-  const signal = AbortSignal.timeout(DECISION_MS)
+  // Not AbortSignal.timeout: it would live on for seconds after each of thousands of answers.
+  using deadline = new Deadline(DECISION_MS)
   try {
-    const verdict = await validate(request, signal)
+    const verdict = await validate(request, deadline.signal)
     if (verdict.refusal) log.info({ ...about, reason: verdict.refusal.reason }, 'a request was refused')
     return verdict
   } catch (err) {

@@ -10,13 +10,22 @@ export type Door =
   | { readonly by: 'Path'; readonly secret: string }
 
 /** Why a caller is not let in, as an HTTP status; undefined for the API server. */
-export function objectionToCaller(
-  door: Door,
-  { raw, url }: Pick<FastifyRequest, 'raw' | 'url'>,
-): 401 | 404 | undefined {
-  if (door.by === 'Path') return isSame(url.split('/')[1] ?? '', door.secret) ? undefined : 404
-  const name = callerName(raw.socket)
-  return name !== undefined && door.names.includes(name) ? undefined : 401
+export type Doorkeeper = (request: Pick<FastifyRequest, 'raw' | 'url'>) => 401 | 404 | undefined
+
+/** Stands at the door of one server. */
+export function newDoorkeeper(door: Door): Doorkeeper {
+  if (door.by === 'Path') {
+    return ({ url }) => (isSame(url.split('/')[1] ?? '', door.secret) ? undefined : 404)
+  }
+  // Connections that are let in. To read a certificate takes longer than to answer, and it is the same for all of them.
+  const known = new WeakSet()
+  return ({ raw: { socket } }) => {
+    if (known.has(socket)) return undefined
+    const name = callerName(socket)
+    if (name === undefined || !door.names.includes(name)) return 401
+    known.add(socket)
+    return undefined
+  }
 }
 
 /** What comes before the paths of the routes. */

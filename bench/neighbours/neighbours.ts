@@ -6,6 +6,7 @@ import { objectPath } from '../../lib/kube/paths.ts'
 import { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
+import { destroyingSettings, setUp } from '../settings.ts'
 import { readAgentTls } from '../scale/hosts.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from '../scale/machines.ts'
 import { median, round, table } from '../statistics.ts'
@@ -30,6 +31,7 @@ export async function benchNeighbours({ rounds, machines, env, say }: BenchOptio
   say(`starting a platform with ${HOSTS} simulated hosts`)
   await using platform = await startPlatform(env, ['--simulated-hosts', String(HOSTS), '--start-delay', '0'])
   const { kube, home } = platform
+  await setUp(kube, await destroyingSettings(kube))
   await using population = followPopulation(kube)
   await using stack = new AsyncDisposableStack()
   const [slow, dead, flooding] = [1, 2, 3].map(nameOf)
@@ -116,7 +118,7 @@ async function makeOnHealthy({ kube, population, machines }: Stage, prefix: stri
 
 async function removeAll({ kube, population }: Stage): Promise<void> {
   await deleteMachines(kube, population, LANES)
-  await population.untilGone()
+  await population.untilDestroyed()
 }
 
 /** Machines for a host that has much to do meanwhile. */

@@ -1,8 +1,10 @@
 import { Disk } from '../../crds/disk.ts'
+import type { Resource } from '../../crds/kind.ts'
+import { RecycledResource } from '../../crds/recycled-resource.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
-import { follow, isReady } from '../followed.ts'
+import { follow, isReady, type Followed } from '../followed.ts'
 
 const IMAGE = 'holdfast-guest'
 
@@ -37,50 +39,76 @@ export async function createMachine(kube: Kube, name: string, host?: string): Pr
 
 /** Counts as they change, without looking at all for one. */
 export interface Population extends AsyncDisposable {
-  names(): string[]
+  machines(): VirtualMachine[]
+  /** What the recycle bin has. */
+  entries(): RecycledResource[]
   /** Resolves when so many machines of this prefix are Ready. */
   untilReady(prefix: string, count: number): Promise<void>
-  /** Resolves when there are no more machines and disks than so many. */
-  untilGone(left?: number): Promise<void>
+  /** Resolves when there are no more machines and disks, and all is destroyed. Throws when the recycle bin keeps some of it. */
+  untilDestroyed(): Promise<void>
+  /** Resolves when there are no more machines and disks, and the recycle bin can bring so many machines back. */
+  untilBinned(count: number): Promise<void>
+  /** Resolves when the recycle bin is empty. */
+  untilBinEmpty(): Promise<void>
   untilMachine(name: string, is: (vm: VirtualMachine) => boolean): Promise<VirtualMachine>
 }
 
 export function followPopulation(kube: Kube): Population {
   const machines = follow(kube, VirtualMachine)
   const disks = follow(kube, Disk)
-  const ready = new Set<string>()
-  machines.objects.onChange((before, after) => {
-    const name = (after ?? before)?.metadata.name ?? ''
-    if (after && isReady(after)) ready.add(name)
-    else ready.delete(name)
-  })
+  const recycled = follow(kube, RecycledResource)
+  const ready = namesOf(machines, isReady)
+  const binned = namesOf(recycled, ({ status }) => status?.phase === 'Binned')
+  const untilGone = async () => {
+    await machines.until(({ size }) => (size === 0 ? true : undefined))
+    await disks.until(({ size }) => (size === 0 ? true : undefined))
+  }
+  const untilBinEmpty = async () => void (await recycled.until(({ size }) => (size === 0 ? true : undefined)))
   return {
-    names: () => machines.objects.list().map(({ metadata }) => metadata.name),
+    machines: () => machines.objects.list(),
+    entries: () => recycled.objects.list(),
     async untilReady(prefix, count) {
       const isOf = (name: string) => name.startsWith(prefix)
       await machines.until(() => (ready.size >= count && [...ready].filter(isOf).length >= count ? true : undefined))
     },
-    async untilGone(left = 0) {
-      await machines.until(({ size }) => (size <= left ? true : undefined))
-      await disks.until(({ size }) => (size <= left ? true : undefined))
+    async untilDestroyed() {
+      await untilGone()
+      const kept = recycled.objects.list().filter(({ spec }) => spec.deletion.policy !== 'Immediate').length
+      if (kept > 0) throw new Error(`the recycle bin keeps ${kept} of what was to be destroyed`)
+      await untilBinEmpty()
     },
+    async untilBinned(count) {
+      await untilGone()
+      await recycled.until(() => (binned.size >= count ? true : undefined))
+    },
+    untilBinEmpty,
     untilMachine: (name, is) =>
       machines.until((all) => {
         const vm = all.get(`default/${name}`)
         return vm && is(vm) ? vm : undefined
       }),
     async [Symbol.asyncDispose]() {
-      await machines[Symbol.asyncDispose]()
-      await disks[Symbol.asyncDispose]()
+      await Promise.all([machines, disks, recycled].map((followed) => followed[Symbol.asyncDispose]()))
     },
   }
 }
 
+/** Names of those objects of which something is true, kept as they change. */
+function namesOf<R extends Resource>({ objects }: Followed<R>, is: (object: R) => boolean): ReadonlySet<string> {
+  const names = new Set<string>()
+  objects.onChange((before, after) => {
+    const name = (after ?? before)?.metadata.name ?? ''
+    if (after && is(after)) names.add(name)
+    else names.delete(name)
+  })
+  return names
+}
+
 /** Has all machines deleted, with their root disks, one by one as `kubectl delete hfvm --all` does. */
 export async function deleteMachines(kube: Kube, population: Population, lanes: number): Promise<void> {
-  const names = population.names()
-  await inParallel(names.length, lanes, async (index) => {
-    const path = objectPath(VirtualMachine, { namespace: 'default', name: names[index] ?? '' })
+  const machines = population.machines()
+  await inParallel(machines.length, lanes, async (index) => {
+    const path = objectPath(VirtualMachine, { namespace: 'default', name: machines[index]?.metadata.name ?? '' })
     await kube.send({ method: 'DELETE', path })
   })
 }

@@ -1,11 +1,13 @@
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HostAgent } from '../../agent/contract.ts'
 import { Disk } from '../../crds/disk.ts'
 import { rootDiskName } from '../../crds/virtual-machine.ts'
-import type { Kube } from '../../lib/kube/client.ts'
+import { Kube } from '../../lib/kube/client.ts'
 import { objectPath } from '../../lib/kube/paths.ts'
 import type { BenchOptions } from '../options.ts'
-import { startPlatform } from '../platform.ts'
+import { CONTROLLERS_KUBECONFIG, startPlatform } from '../platform.ts'
+import { destroyingSettings, setUp } from '../settings.ts'
 import { pidsOf, usageOf, type Usage } from '../usage.ts'
 import { countWrites, growth } from '../writes.ts'
 import { connectAgents, readAgentTls, type AgentTls } from './hosts.ts'
@@ -23,6 +25,8 @@ const SETTLE_MS = 5_000
 
 interface Stage {
   readonly kube: Kube
+  /** As the controllers, whose writes are not put before the webhooks. */
+  readonly controllers: Kube
   readonly home: string
   readonly tls: AgentTls
   readonly population: Population
@@ -39,7 +43,9 @@ export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
   await using platform = await startPlatform(env, ['--simulated-hosts', String(HOSTS), '--start-delay', '0'])
   const { kube, home } = platform
   await using population = followPopulation(kube)
-  const stage: Stage = { kube, home, tls: await readAgentTls(home), population, say, machines }
+  await setUp(kube, await destroyingSettings(kube))
+  await using controllers = await Kube.connect(join(home, CONTROLLERS_KUBECONFIG))
+  const stage: Stage = { kube, controllers, home, tls: await readAgentTls(home), population, say, machines }
 
   say('looking at what the controllers do for one machine')
   const script = await withoutControllers(stage, () => watchOne(stage))
@@ -80,9 +86,9 @@ async function withoutControllers<T>({ home, kube, population }: Stage, work: ()
   }
 }
 
-async function watchOne({ kube, tls, population }: Stage): Promise<Script> {
+async function watchOne({ kube, controllers, tls, population }: Stage): Promise<Script> {
   const name = 'holdfast-model'
-  const steps = await record(kube, tls, async () => {
+  const steps = await record(controllers, tls, async () => {
     await createMachine(kube, name)
     await population.untilReady(name, 1)
     await sleep(SETTLE_MS)
@@ -95,11 +101,15 @@ async function watchOne({ kube, tls, population }: Stage): Promise<Script> {
   return scriptOf(vm, body.metadata.uid, steps)
 }
 
-async function replayMany({ kube, tls, machines }: Stage, script: Script, prefix: string): Promise<number> {
+async function replayMany(
+  { kube, controllers, tls, machines }: Stage,
+  script: Script,
+  prefix: string,
+): Promise<number> {
   await using stack = new AsyncDisposableStack()
   const agents = await connectAgents(kube, tls)
   for (const agent of agents.values()) stack.use(agent)
-  const to = { kube, agents: agents as ReadonlyMap<string, HostAgent> }
+  const to = { kube: controllers, agents: agents as ReadonlyMap<string, HostAgent> }
   const names = [...agents.keys()]
   const startedAt = performance.now()
   await inParallel(machines, LANES, async (index) => {
@@ -132,7 +142,7 @@ async function makeMany(stage: Stage, prefix: string): Promise<Pick<Round, 'seco
 async function removeAll({ kube, population }: Stage): Promise<number> {
   const startedAt = performance.now()
   await deleteMachines(kube, population, LANES)
-  await population.untilGone()
+  await population.untilDestroyed()
   return (performance.now() - startedAt) / 1000
 }
 

@@ -5,6 +5,7 @@ import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { follow, isReady, type Followed } from '../followed.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
+import { destroyingSettings, setUp } from '../settings.ts'
 import { median, round, table } from '../statistics.ts'
 import { readModel, startByHand } from './by-hand.ts'
 import { agentOf, type Runs } from './runs.ts'
@@ -21,6 +22,7 @@ export async function benchVm({ rounds, env, say }: BenchOptions) {
   say('starting a platform')
   await using platform = await startPlatform(env)
   const { kube, home } = platform
+  await setUp(kube, await destroyingSettings(kube))
   await using stack = new AsyncDisposableStack()
   const runs = stack.use(await agentOf(home))
   const machines = stack.use(follow(kube, VirtualMachine))

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { LocalError } from '../errors.ts'
 import { findFreePort } from '../processes/port.ts'
-import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
+import { nodeProgram } from '../processes/node-program.ts'
+import { supervise, type Observer, type Supervised } from '../processes/supervise.ts'
 
 const MAIN = fileURLToPath(new URL('../../webhooks/main.ts', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
@@ -50,9 +51,8 @@ export async function startWebhooks(options: LocalWebhooksOptions): Promise<Loca
         }),
     ...(logLevel !== undefined && { HOLDFAST_LOG_LEVEL: logLevel }),
   }
-  const command = withLifeline(process.execPath, [MAIN])
   const logPath = join(logs, 'webhooks.log')
-  const child = await supervise({ name: 'webhooks', ...command, cwd: '/', env, logPath, graceMs: GRACE_MS }, observer)
+  const child = await supervise({ name: 'webhooks', ...nodeProgram(MAIN, env), logPath, graceMs: GRACE_MS }, observer)
   try {
     await untilListening({ host: address, port }, child)
   } catch (error) {

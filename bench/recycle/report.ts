@@ -1,0 +1,71 @@
+import { median, round, table } from '../statistics.ts'
+
+/** In their order. */
+export const STEPS = ['create', 'delete', 'recover', 'purge'] as const
+type StepName = (typeof STEPS)[number]
+
+/** What was done with all machines at once. */
+export interface Step {
+  readonly seconds: number
+  /** By verb and resource. */
+  readonly writes: ReadonlyMap<string, number>
+}
+
+export type Round = Readonly<Record<StepName, Step>>
+
+export interface Outcome {
+  readonly rounds: readonly Round[]
+  readonly machines: number
+  readonly say: (line: string) => void
+}
+
+/** Neither is kept: a permission that is asked for, and who leads. */
+const NO_WRITE = /subjectaccessreviews|leases/
+
+/** Prints tables, and returns the figures. */
+export function report({ rounds, machines, say }: Outcome) {
+  const print = (rows: readonly (readonly (string | number)[])[]) => {
+    for (const line of table(rows)) say(line)
+    say('')
+  }
+  const seconds = (step: StepName) => median(rounds.map((took) => took[step].seconds))
+  const toCreate = (step: StepName) => median(rounds.map((took) => took[step].seconds / took.create.seconds))
+  print([
+    [`${machines} machines`, 'median s', 'a second', 'to create'],
+    ...STEPS.map((step) => [
+      step,
+      round(seconds(step), 1),
+      round(machines / seconds(step), 1),
+      round(toCreate(step), 2),
+    ]),
+  ])
+
+  const last = rounds.at(-1)
+  const each = (step: StepName, key: string) => (last?.[step].writes.get(key) ?? 0) / machines
+  const all = new Set(STEPS.flatMap((step) => [...(last?.[step].writes.keys() ?? [])]))
+  const keys = [...all].filter((key) => !NO_WRITE.test(key)).toSorted()
+  const writes = (step: StepName) =>
+    round(
+      keys.reduce((sum, key) => sum + each(step, key), 0),
+      2,
+    )
+  print([
+    ['API writes a machine', ...STEPS],
+    ...keys.map((key) => [key, ...STEPS.map((step) => round(each(step, key), 2))]),
+    ['all', ...STEPS.map(writes)],
+  ])
+  return {
+    deleteSeconds: round(seconds('delete'), 1),
+    recoverSeconds: round(seconds('recover'), 1),
+    purgeSeconds: round(seconds('purge'), 1),
+    createSeconds: round(seconds('create'), 1),
+    deleteRatio: round(toCreate('delete'), 3),
+    recoverRatio: round(toCreate('recover'), 3),
+    deleteWritesPerVm: writes('delete'),
+    recoverWritesPerVm: writes('recover'),
+    purgeWritesPerVm: writes('purge'),
+    createWritesPerVm: writes('create'),
+    machines,
+    rounds: rounds.length,
+  }
+}
