@@ -137,6 +137,8 @@ describe.each([0, 1, 2])('Under settings %i', (round) => {
   beforeAll(async () => {
     await settle(round)
     await untilSettled(round)
+    // Nothing in a namespace is deleted for the first five seconds.
+    await Promise.all(table.cases.filter((one) => one.round === round && one.path === 'namespace').map(remove))
   })
 
   describe.concurrent('a delete', () => {
@@ -144,7 +146,7 @@ describe.each([0, 1, 2])('Under settings %i', (round) => {
       '[DEL-03] [DEL-04] [DEL-08] [DEL-13] of a $kind by $path under $policy from $source does as that says',
       async (one) => {
         const { uid, file } = subjects.get(one.namespace) ?? { uid: '', file: '' }
-        await remove(one)
+        if (one.path !== 'namespace') await remove(one)
         await eventually(async () => (await subjectOf(one)) === undefined)
         const hasFile = (await files()).includes(file)
         const entry = await eventually(async () => {
