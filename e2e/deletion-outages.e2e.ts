@@ -48,7 +48,7 @@ async function tryWrites(): Promise<{ refusals: string[]; tookMs: number }> {
   const text = JSON.stringify(disk('new'))
   const results = await Promise.all([
     platform.tryApply(text),
-    platform.kubectl('label', 'hfdisk', 'kept', 'a=b'),
+    platform.kubectl('label', 'hfdisk', 'kept', 'some=thing'),
     platform.kubectl('delete', 'hfdisk', 'kept', '--wait=false'),
     platform.kubectl('delete', 'hfvm', 'hello', '--grace-period=0', '--force', '--wait=false'),
   ])
@@ -83,7 +83,9 @@ describe('While the webhooks', () => {
       for (const refusal of refusals) expect(refusal).toMatch(refused)
       expect(tookMs).toBeLessThan(REFUSED_WITHIN_MS)
     })
-    await eventually(async () => (await platform.kubectl('label', 'hfdisk', 'kept', `after=${name}`)).code === 0)
+    await eventually(
+      async () => (await platform.kubectl('label', 'hfdisk', 'kept', '--overwrite', `after=${name}`)).code === 0,
+    )
     expect(await platform.get('disks', 'new')).toBeUndefined()
     expect(condition(await platform.get('virtualmachines', 'hello'))?.status).toBe('True')
   })
@@ -110,14 +112,15 @@ test('[DEL-15] A machine whose host is away is put away once that is back, and n
     await platform.kubectl('delete', 'hfvm', 'away', '--wait=false')
     const waiting = await eventually(async () => {
       const found = await platform.get('virtualmachines', 'away')
-      return condition(found)?.reason === 'HostUnreachable' && found
+      return condition(found, 'CleanedUp')?.reason === 'HostUnreachable' && found
     })
     expect(condition(waiting)).toMatchObject({
-      status: 'Unknown',
+      reason: 'Deleting',
       message: 'Host host-1 does not answer; the machine may still run there',
     })
     expect(waiting.metadata).toMatchObject({ uid: metadata.uid, deletionTimestamp: expect.any(String) })
-    expect(await entries(platform, 'default')).toMatchObject([{ name: metadata.uid, phase: 'Pending' }])
+    const entry = (await entries(platform, 'default')).find(({ name }) => name === metadata.uid)
+    expect(entry).toMatchObject({ phase: 'Pending', deletion: { policy: 'Delayed' } })
     expect(await files()).toContain(`${file}.qcow2`)
   })
   const entry = await binned(platform, 'VirtualMachine', 'away')
@@ -135,7 +138,7 @@ describe('The webhook configurations', () => {
     await platform.forget()
     expect(await platform.start()).toMatchObject({ code: 0 })
     expect(await theGuest()).toBe(guest)
-    expect(await platform.kubectl('label', 'hfdisk', 'kept', 'after=start')).toMatchObject({ code: 0 })
+    expect(await platform.kubectl('label', 'hfdisk', 'kept', '--overwrite', 'after=start')).toMatchObject({ code: 0 })
   }, 120_000)
 
   test('[DEL-04] deleted by an administrator: what is deleted then goes to the bin all the same', async () => {
