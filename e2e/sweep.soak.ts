@@ -1,8 +1,6 @@
 import { describeSweep } from './testing/sweep-suite.ts'
 import { flows } from './testing/sweep.ts'
 
-describeSweep({
-  flows,
-  percent: Number(process.env['HOLDFAST_SWEEP_PERCENT'] ?? 100),
-  seed: Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000),
-})
+const percent = Number(process.env['HOLDFAST_SWEEP_PERCENT'] ?? 100)
+
+describeSweep({ flows, percentOf: () => percent, seed: Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000) })

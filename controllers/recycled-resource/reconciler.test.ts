@@ -104,6 +104,7 @@ describe('RecycledResource', () => {
     ['lives on undeleted', 'Delayed', {}, 100_000, true],
     ['is being deleted', 'Delayed', { deletionTimestamp: '2026-01-01T00:00:00Z' }, 900_000, true],
     ['is destroyed', 'Immediate', undefined, 1_000, false],
+    ['went along with its machine', 'Delayed', undefined, 1_000, false],
   ] as const)(
     'that is pending while its object %s (%s, %o, after %d ms) is there: %o',
     async (...[, policy, found, ageMs, stays]) => {

@@ -1,9 +1,5 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-
-const MAIN = join(import.meta.dirname, '..', '..', 'controllers', 'main.ts')
+import { NodeProcess } from './node-process.ts'
 
 export interface ControllersOptions {
   /** Of a local platform. */
@@ -16,27 +12,13 @@ export interface ControllersOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** A process of the controllers that a test starts, kills and freezes. */
-export class ControllersProcess {
-  readonly #options: ControllersOptions
-  #child: ChildProcess | undefined
-
-  constructor(options: ControllersOptions) {
-    this.#options = options
-  }
-
-  /** Undefined while it does not run. */
-  get pid(): number | undefined {
-    const child = this.#child
-    return child?.exitCode === null && child.signalCode === null ? child.pid : undefined
-  }
-
-  async start(): Promise<void> {
-    const { home, kubeconfig, name, env } = this.#options
+/** A process of the controllers. */
+export class ControllersProcess extends NodeProcess {
+  constructor({ home, kubeconfig, name, env }: ControllersOptions) {
     const pki = (file: string) => join(home, 'pki', 'agents', file)
-    await using log = await open(join(home, 'logs', `${name}.log`), 'a')
-    this.#child = spawn(process.execPath, [MAIN], {
-      stdio: ['ignore', log.fd, log.fd],
+    super({
+      main: 'controllers/main.ts',
+      log: join(home, 'logs', `${name}.log`),
       env: {
         ...env,
         HOLDFAST_KUBECONFIG: kubeconfig,
@@ -45,17 +27,5 @@ export class ControllersProcess {
         HOLDFAST_AGENT_CLIENT_KEY: pki('holdfast-controllers.key'),
       },
     })
-  }
-
-  /** Ends it as kill -9 does, and waits until it is gone. */
-  async kill(): Promise<void> {
-    const child = this.#child
-    if (!child || this.pid === undefined) return
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#child?.kill(signal)
   }
 }

@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A server of one file on this computer, as slow as it is told to be. */
+/** A server of files on this computer, as slow as it is told to be. */
 export interface ImageServer extends AsyncDisposable {
+  /** Of one file. Others differ in the path. */
   readonly url: string
   /** Bytes of the file that were handed to connections. */
   readonly sentBytes: number
@@ -16,10 +17,13 @@ export interface ImageServer extends AsyncDisposable {
 const PIECE_BYTES = 256 * 1024
 const LOOK_MS = 50
 
-export async function serveImage(file: Buffer): Promise<ImageServer> {
+/** Serves that file under every path, or the one that a path stands for. */
+export async function serveImage(served: Buffer | ((path: string) => Buffer)): Promise<ImageServer> {
+  const fileAt = typeof served === 'function' ? served : () => served
   const ranges: number[] = []
   let sentBytes = 0
-  const send = async ({ headers }: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const send = async ({ url = '', headers }: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const file = fileAt(url)
     const first = Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0)
     ranges.push(first)
     response.writeHead(first > 0 ? 206 : 200, {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { condition, isReady, run, type Found, type Platform } from './platform.ts'
+import { entries, type Entry } from './recycle-bin.ts'
 import { HOST, type UnderTest } from './under-test.ts'
 
 const QUIET_MS = 1_500
@@ -20,7 +21,8 @@ interface Process {
 /**
  * Waits until nothing is wrong any more, and then that nothing is written any more. Throws with what is still wrong.
  * Wrong is: a machine with another number of QEMUs than its spec wants; two QEMUs that write one disk; a status that
- * says something else than the processes; a process, a socket or a file that belongs to no object.
+ * says something else than the processes; a process, a socket or a file that belongs to no object; an object or an entry
+ * of the recycle bin without its file, or two with the same one; an entry that is neither kept nor ended.
  */
 export async function untilSound(test: UnderTest, quietMs = QUIET_MS): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS
@@ -34,11 +36,13 @@ export async function untilSound(test: UnderTest, quietMs = QUIET_MS): Promise<v
 }
 
 async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
-  const [vms, disks, processes] = [
+  const [vms, disks, bin, processes] = [
     await platform.list('virtualmachines'),
     await platform.list('disks'),
+    await entries(platform),
     await findQemus(platform),
   ]
+  const files = await readdir(join(storage, 'disks'))
   return [
     ...vms.flatMap((vm) => objections(vm, processes)),
     ...disks
@@ -47,7 +51,8 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
     ...strangers(vms, processes),
     ...writersOfOne(processes),
     ...(await leftSockets(platform, processes)),
-    ...(await leftFiles(storage, disks, await platform.list('recycledresources'))),
+    ...bin.filter((entry) => isStuck(entry, [...vms, ...disks])).map(({ name, phase }) => `entry ${name} is ${phase}`),
+    ...wrongFiles(files, holdersOf(disks, bin)),
   ]
 }
 
@@ -93,18 +98,45 @@ async function leftSockets({ home }: Platform, processes: readonly Process[]): P
   return names.filter((name) => !known.has(name)).map((name) => `the sockets of ${name} are left`)
 }
 
-const held = z.looseObject({
-  contents: z.looseObject({ disks: z.array(z.looseObject({ id: z.string() })).default([]) }).optional(),
-})
+/** Under way; a delete that came to nothing leaves one for two minutes, and is none. */
+function isStuck({ name, phase }: Entry, objects: readonly Found[]): boolean {
+  const object = objects.find(({ metadata }) => metadata.uid === name)
+  return phase !== 'Binned' && (object === undefined || object.metadata.deletionTimestamp !== undefined)
+}
 
-/** What the recycle bin holds is there for as long as its entry is. */
-async function leftFiles(storage: string, disks: readonly Found[], entries: readonly Found[]): Promise<string[]> {
-  const known = new Set([
-    ...disks.map(({ metadata, status }) => status?.id ?? metadata.uid),
-    ...entries.flatMap((entry) => held.parse(entry['spec']).contents?.disks.map(({ id }) => id) ?? []),
-  ])
-  const names = await readdir(join(storage, 'disks'))
-  return names.filter((name) => !known.has(name.slice(0, 36))).map((name) => `the file ${name} is left`)
+interface Holder {
+  readonly name: string
+  /** Name of its file, without the ending. */
+  readonly file: string
+  /** Whether the file is to be on the host under test. */
+  readonly isHere: boolean
+}
+
+/** Who stands for files: disks, and what the recycle bin holds for as long as its entry is there. */
+function holdersOf(disks: readonly Found[], bin: readonly Entry[]): Holder[] {
+  return [
+    ...disks.map((disk) => ({
+      name: `Disk ${disk.metadata.name}`,
+      file: disk.status?.id ?? disk.metadata.uid,
+      isHere: isReady(disk) && disk.status?.host === HOST,
+    })),
+    ...bin.flatMap(({ name, contents }) =>
+      (contents?.disks ?? []).map(({ id }) => ({ name: `entry ${name}`, file: id, isHere: contents?.host === HOST })),
+    ),
+  ]
+}
+
+function wrongFiles(names: readonly string[], holders: readonly Holder[]): string[] {
+  const known = Map.groupBy(holders, ({ file }) => file)
+  return [
+    ...names.filter((name) => !known.has(name.slice(0, 36))).map((name) => `the file ${name} is left`),
+    ...[...known]
+      .filter(([, all]) => all.length > 1)
+      .map(([file, all]) => `${file} is ${all.map(({ name }) => name).join(' and ')}`),
+    ...holders
+      .filter(({ file, isHere }) => isHere && !names.includes(`${file}.qcow2`))
+      .map(({ name, file }) => `the file ${file} of ${name} is gone`),
+  ]
 }
 
 async function isQuiet(platform: Platform, quietMs: number): Promise<boolean> {

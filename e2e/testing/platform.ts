@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { kinds } from '../../crds/index.ts'
-import { Kube } from '../../lib/kube/client.ts'
+import { Kube, type Call, type Reply } from '../../lib/kube/client.ts'
 import { collectionPath } from '../../lib/kube/paths.ts'
 
 export interface Result {
@@ -25,6 +25,8 @@ const object = z.looseObject({
   kind: z.string().default(''),
   metadata: z.looseObject({
     name: z.string(),
+    namespace: z.string().optional(),
+    deletionTimestamp: z.string().optional(),
     resourceVersion: z.string(),
     uid: z.string(),
     generation: z.int().optional(),
@@ -105,12 +107,17 @@ export class Platform implements AsyncDisposable {
     return run('kubectl', args, this.#env, text)
   }
 
-  /** All objects of a kind in all namespaces. Asked for again and again, so not by way of kubectl. */
-  async list(plural: string): Promise<Found[]> {
+  /** All objects of a kind, in one namespace or in all. Asked for again and again, so not by way of kubectl. */
+  async list(plural: string, namespace?: string, query: NonNullable<Call['query']> = {}): Promise<Found[]> {
     const kind = kinds.find((each) => each.plural === plural) ?? { ...EVENTS, plural }
-    this.#kube ??= Kube.connect(this.kubeconfig)
-    const { body } = await (await this.#kube).send({ method: 'GET', path: collectionPath(kind) })
+    const { body } = await this.send({ method: 'GET', path: collectionPath(kind, namespace), query })
     return z.object({ items: z.array(object) }).parse(body).items
+  }
+
+  /** What kubectl has no words for, or is too slow for. Throws KubeError. */
+  async send<T>(call: Call): Promise<Reply<T>> {
+    this.#kube ??= Kube.connect(this.kubeconfig)
+    return (await this.#kube).send<T>(call)
   }
 
   async get(plural: string, name: string): Promise<Found | undefined> {

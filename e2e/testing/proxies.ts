@@ -4,15 +4,18 @@ import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
 import { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import type { Platform } from './platform.ts'
 
-/** Between the controllers, as which it talks, and the API server of a platform. */
-export async function proxyToApi({ home }: Platform): Promise<FaultProxy> {
+/** Who talks to the API server. */
+type Account = 'holdfast-controllers' | 'holdfast-webhooks'
+
+/** Between the processes of that account, as which it talks, and the API server of a platform. */
+export async function proxyToApi({ home }: Platform, account: Account): Promise<FaultProxy> {
   const pki = (name: string) => readFile(join(home, 'pki', 'kubernetes', name), 'utf8')
   return FaultProxy.start({
     port: Number(await readFile(join(home, 'port'), 'utf8')),
     serverName: 'localhost',
     ca: await pki('ca.crt'),
     server: { certificate: await pki('kube-apiserver.crt'), key: await pki('kube-apiserver.key') },
-    client: { certificate: await pki('holdfast-controllers.crt'), key: await pki('holdfast-controllers.key') },
+    client: { certificate: await pki(`${account}.crt`), key: await pki(`${account}.key`) },
   })
 }
 
@@ -29,9 +32,9 @@ export async function proxyToAgent({ home }: Platform, host: string, port: numbe
   return FaultProxy.start({ port, serverName: host, ca: authority.certificate, server, client })
 }
 
-/** File of a kubeconfig that leads the controllers to that port. */
-export async function proxiedKubeconfig({ home }: Platform, port: number): Promise<string> {
-  const text = await readFile(join(home, 'pki', 'kubernetes', 'holdfast-controllers.kubeconfig'), 'utf8')
+/** File of a kubeconfig that leads the processes of that account to that port. */
+export async function proxiedKubeconfig({ home }: Platform, account: Account, port: number): Promise<string> {
+  const text = await readFile(join(home, 'pki', 'kubernetes', `${account}.kubeconfig`), 'utf8')
   const path = join(home, 'pki', 'kubernetes', `proxied-${port}.kubeconfig`)
   await writeFile(path, text.replace(/https:\/\/127\.0\.0\.1:\d+/, `https://127.0.0.1:${port}`), { mode: 0o600 })
   return path

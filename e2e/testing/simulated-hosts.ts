@@ -1,32 +1,28 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, open, readFile } from 'node:fs/promises'
-import { Agent, get } from 'node:https'
+import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as z from 'zod'
 import { loadOrCreateAuthority, loadOrIssue } from '../../lib/tls/authority.ts'
+import { Agents, type AgentMachine } from './agents.ts'
 import { freePort } from './free-port.ts'
 import type { Platform } from './platform.ts'
 
 const MAIN = join(import.meta.dirname, '..', '..', 'agent', 'simulated', 'main.ts')
-
-const observed = z.array(z.looseObject({ id: z.string(), state: z.string() }))
-export type SimulatedMachine = z.infer<typeof observed>[number] & { readonly host: string }
 
 /** Simulated hosts beside the real ones of a platform. */
 export class SimulatedHosts implements AsyncDisposable {
   /** Name and port of each. */
   readonly hosts: ReadonlyMap<string, number>
   readonly #child: ChildProcess
-  readonly #client: Agent
+  readonly #agents: Agents
 
-  private constructor(hosts: ReadonlyMap<string, number>, child: ChildProcess, client: Agent) {
+  private constructor(hosts: ReadonlyMap<string, number>, child: ChildProcess, agents: Agents) {
     this.hosts = hosts
     this.#child = child
-    this.#client = client
+    this.#agents = agents
   }
 
-  static async start({ home }: Platform, count: number, startMs: number): Promise<SimulatedHosts> {
+  static async start({ home }: Pick<Platform, 'home'>, count: number, startMs: number): Promise<SimulatedHosts> {
     const pki = join(home, 'pki', 'agents')
     const folder = join(home, 'simulated')
     await mkdir(folder)
@@ -48,13 +44,7 @@ export class SimulatedHosts implements AsyncDisposable {
         HOLDFAST_AGENT_CLIENT_NAMES: 'holdfast-controllers',
       },
     })
-    const read = (name: string) => readFile(join(pki, name), 'utf8')
-    const [ca, cert, key] = [
-      await read('ca.crt'),
-      await read('holdfast-controllers.crt'),
-      await read('holdfast-controllers.key'),
-    ]
-    return new SimulatedHosts(hosts, child, new Agent({ keepAlive: true, ca, cert, key }))
+    return new SimulatedHosts(hosts, child, await Agents.open({ home }, hosts))
   }
 
   get pid(): number {
@@ -66,29 +56,12 @@ export class SimulatedHosts implements AsyncDisposable {
   }
 
   /** What every host says that it has. */
-  async machines(): Promise<SimulatedMachine[]> {
-    const all = await Promise.all(
-      [...this.hosts].map(async ([host, port]) =>
-        (await this.#ask(host, port)).map((machine) => ({ ...machine, host })),
-      ),
-    )
-    return all.flat()
-  }
-
-  async #ask(servername: string, port: number): Promise<z.infer<typeof observed>> {
-    const options = { host: '127.0.0.1', port, path: '/v1/machines', servername, agent: this.#client }
-    const text = await new Promise<string>((resolve, reject) => {
-      get(options, (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
-      }).on('error', reject)
-    })
-    return observed.parse(JSON.parse(text))
+  async machines(): Promise<AgentMachine[]> {
+    return this.#agents.machines()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#client.destroy()
+    this.#agents.close()
     const exit = once(this.#child, 'exit')
     this.#child.kill('SIGKILL')
     await exit

@@ -1,21 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { seededRandom } from '../../lib/queue/testing.ts'
-import { findPoints, playPoint, toText, type Flow } from './sweep.ts'
+import { emptyBin, findPoints, playPoint, toText, type Flow } from './sweep.ts'
 import { UnderTest } from './under-test.ts'
 
 const TIMEOUT_MS = 90 * 60_000
 
 export interface Sweep {
   readonly flows: readonly Flow[]
-  /** Of every hundred points of these flows, how many are played. */
-  readonly percent: number
+  /** Of every hundred points of a flow, how many are played. */
+  readonly percentOf: (flow: Flow) => number
   /** Decides which. */
   readonly seed: number
 }
 
 /** Declares the tests of a sweep: one a flow, on one platform. */
-export function describeSweep({ flows, percent, seed }: Sweep): void {
-  describe(`Kill -9 at any request (${percent} % of them, HOLDFAST_SEED=${seed})`, () => {
+export function describeSweep({ flows, percentOf, seed }: Sweep): void {
+  describe(`Kill -9 at any request (HOLDFAST_SEED=${seed})`, () => {
     let underTest: UnderTest
 
     beforeAll(async () => {
@@ -30,12 +30,13 @@ export function describeSweep({ flows, percent, seed }: Sweep): void {
         expect(points.length).toBeGreaterThan(0)
         const random = seededRandom(seed + flows.indexOf(flow))
         let played = 0
-        for (const point of points.filter(() => random() * 100 < percent)) {
+        for (const point of points.filter(() => random() * 100 < percentOf(flow))) {
           const isPlayed = await playPoint(underTest, point).catch((cause: unknown) => {
             throw new Error(toText(point), { cause })
           })
           if (isPlayed) played += 1
         }
+        await emptyBin(underTest)
         process.stdout.write(`${flow.name}: ${played} of ${points.length} points\n`)
       },
       TIMEOUT_MS,

@@ -2,16 +2,20 @@ import type { FaultProxy, Verdict } from '../../lib/testing/fault-proxy.ts'
 import { untilSound } from './invariants.ts'
 import { disk, machine } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
-import { HOST, type UnderTest } from './under-test.ts'
+import { entries } from './recycle-bin.ts'
+import { recover, recycle } from './recycling.ts'
+import { HOST, type UnderTest, type Victim } from './under-test.ts'
 
 /** One change that a user makes. What it needs is there before, and is gone after. */
 export interface Flow {
   readonly name: string
   readonly prepare: (test: UnderTest) => Promise<void>
   readonly change: (test: UnderTest) => Promise<void>
+  /** It is asked for until it is accepted, and seen through to its end; so the webhooks may be killed as well. */
+  readonly persists?: true
 }
 
-const VM = 'swept'
+export const VM = 'swept'
 /** Before and after a flow it is enough that nothing is under way. */
 const SETTLED_MS = 300
 const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
@@ -49,30 +53,38 @@ export const flows: readonly Flow[] = [
   { name: 'force off', prepare: apply(on()), change: ask('ForceStop') },
   { name: 'delete a disk', prepare: apply(data()), change: remove('hfdisk', 'data') },
   { name: 'delete', prepare: apply(data(), on(withData)), change: remove('hfvm', VM) },
+  { name: 'recycle', prepare: apply(on()), change: async (test) => recycle(test, VM), persists: true },
+  { name: 'recover', prepare: binOne, change: async (test) => recover(test, VM), persists: true },
 ]
+
+async function binOne(test: UnderTest): Promise<void> {
+  await apply(on())(test)
+  await eventually(async () => isReady(await test.platform.get('virtualmachines', VM)))
+  await remove('hfvm', VM)(test)
+}
 
 /** Who is killed, at which request, and whether the request was carried out before. */
 export interface Point {
   readonly flow: Flow
-  readonly victim: 'controllers' | 'agent'
-  readonly at: 'api' | 'host'
+  readonly victim: Victim
+  readonly at: 'api' | 'host' | 'admission'
   readonly request: number
   readonly after: boolean
 }
 
 export function toText({ flow, victim, at, request, after }: Point): string {
-  return `${flow.name}: ${victim} killed ${after ? 'after' : 'before'} request ${request} to the ${at}`
+  return `${flow.name}: ${victim} killed ${after ? 'after' : 'before'} request ${request} at ${at}`
 }
 
 /** Every point of a flow: it is gone through once without a fault, to count its requests. */
 export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> {
   await flow.prepare(test)
   await untilSound(test, SETTLED_MS)
-  test.api.reset()
-  test.host.reset()
+  test.resetProxies()
   await flow.change(test)
   await untilSound(test)
   const [toApi, toHost] = [test.api.count, test.host.count]
+  const ofWebhooks = flow.persists ? test.admission.count : 0
   await clear(test)
   const up = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
   const both = (point: Omit<Point, 'after' | 'flow'>): Point[] =>
@@ -81,6 +93,7 @@ export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> 
     ...up(toApi).flatMap((request) => both({ victim: 'controllers', at: 'api', request })),
     ...up(toHost).flatMap((request) => both({ victim: 'controllers', at: 'host', request })),
     ...up(toHost).flatMap((request) => both({ victim: 'agent', at: 'host', request })),
+    ...up(ofWebhooks).flatMap((request) => both({ victim: 'webhooks', at: 'admission', request })),
   ]
 }
 
@@ -91,14 +104,13 @@ export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> 
 export async function playPoint(test: UnderTest, { flow, victim, at, request, after }: Point): Promise<boolean> {
   await flow.prepare(test)
   await untilSound(test, SETTLED_MS)
-  test.api.reset()
-  test.host.reset()
+  test.resetProxies()
   const killed = Promise.withResolvers<undefined>()
   const state: { killing?: Promise<void>; isOver: boolean } = { isOver: false }
   const proxy: FaultProxy = test[at]
   const kill = async () => {
     if (state.isOver) return // The answer to this request came later than all that it was about.
-    state.killing = victim === 'controllers' ? test.killControllers() : test.killAgent()
+    state.killing = test.kill(victim)
     await state.killing
     killed.resolve(undefined)
   }
@@ -108,29 +120,24 @@ export async function playPoint(test: UnderTest, { flow, victim, at, request, af
     await kill()
     return { type: 'cut' }
   }
-  await flow.change(test)
-  const over = untilSound(test)
+  const changed = flow.change(test)
+  const over = changed.then(() => untilSound(test))
   over.catch(() => undefined) // Without those who are killed it may well not become so.
   await Promise.race([killed.promise, over])
   state.isOver = true
   proxy.reset()
   await state.killing
-  if (state.killing) await startAgain(test, victim)
+  if (state.killing) await test.restart(victim)
+  await changed
   await untilSound(test)
   await clear(test)
   return state.killing !== undefined
 }
 
-async function startAgain(test: UnderTest, victim: Point['victim']): Promise<void> {
-  if (victim === 'controllers') await test.startControllers()
-  else await test.restartAgent()
-}
-
 /** Takes away what the flow made, and checks that nothing of it is left. */
 async function clear(test: UnderTest): Promise<void> {
   const { platform } = test
-  test.api.reset()
-  test.host.reset()
+  test.resetProxies()
   await platform.kubectl('delete', 'hfvm', VM, '--ignore-not-found', '--wait=false')
   await platform.kubectl('delete', 'hfdisk', 'data', '--ignore-not-found', '--wait=false')
   await eventually(async () => {
@@ -138,5 +145,15 @@ async function clear(test: UnderTest): Promise<void> {
     return left.every(({ metadata }) => ![VM, `${VM}-root`, 'data'].includes(metadata.name))
   })
   await eventually(async () => isReady(await platform.get('hosts', HOST)))
+  await untilSound(test, SETTLED_MS)
+}
+
+/** Destroys what is in the recycle bin, and waits until nothing of it is left, down to the last file. */
+export async function emptyBin(test: UnderTest): Promise<void> {
+  const { platform } = test
+  const names = (await entries(platform)).map(({ name }) => name)
+  if (names.length === 0) return
+  await platform.kubectl('patch', 'recycled', ...names, '--type=merge', '--patch={"spec":{"action":"Purge"}}')
+  await eventually(async () => (await entries(platform)).length === 0)
   await untilSound(test, SETTLED_MS)
 }

@@ -9,7 +9,7 @@ const LOOK_AGAIN_MS = 30_000
 
 /**
  * Waits until the finalizer of the object has put it away. An entry that nobody will complete is removed: its delete came
- * to nothing, or its object was destroyed as its policy says.
+ * to nothing, or its object is gone without having been put away.
  */
 export const awaitObject: Phase<Scope> = {
   condition: RecycledResourceCondition.PutAway,
@@ -29,7 +29,7 @@ export const awaitObject: Phase<Scope> = {
       status.phase = 'Binned'
       return decided
     }
-    if (deletion.policy !== 'Immediate' && !isOld) return puttingAway(STORED_WITHIN_MS - ageMs)
+    // A uid that is gone never comes back: the object went along with another one, or as its policy says.
     await deps.bin.remove(entry)
     return gone
   },

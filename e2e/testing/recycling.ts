@@ -1,0 +1,45 @@
+import { eventually, isReady, type Result } from './platform.ts'
+import { act, binned, entries, type Entry } from './recycle-bin.ts'
+import type { UnderTest } from './under-test.ts'
+
+/** Asks for it until that is accepted, and waits for what comes of it. */
+async function seeThrough<T>(ask: () => Promise<Result>, look: () => Promise<T | undefined | false>): Promise<T> {
+  let isAccepted = false
+  return eventually(async () => {
+    isAccepted ||= (await ask()).code === 0
+    return isAccepted && look()
+  })
+}
+
+/** Deletes a machine to the bin, and then what is there of it. */
+export async function recycle({ platform }: UnderTest, name: string): Promise<void> {
+  const uid = (await platform.get('virtualmachines', name))?.metadata.uid
+  const remove = async () => platform.kubectl('delete', 'hfvm', name, '--wait=false', '--ignore-not-found')
+  const all = async () => entries(platform)
+  const isIn = async () => (await all()).find((entry) => entry.name === uid && entry.phase === 'Binned')
+  const entry = await seeThrough(remove, isIn)
+  await seeThrough(
+    async () => act(platform, entry, { action: 'Purge' }),
+    async () => (await all()).every((one) => one.name !== uid),
+  )
+}
+
+/** Brings a machine back from the bin. Throws when it is another one then. */
+export async function recover({ platform }: UnderTest, name: string): Promise<void> {
+  const entry = await binned(platform, 'VirtualMachine', name)
+  await seeThrough(
+    async () => act(platform, entry, { action: 'Recover' }),
+    async () => (await entries(platform)).every((one) => one.name !== entry.name),
+  )
+  const vm = await eventually(async () => {
+    const found = await platform.get('virtualmachines', name)
+    return isReady(found) && found
+  })
+  const root = await platform.get('disks', `${name}-root`)
+  const isSame = vm.status?.machineId === entry.contents?.machineId && root?.status?.id === fileIn(entry)
+  if (!isSame) throw new Error(`${name} is not the machine that it was: ${JSON.stringify([entry, vm, root])}`)
+}
+
+function fileIn({ contents }: Entry): string | undefined {
+  return contents?.disks[0]?.id
+}
