@@ -1,6 +1,7 @@
+import * as z from 'zod'
 import { Disk } from '../crds/disk.ts'
 import { Image } from '../crds/image.ts'
-import type { Kind } from '../crds/kind.ts'
+import type { Kind, Resource } from '../crds/kind.ts'
 import { originOf, RECOVERED_FROM_ANNOTATION, type RecyclableKind } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
@@ -13,7 +14,7 @@ import type { Caches } from './cluster/caches.ts'
 import { FIELD_MANAGER } from './cluster/controller.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { newRecycleBin, type RecycleBin } from './recycle-bin/bin.ts'
-import type { Creation, Deps, Found, Manifest, Place } from './recycled-resource/scope.ts'
+import type { Creation, Deps, Found, ManagedFields, Manifest, Place } from './recycled-resource/scope.ts'
 
 type Caller = Pick<Kube, 'send'>
 
@@ -54,6 +55,9 @@ export function accessRecycled({ kube, caches, fleet, recorder, serverClock }: R
     read: (place) => read(kube, place),
     makeNamespace: (name) => makeNamespace(kube, name),
     create: (place, manifest, entry) => create(kube, place, manifest, entry),
+    disown: (place, object) => disown(kube, place, object),
+    claimants: ({ metadata, spec: { resource } }) =>
+      claimants(all[resource.kind].by('origin', metadata.name), resource),
     disksOfFile: (id) => disks.by('id', id),
     downloadedAs: (sha256) => images.by('download', sha256),
     emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }),
@@ -104,3 +108,45 @@ async function create(kube: Caller, place: Place, { metadata, spec }: Manifest, 
     return object && originOf(object.metadata) === entry ? { type: 'made', object } : { type: 'taken' }
   }
 }
+
+/** As it was deleted in one namespace, it is wanted back there: only who may make something there may have it. */
+function claimants(objects: readonly Resource[], { kind, namespace }: Place): Place[] {
+  return objects
+    .filter(({ metadata }) => metadata.namespace === namespace && metadata.deletionTimestamp === undefined)
+    .toSorted(byAge)
+    .map(({ metadata: { name } }) => ({ kind, namespace, name }))
+}
+
+function byAge({ metadata: a }: Resource, { metadata: b }: Resource): number {
+  return Date.parse(a.creationTimestamp) - Date.parse(b.creationTimestamp) || a.uid.localeCompare(b.uid)
+}
+
+/**
+ * A field that nobody owns is nobody's conflict: the next apply owns what it sends, and can change or take it away. What
+ * we keep is what says where the object came from, and our finalizer.
+ */
+async function disown(kube: Caller, { kind, ...at }: Place, { metadata }: Found): Promise<void> {
+  const { uid, resourceVersion, managedFields = [] } = metadata
+  if (!managedFields.some(isOurWrite)) return
+  const body = { metadata: { uid, resourceVersion, managedFields: managedFields.map(withoutContents) } }
+  const path = objectPath(kinds[kind], at)
+  const contentType = 'application/merge-patch+json'
+  await kube.send({ method: 'PATCH', path, query: { fieldManager: FIELD_MANAGER }, contentType, body })
+}
+
+function isOurWrite({ manager, operation, subresource = '', fieldsV1 }: ManagedFields): boolean {
+  const isOurs = manager === FIELD_MANAGER && operation === 'Update' && subresource === ''
+  return isOurs && fieldsV1?.['f:spec'] !== undefined
+}
+
+function withoutContents(entry: ManagedFields): ManagedFields {
+  if (!isOurWrite(entry)) return entry
+  const { 'f:finalizers': finalizers } = ownMetadata.parse(entry.fieldsV1?.['f:metadata'])
+  const kept = {
+    'f:annotations': { [`f:${RECOVERED_FROM_ANNOTATION}`]: {} },
+    ...(finalizers && { 'f:finalizers': finalizers }),
+  }
+  return { ...entry, fieldsV1: { 'f:metadata': kept } }
+}
+
+const ownMetadata = z.looseObject({ 'f:finalizers': z.looseObject({}).optional() })

@@ -195,7 +195,7 @@ describe('A manifest is refused with what to do', () => {
     ['a retention of 9 s', deletion({ image: { retention: '9s' } }), RETENTION],
     ['a retention of 10000 d', deletion({ disk: { retention: '10000d' } }), RETENTION],
     ['a brake that stops everything', deletion({ brake: { deletes: 0 } }), 'should be greater than or equal to 1'],
-    ['a name reuse that is none', deletion({ onNameReuse: 'Restore' }), 'Unsupported value: "Restore"'],
+    ['a name reuse that is none', deletion({ onNameReuse: 'Later' }), 'Unsupported value: "Later"'],
     ['too little overcommit', placement({ cpuOvercommitPercent: 99 }), 'should be greater than or equal to 100'],
     ['too much overcommit', placement({ memoryOvercommitPercent: 401 }), 'should be less than or equal to 400'],
     ['an allowed address that is no network', imports({ allowedNetworks: ['10.0.0.1'] }), 'write a network in CIDR'],

@@ -30,6 +30,9 @@ const condition = z.object({
 })
 export type Condition = z.infer<typeof condition>
 
+/** What kubectl applied last, which tells it what the next apply takes away. */
+export const LAST_APPLIED_ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration'
+
 /** Status fields every kind carries. */
 export const baseStatus = {
   conditions: z

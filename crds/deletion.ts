@@ -25,7 +25,7 @@ export const CONFIRM_ANNOTATION = 'holdfast.dev/confirm-delete'
 /** On a manifest: what to do when its name is in the recycle bin, in place of what PlatformSettings say. */
 export const ON_NAME_REUSE_ANNOTATION = 'holdfast.dev/on-name-reuse'
 
-export const onNameReuse = z.enum(['Fresh', 'Deny'])
+export const onNameReuse = z.enum(['Fresh', 'Restore', 'Deny'])
 export type OnNameReuse = z.output<typeof onNameReuse>
 
 const confirmation = z.enum(['Required', 'None'])
@@ -85,7 +85,7 @@ export const deletionSettings = z
     onNameReuse: onNameReuse
       .default('Fresh')
       .describe(
-        'What a create does whose name is in the recycle bin. Fresh: it makes a new object, with a warning. Deny: it is refused.',
+        'What a create does whose name is in the recycle bin. Fresh: it makes a new object, with a warning. Restore: it brings the newest of that name back, with its disks and identity, which needs the permission recover. Deny: it is refused. The annotation holdfast.dev/on-name-reuse of a manifest says otherwise for one object.',
       ),
   })
   .prefault({})

@@ -12,6 +12,7 @@ import {
 } from './common.ts'
 import { deletionPolicyOverride } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
+import { OriginReason } from './recycled-resource.ts'
 
 export const Disk = defineKind({
   group: 'storage.holdfast.dev',
@@ -129,4 +130,6 @@ export const DiskReason = {
   InUse: 'InUse',
   AdoptionRefused: 'AdoptionRefused',
   FileMissing: 'FileMissing',
+  PuttingAway: 'PuttingAway',
+  ...OriginReason,
 } as const

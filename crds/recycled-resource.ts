@@ -130,6 +130,15 @@ export const RecycledResource = defineKind({
       .enum(['Pending', 'Binned', 'Recovering', 'Purging'])
       .optional()
       .describe('Pending, as without it: the object is still being put away. Binned: it can be brought back.'),
+    recoveringAs: z
+      .object({
+        namespace: objectName.describe('Namespace of the object.'),
+        name: objectName.describe('Name of the object.'),
+      })
+      .optional()
+      .describe(
+        'The object that it is brought back as, where that was made by a manifest which asked for it. Set with the phase Recovering, in place of spec.recoverAs.',
+      ),
   }),
   rules: [
     {
@@ -180,7 +189,19 @@ export const RecycledResourceReason = {
   HostRefused: 'HostRefused',
 } as const
 
-/** On an object that the recycle bin brought back: the name of the entry that it came from. */
+/** Reasons of an object that is to come from the recycle bin. */
+export const OriginReason = {
+  Recovering: 'Recovering',
+  NotRecoverable: 'NotRecoverable',
+} as const
+
+/** On a manifest: the name of the entry that is to be brought back as the object which it makes. */
+export const RECOVER_ANNOTATION = 'holdfast.dev/recover'
+
+/**
+ * On an object that comes from the recycle bin: the name of the entry. Set by the controllers on what they make anew, and
+ * by admission on what a manifest makes; nobody else sets or changes it.
+ */
 export const RECOVERED_FROM_ANNOTATION = 'holdfast.dev/recovered-from'
 
 /** Name of the entry of the recycle bin that an object says it came from. */
@@ -189,6 +210,8 @@ export function originOf({ annotations }: ObjectMeta): string | undefined {
 }
 
 /** Where an entry is brought back to. */
-export function targetOf({ spec: { resource, recoverAs } }: RecycledResource): { namespace: string; name: string } {
-  return { namespace: recoverAs?.namespace ?? resource.namespace, name: recoverAs?.name ?? resource.name }
+export function targetOf({ spec, status }: RecycledResource): { namespace: string; name: string } {
+  const { resource, recoverAs } = spec
+  const { namespace = resource.namespace, name = resource.name } = status?.recoveringAs ?? recoverAs ?? {}
+  return { namespace, name }
 }

@@ -8,6 +8,7 @@ export const RefusalReason = {
   BrakeLatched: 'BrakeLatched',
   ConfirmationRequired: 'ConfirmationRequired',
   NameInRecycleBin: 'NameInRecycleBin',
+  NotRecoverable: 'NotRecoverable',
   NotByHand: 'NotByHand',
   AnnotationInvalid: 'AnnotationInvalid',
   FactsUnreadable: 'FactsUnreadable',

@@ -12,6 +12,7 @@ import {
 } from './common.ts'
 import { deletionPolicyOverride } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
+import { OriginReason } from './recycled-resource.ts'
 
 const rootDisk = cel(
   z.object({
@@ -284,6 +285,7 @@ export const VirtualMachineReason = {
   AdoptionRefused: 'AdoptionRefused',
   OrphanOfName: 'OrphanOfName',
   PuttingAway: 'PuttingAway',
+  ...OriginReason,
 } as const
 
 /** Marks a Disk as made for one machine, by the machine's id. It goes when the machine goes. */

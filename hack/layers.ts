@@ -66,6 +66,7 @@ const reserved: Record<string, readonly string[]> = {
 /** What tests against a real API server may use besides, by which files they are. */
 const forEnvtests: readonly [files: RegExp, entries: readonly string[]][] = [
   [/^crds\/(testing\/cluster|.*\.envtest)\.ts$/, ['lib/kube/', 'local/kubectl.ts', 'npm:', 'node:']],
+  [/^controllers\/.*\.envtest\.ts$/, ['local/kubectl.ts']],
   [
     /^webhooks\/(testing\/.*|.*\.envtest)\.ts$/,
     ['local/control-plane/', 'local/platform/install.ts', 'local/kubectl.ts'],

@@ -86,10 +86,17 @@ function objectionOf(host: HostCandidate, request: PlacementRequest, settings: P
   if (label) return `lacks the label ${label[0]}=${label[1]} of spec.placement.hostSelector`
   if (host.obstacle !== undefined) return host.obstacle
   if (request.reachableFrom?.includes(host.name) === false) return 'does not reach its disks and image'
-  return capacityObjection(host, request, settings)
+  return roomObjection(host, request, settings)
 }
 
-function capacityObjection(host: HostCandidate, request: PlacementRequest, settings: PlacementSettings) {
+/** Why a host has no room for a machine that can be nowhere else, as the end of a sentence that starts with its name. */
+export function roomObjection(host: HostCandidate, request: Capacity, settings: PlacementSettings): string | undefined {
+  return host.obstacle ?? capacityObjection(host, request, settings)
+}
+
+type Capacity = Pick<PlacementRequest, 'cpus' | 'memoryBytes'>
+
+function capacityObjection(host: HostCandidate, request: Capacity, settings: PlacementSettings) {
   if (request.cpus > host.cpus) return `has ${host.cpus} CPUs, ${request.cpus} are asked`
   const cpusLeft = Math.floor((host.cpus * settings.cpuOvercommitPercent) / 100) - host.placed.cpus
   if (request.cpus > cpusLeft)

@@ -45,6 +45,13 @@ describe('A manifest in the recycle bin', () => {
     const annotations = {
       note: 'mine',
       'holdfast.dev/confirm-delete': '01234567',
+      'holdfast.dev/recovered-from': '00000000-0000-4000-8000-000000000000',
+      'holdfast.dev/on-name-reuse': 'Restore',
+      'kubectl.kubernetes.io/last-applied-configuration': '{}',
+    }
+    const kept = {
+      note: 'mine',
+      'holdfast.dev/on-name-reuse': 'Restore',
       'kubectl.kubernetes.io/last-applied-configuration': '{}',
     }
     const vm = machine({}, { annotations, labels: { app: 'shop' }, deletionTimestamp: '2026-01-01T00:00:00Z' })
@@ -52,7 +59,7 @@ describe('A manifest in the recycle bin', () => {
     expect(toRecycledManifest({ ...vm, metadata, status: { host: 'host-a' } }, MAX_MANIFEST_BYTES)).toEqual({
       apiVersion: vm.apiVersion,
       kind: 'VirtualMachine',
-      metadata: { name: 'web', namespace: 'shop', labels: { app: 'shop' }, annotations: { note: 'mine' } },
+      metadata: { name: 'web', namespace: 'shop', labels: { app: 'shop' }, annotations: kept },
       spec: vm.spec,
     })
   })

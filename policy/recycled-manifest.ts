@@ -1,4 +1,4 @@
-import { CONFIRM_ANNOTATION, ON_NAME_REUSE_ANNOTATION } from '../crds/deletion.ts'
+import { CONFIRM_ANNOTATION } from '../crds/deletion.ts'
 import type { Resource } from '../crds/kind.ts'
 import { RECOVERED_FROM_ANNOTATION } from '../crds/recycled-resource.ts'
 
@@ -7,13 +7,11 @@ export const MAX_MANIFEST_BYTES = 480 * 1024
 /** Bytes of each Disk that goes with its machine. */
 export const MAX_DISK_MANIFEST_BYTES = 16 * 1024
 
-/** For the delete that was, or a copy of what is in the spec. */
-const dropped = new Set([
-  'kubectl.kubernetes.io/last-applied-configuration',
-  CONFIRM_ANNOTATION,
-  ON_NAME_REUSE_ANNOTATION,
-  RECOVERED_FROM_ANNOTATION,
-])
+/**
+ * For the delete that was, or the recovery before. What kubectl applied last stays: it tells what the next apply takes
+ * away.
+ */
+const dropped = new Set([CONFIRM_ANNOTATION, RECOVERED_FROM_ANNOTATION])
 
 type Texts = Readonly<Record<string, string>>
 

@@ -1,10 +1,7 @@
 import * as z from 'zod'
-import { OWNER_LABEL } from '../crds/deletion.ts'
-import { ownedKinds } from '../crds/index.ts'
 import type { Resource } from '../crds/kind.ts'
 import { RefusalReason } from '../crds/refusal.ts'
 import { isRecyclable, toStamp } from '../policy/deletion.ts'
-import { ownerOf } from '../policy/ownership.ts'
 import { countOf } from './caches.ts'
 import { emptiesNamespaces, isConsequenceOf } from './callers.ts'
 import { stampEntry } from './entries.ts'
@@ -12,7 +9,6 @@ import {
   gatherDelete,
   gatherWrite,
   readAndAsk,
-  sha256Hex,
   type BrakeReading,
   type DeleteReading,
   type DeleteRequest,
@@ -23,6 +19,7 @@ import { parseObject, type AdmissionRequest, type Refusal, type Verdict } from '
 import { objectionToDelete, reminder, type DeleteFacts } from './rules/delete.ts'
 import { rulesFor, type KindRules } from './rules/index.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
+import { recoveryWarnings } from './rules/recovery.ts'
 import { count, firstObjection, refuse } from './rules/rule.ts'
 import { guard } from './rules/write.ts'
 
@@ -40,32 +37,12 @@ export async function validate(sources: Sources, request: AdmissionRequest): Pro
   return operation === 'DELETE' ? judgeDelete(sources, request, rules) : judgeWrite(sources, request, rules)
 }
 
-/** Sets the owner of an object that has none yet, and puts back one that an update dropped. */
-export function mutate(request: AdmissionRequest): Verdict {
-  const { resource, subResource } = request
-  const isOwned = ownedKinds.some(({ group, plural }) => group === resource.group && plural === resource.resource)
-  if (!isOwned || subResource !== '') return allowed
-  const owner = ownerBefore(request)
-  if (owner === undefined) return allowed
-  const { labels } = parseObject(request.object).metadata
-  if (labels?.[OWNER_LABEL] !== undefined) return allowed
-  const path = '/metadata/labels'
-  if (!labels) return { patch: [{ op: 'add', path, value: { [OWNER_LABEL]: owner } }] }
-  return { patch: [{ op: 'add', path: `${path}/${OWNER_LABEL.replace('/', '~1')}`, value: owner }] }
-}
-
-/** Who owns an object of which nothing is said. */
-function ownerBefore({ operation, oldObject, userInfo }: AdmissionRequest): string | undefined {
-  if (operation === 'CREATE') return ownerOf(userInfo.username, sha256Hex)
-  return operation === 'UPDATE' ? parseObject(oldObject).metadata.labels?.[OWNER_LABEL] : undefined
-}
-
 async function judgeWrite(sources: Sources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
   const object = parseObject(request.object)
   const before = request.operation === 'UPDATE' ? parseObject(request.oldObject) : undefined
   const facts = await gatherWrite(sources, { rules, object, before, user: request.userInfo })
   const refusal = firstObjection([...rules.guarded.map(guard), ...rules.write], facts)
-  return { refusal, warnings: refusal ? [] : nameReuseWarnings(facts) }
+  return { refusal, warnings: refusal ? [] : [...recoveryWarnings(facts), ...nameReuseWarnings(facts)] }
 }
 
 async function judgeDelete(sources: Sources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {

@@ -11,7 +11,8 @@ export interface AppDeps {
   readonly door: Door
   /** Gives up when the signal is aborted. */
   readonly validate: (request: AdmissionRequest, signal: AbortSignal) => Promise<Verdict>
-  readonly mutate: (request: AdmissionRequest) => Verdict
+  /** Likewise. */
+  readonly mutate: AppDeps['validate']
   readonly log: Log
   /** TLS. Absent in tests that do not listen. */
   readonly https?: ServerOptions
@@ -44,9 +45,9 @@ export function buildApp({ door, validate, mutate, log, https }: AppDeps): Fasti
     const request = parseReview(body)
     return toAnswer(request.uid, await decide(request, validate, log))
   })
-  app.post(`${prefix}/mutate`, ({ body }) => {
+  app.post(`${prefix}/mutate`, async ({ body }) => {
     const request = parseReview(body)
-    return toAnswer(request.uid, mutate(request))
+    return toAnswer(request.uid, await decide(request, mutate, log))
   })
   return app
 }
@@ -83,13 +84,13 @@ class Unreadable extends Error {
   readonly statusCode = 400
 }
 
-async function decide(request: AdmissionRequest, validate: AppDeps['validate'], log: Log): Promise<Verdict> {
+async function decide(request: AdmissionRequest, judge: AppDeps['validate'], log: Log): Promise<Verdict> {
   const { operation, resource, userInfo, dryRun } = request
   const about = { operation, resource: resource.resource, person: userInfo.username, dryRun }
   // Not AbortSignal.timeout: it would live on for seconds after each of thousands of answers.
   using deadline = new Deadline(DECISION_MS)
   try {
-    const verdict = await validate(request, deadline.signal)
+    const verdict = await judge(request, deadline.signal)
     if (verdict.refusal) log.info({ ...about, reason: verdict.refusal.reason }, 'a request was refused')
     return verdict
   } catch (err) {

@@ -303,12 +303,12 @@ describe('A name that is in the recycle bin', () => {
     const fresh = async () => (await create()).warnings[0]
     await expect
       .poll(fresh, eventually)
-      .toMatch(/^the recycle bin has Image default\/again, deleted by ann at .+; this is a new one\. To bring/)
+      .toMatch(/^the recycle bin has Image default\/again, deleted by ann at .+; this is a new one$/)
     expect(await answerTo(create('Deny'))).toMatch(
       /: bring it back \(kubectl patch recycled .+\), purge it, or use another name$/,
     )
     expect(await answerTo(create('Later'))).toBe(
-      'the annotation holdfast.dev/on-name-reuse is Later: write Fresh or Deny',
+      'the annotation holdfast.dev/on-name-reuse is Later: write Fresh, Restore or Deny',
     )
     await settle(world.kube, { onNameReuse: 'Deny' })
     await expect.poll(async () => answerTo(create()), eventually).toContain('or use another name')

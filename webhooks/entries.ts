@@ -51,7 +51,8 @@ function isSameDelete(was: Deletion, is: Deletion): boolean {
 
 const SAME_MS = 1_000
 
-async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise<RecycledResource | undefined> {
+/** The entry of that name, as the API server has it now. Throws KubeError. */
+export async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise<RecycledResource | undefined> {
   try {
     const call = { method: 'GET', path: objectPath(RecycledResource, { name }) } as const
     return (await kube.send<RecycledResource>(call)).body
@@ -59,6 +60,17 @@ async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise<Recycl
     if (isKubeError(error, 'NotFound')) return undefined
     throw error
   }
+}
+
+/** The entries for an object's kind and name, as the API server has them now. Throws KubeError. */
+export async function listEntriesOf(kube: Pick<Kube, 'send'>, object: Resource): Promise<RecycledResource[]> {
+  const { kind, metadata } = object
+  if (metadata.name === '') return [] // It has yet to be given.
+  const fields = { kind, namespace: metadata.namespace ?? '', name: metadata.name }
+  const fieldSelector = Object.entries(fields).map(([field, value]) => `spec.resource.${field}=${value}`)
+  const query = { fieldSelector: fieldSelector.join(',') }
+  const call = { method: 'GET', path: collectionPath(RecycledResource), query } as const
+  return (await kube.send<{ items: RecycledResource[] }>(call)).body.items
 }
 
 function newEntry({ kind, object: { apiVersion, metadata }, deletion }: Stamp): object {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { DeletionPolicy, DeletionSettings } from '../crds/deletion.ts'
-import { deletionPolicy } from '../crds/deletion.ts'
+import { deletionPolicy, OWNER_LABEL } from '../crds/deletion.ts'
 import type { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
+import { originOf } from '../crds/recycled-resource.ts'
 import type { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { keyOf } from '../lib/kube/paths.ts'
@@ -13,11 +14,13 @@ import { ownerOf } from '../policy/ownership.ts'
 import { isAllowed } from './access.ts'
 import { disksOf, entryKey, type Caches } from './caches.ts'
 import { isConsequenceOf } from './callers.ts'
+import { readEntry } from './entries.ts'
 import { readBrake, type BrakeRecord } from './records.ts'
 import type { UserInfo } from './review.ts'
 import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
-import type { Change, Permission, WriteFacts } from './rules/write.ts'
+import { isEntryName } from './rules/recovery.ts'
+import type { Change, Permission, Recovery, WriteFacts } from './rules/write.ts'
 
 export interface Sources {
   readonly kube: Pick<Kube, 'send'>
@@ -164,10 +167,12 @@ export interface WriteRequest {
 export async function gatherWrite(sources: Sources, { rules, ...request }: WriteRequest): Promise<WriteFacts> {
   const { kube, caches } = sources
   const { object, before, user } = request
+  const origin = before ? undefined : originOf(object.metadata)
   const change: Change = {
     kind: rules.kind,
     object,
     before,
+    recovery: origin === undefined ? undefined : await readRecovery(kube, origin),
     person: user.username,
     owner: ownerOf(user.username, sha256Hex),
     settings: settingsOf(caches),
@@ -177,6 +182,12 @@ export async function gatherWrite(sources: Sources, { rules, ...request }: Write
     await Promise.all(needed.map(async (one) => [idOf(one), await isAllowed(kube, user, one)] as const)),
   )
   return { ...change, binned: before ? [] : binnedAs(caches, object), can: (one) => held.get(idOf(one)) ?? false }
+}
+
+/** What is not the name of an entry is not read as one. */
+async function readRecovery(kube: Sources['kube'], name: string): Promise<Recovery> {
+  const entry = isEntryName(name) ? await readEntry(kube, name) : undefined
+  return { name, entry, owner: entry?.metadata.labels?.[OWNER_LABEL] }
 }
 
 function idOf(permission: Permission): string {

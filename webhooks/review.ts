@@ -63,9 +63,14 @@ export interface Verdict {
   readonly refusal?: Refusal | undefined
   /** For the user, in any case. */
   readonly warnings?: readonly string[]
-  /** RFC 6902. */
-  readonly patch?: readonly { readonly op: 'add'; readonly path: string; readonly value: unknown }[]
+  readonly patch?: Patch
 }
+
+/** RFC 6902. `add` replaces what is there. */
+export type Patch = readonly (
+  | { readonly op: 'add'; readonly path: string; readonly value: unknown }
+  | { readonly op: 'remove'; readonly path: string }
+)[]
 
 const statusOf: Record<RefusalReason, { code: number; reason: string }> = {
   NotPermitted: { code: 403, reason: 'Forbidden' },
@@ -73,6 +78,7 @@ const statusOf: Record<RefusalReason, { code: number; reason: string }> = {
   BrakeLatched: { code: 403, reason: 'Forbidden' },
   ConfirmationRequired: { code: 403, reason: 'Forbidden' },
   NameInRecycleBin: { code: 403, reason: 'Forbidden' },
+  NotRecoverable: { code: 403, reason: 'Forbidden' },
   NotByHand: { code: 403, reason: 'Forbidden' },
   AnnotationInvalid: { code: 422, reason: 'Invalid' },
   FactsUnreadable: { code: 503, reason: 'ServiceUnavailable' },

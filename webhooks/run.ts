@@ -4,13 +4,16 @@ import type { Clock } from '../lib/clock.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { withServerClock } from '../lib/kube/server-clock.ts'
 import type { Log } from '../lib/log.ts'
-import { mutate, validate } from './admission.ts'
+import { validate } from './admission.ts'
 import { buildApp } from './app.ts'
 import type { Periods } from './authorities.ts'
 import { followCluster, newCaches, untilSynced, type Caches } from './caches.ts'
 import { newCertificates, type CertificateOptions, type Trust } from './certificates.ts'
 import type { Door } from './door.ts'
+import type { Sources } from './facts.ts'
+import { mutate } from './mutate.ts'
 import { publishBundle } from './registration.ts'
+import type { AdmissionRequest } from './review.ts'
 
 export interface WebhooksDeps {
   readonly kube: Kube
@@ -61,14 +64,15 @@ export async function runWebhooks(deps: WebhooksDeps, signal: AbortSignal): Prom
 type ClockedKube = ReturnType<typeof withServerClock>
 
 function toApp({ door, log }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
+  const sourcesUntil = (signal: AbortSignal): Sources => {
+    const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
+    return { kube: { send }, caches, now: kube.clock.now }
+  }
   return {
     door,
     log,
-    mutate,
-    validate: async (request: Parameters<typeof validate>[1], signal: AbortSignal) => {
-      const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
-      return validate({ kube: { send }, caches, now: kube.clock.now }, request)
-    },
+    mutate: async (request: AdmissionRequest, signal: AbortSignal) => mutate(sourcesUntil(signal), request),
+    validate: async (request: AdmissionRequest, signal: AbortSignal) => validate(sourcesUntil(signal), request),
   }
 }
 

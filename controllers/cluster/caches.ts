@@ -4,7 +4,7 @@ import { Host } from '../../crds/host.ts'
 import { downloadOf, Image } from '../../crds/image.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
-import { RecycledResource } from '../../crds/recycled-resource.ts'
+import { originOf, RecycledResource } from '../../crds/recycled-resource.ts'
 import { makerOf, diskNames, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../../lib/kube/reflector.ts'
@@ -13,16 +13,20 @@ import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../
 export interface Caches {
   /**
    * `image`, `disk`: `namespace/name` of what it uses. `host`: where it is placed. `machineId`: its identity.
-   * `waiting`: `placement` until it is placed.
+   * `waiting`: `placement` until it is placed. `origin`: entry of the recycle bin that it comes from.
    */
-  readonly virtualMachines: ObjectCache<VirtualMachine, 'image' | 'disk' | 'host' | 'machineId' | 'waiting'>
+  readonly virtualMachines: ObjectCache<VirtualMachine, 'image' | 'disk' | 'host' | 'machineId' | 'waiting' | 'origin'>
   /**
    * `image`: `namespace/name` of its source. `host`: that reaches it. `id`: name of its file, or of the one that it asks for. `maker`: machine that it
    * was made for. `user`: machine that it is attached to. `holder`: `namespace/name` of that. `waiting`: `placement` until it has a data storage.
+   * `origin`: entry of the recycle bin that it comes from.
    */
-  readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'holder' | 'waiting'>
-  /** `path`: of its file below the import folder. `download`: digest of the file that hosts download for it. */
-  readonly images: ObjectCache<Image, 'path' | 'download'>
+  readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'holder' | 'waiting' | 'origin'>
+  /**
+   * `path`: of its file below the import folder. `download`: digest of the file that hosts download for it.
+   * `origin`: entry of the recycle bin that it comes from.
+   */
+  readonly images: ObjectCache<Image, 'path' | 'download' | 'origin'>
   readonly dataStorages: ObjectCache<DataStorage, 'host'>
   readonly hosts: ObjectCache<Host, never>
   readonly platformSettings: ObjectCache<PlatformSettings, never>
@@ -44,6 +48,7 @@ export function newCaches(): Caches {
       host: ({ status }) => listed(status?.host),
       machineId: ({ status }) => listed(status?.machineId),
       waiting: ({ status }) => (status?.host === undefined ? ['placement'] : []),
+      origin: ({ metadata }) => listed(originOf(metadata)),
     }),
     disks: new ObjectCache({
       image: ({ metadata, spec }) => within(metadata.namespace, spec.source?.image?.name),
@@ -53,10 +58,12 @@ export function newCaches(): Caches {
       user: ({ status }) => listed(status?.attachedTo?.machineId),
       holder: ({ metadata, status }) => within(metadata.namespace, status?.attachedTo?.virtualMachine),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),
+      origin: ({ metadata }) => listed(originOf(metadata)),
     }),
     images: new ObjectCache({
       path: ({ spec }) => listed(spec.source.file?.path),
       download: (image) => listed(downloadOf(image)?.sha256),
+      origin: ({ metadata }) => listed(originOf(metadata)),
     }),
     dataStorages: new ObjectCache({ host: ({ spec }) => [spec.local.host] }),
     hosts: new ObjectCache({}),

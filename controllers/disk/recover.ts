@@ -1,21 +1,49 @@
-import type { Disk } from '../../crds/disk.ts'
+import { DiskReason, type Disk } from '../../crds/disk.ts'
 import { originOf, targetOf, type RecycledResource } from '../../crds/recycled-resource.ts'
-import { decided, type Outcome } from '../../lib/reconcile/outcome.ts'
+import { decided, done, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
+import type { Contents } from '../recycle-bin/bin.ts'
+import { askOrigin, dropEmptyEntry } from '../recycle-bin/origin.ts'
+import { claimForMaker } from './maker.ts'
 import type { Scope } from './scope.ts'
 
-/**
- * Gives a Disk that the recycle bin made anew the file that it had. Nothing when no entry is being brought back as this
- * very object, whatever its annotation says: anybody can write that.
- */
+/** Gives a Disk that comes from the recycle bin the file that it had. Nothing for one that is new, or has its file. */
 export async function recoverFile({ disk, status, deps }: Scope): Promise<Outcome | undefined> {
-  const origin = originOf(disk.metadata)
-  const entry = origin === undefined ? undefined : await deps.bin.read(origin)
-  const { host, disks: [held] = [] } = (entry && isFor(disk, entry) ? entry.spec.contents : undefined) ?? {}
-  if (!held || host === undefined) return undefined // It was never made.
+  if (status.id !== undefined) return undefined
+  const origin = await askOrigin(deps.bin, disk, (entry) => isFor(disk, entry))
+  if (origin.type === 'New') return undefined
+  if (origin.type === 'Withheld') return origin.outcome
+  bind(disk, status, origin.contents)
+  return decided
+}
+
+/**
+ * What comes first when such a Disk is deleted. One that is being brought back gets its file before it is put away, so
+ * that the file is in one entry again. One that has none yet leaves it in the entry that it named.
+ */
+export async function settleOrigin(scope: Scope): Promise<Outcome | undefined> {
+  const { disk, status, deps } = scope
+  const name = originOf(disk.metadata)
+  if (name === undefined || (status.id !== undefined && !deps.bin.find(name))) return undefined
+  const entry = await deps.bin.read(name)
+  if (entry && isFor(disk, entry)) {
+    const message = 'It is being brought back from the recycle bin, and goes there again then'
+    return (await recoverFile(scope)) ?? waiting(DiskReason.PuttingAway, message)
+  }
+  if (!entry || status.id !== undefined) return undefined
+  await dropEmptyEntry(deps.bin, disk)
+  return done
+}
+
+function bind(disk: Disk, status: Scope['status'], { host, disks: [held] = [] }: Contents): void {
+  if (!held || host === undefined) {
+    status.id = disk.metadata.uid // It was never made, and is made as a new one.
+    return
+  }
   status.dataStorage = held.dataStorage
   status.host = host
   status.id = held.id
-  return decided
+  status.size = held.size
+  claimForMaker(disk, status)
 }
 
 function isFor({ metadata: { namespace, name } }: Disk, entry: RecycledResource): boolean {

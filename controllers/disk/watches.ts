@@ -25,8 +25,10 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
     unplaced() // A root disk that was to be made is made no more.
   })
 
-  // A machine that is put away takes these along, once its entry says so.
-  onEvery(recycled, ({ spec: { resource, contents } }) => {
+  // What is to come from the recycle bin waits for its entry. A machine that is put away takes its disk along, once its
+  // entry says so.
+  onEvery(recycled, ({ metadata, spec: { resource, contents } }) => {
+    enqueueAll(enqueue, disks.by('origin', metadata.name))
     if (resource.kind !== 'VirtualMachine' || !contents) return
     enqueueAll(enqueue, disks.by('holder', keyOf(resource)))
   })

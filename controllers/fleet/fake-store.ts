@@ -18,6 +18,8 @@ export class FakeStore<R extends Resource> {
   nowMs = 0
   /** What the next status writes do instead of storing, until it is taken away. */
   crash: Error | undefined
+  /** Called before and after each write to the API server; what it throws is thrown. */
+  fault: (what: string) => void = () => undefined
   readonly events: string[] = []
   /** What the controller applied as its own part of the status, the latest last. */
   readonly applied: StatusOf<R>[] = []
@@ -88,9 +90,11 @@ export class FakeStore<R extends Resource> {
       writer: {
         applyStatus: async (before, status) => {
           if (this.crash) throw this.crash
+          this.fault('before write')
           this.writes++
           this.applied.push(asJson(status))
           this.put({ ...before, status: { ...this.#foreign(before), ...status } })
+          this.fault('after write')
           return structuredClone(this.stored ?? before)
         },
         addFinalizer: async (before) => before,

@@ -40,6 +40,8 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
       there.set(place(at), object)
       return { type: 'made', object }
     },
+    disown: async () => undefined,
+    claimants: () => [],
     disksOfFile: () => [],
     downloadedAs: () => [],
     emit: () => undefined,

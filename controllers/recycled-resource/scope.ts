@@ -9,8 +9,16 @@ import type { RecycleBin } from '../recycle-bin/bin.ts'
 
 /** What is asked of an object that is there. */
 export interface Found {
-  readonly metadata: ObjectMeta
+  readonly metadata: ObjectMeta & { readonly managedFields?: readonly ManagedFields[] | undefined }
   readonly status?: { readonly id?: string | undefined; readonly machineId?: string | undefined } | undefined
+}
+
+/** What the API server notes of who wrote which fields. */
+export interface ManagedFields {
+  readonly manager?: string | undefined
+  readonly operation?: string | undefined
+  readonly subresource?: string | undefined
+  readonly fieldsV1?: { readonly 'f:metadata'?: object; readonly 'f:spec'?: object } | undefined
 }
 
 export interface Place {
@@ -48,6 +56,10 @@ export interface Deps {
   readonly makeNamespace: (name: string) => Promise<'Active' | 'Terminating'>
   /** Makes an object, unless there is one that came from this entry already. */
   readonly create: (place: Place, manifest: Manifest, entry: string) => Promise<Creation>
+  /** Gives up the fields of an object that we made, so that whoever applies its manifest next has no conflict with us. */
+  readonly disown: (place: Place, object: Found) => Promise<void>
+  /** Where objects are that were made to be what the entry holds, and are not being deleted: the oldest first. */
+  readonly claimants: (entry: RecycledResource) => readonly Place[]
   /** Disks that stand for the file of this name. */
   readonly disksOfFile: (id: string) => readonly Disk[]
   /** Images that the file of this digest is downloaded for. */

@@ -5,7 +5,7 @@ import type { FleetEvent } from '../fleet/fleet-host.ts'
 
 /** Looks at machines again when what they use, or where they could go, has changed. */
 export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: FleetEvent) => void {
-  const { virtualMachines, disks, images, hosts, dataStorages, platformSettings } = caches
+  const { virtualMachines, disks, images, hosts, dataStorages, platformSettings, recycled } = caches
   const unplaced = () => enqueueAll(enqueue, virtualMachines.by('waiting', 'placement'))
 
   onEvery(images, ({ metadata }) => enqueueAll(enqueue, virtualMachines.by('image', keyOf(metadata))))
@@ -24,6 +24,8 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
     for (const disk of disksOf(vm)) enqueueAll(enqueue, virtualMachines.by('disk', disk))
     unplaced() // It left room on its host.
   })
+  // What is to come from the recycle bin waits for its entry.
+  onEvery(recycled, ({ metadata }) => enqueueAll(enqueue, virtualMachines.by('origin', metadata.name)))
   for (const cache of [dataStorages, platformSettings]) cache.onChange(unplaced)
   onEvery(hosts, ({ metadata }) => {
     enqueueAll(enqueue, virtualMachines.by('host', metadata.name))

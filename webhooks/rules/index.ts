@@ -14,6 +14,7 @@ import { deleteImage } from './image.ts'
 import { nameIsFree, nameReuseIsKnown } from './name-reuse.ts'
 import { releaseOfBrake } from './platform-settings.ts'
 import { actionChange, entriesAreNotDeleted, isNotByHand } from './recycled-resource.ts'
+import { isRecoverable, originIsOurs, recoverIsName, recovery, recoveryOfOthers } from './recovery.ts'
 import type { Rule } from './rule.ts'
 import { deleteVirtualMachine } from './virtual-machine.ts'
 import { deletionPolicyChange, ownerChange, type Guarded, type WriteFacts } from './write.ts'
@@ -32,8 +33,8 @@ export interface KindRules {
 }
 
 const owned = {
-  guarded: [deletionPolicyChange, ownerChange],
-  write: [nameReuseIsKnown, nameIsFree],
+  guarded: [deletionPolicyChange, recovery, recoveryOfOthers, ownerChange],
+  write: [nameReuseIsKnown, recoverIsName, originIsOurs, isRecoverable, nameIsFree],
 } as const
 const platform = { guarded: [], write: [] } as const
 const braked = [VirtualMachine, Disk, Image, Host, DataStorage]

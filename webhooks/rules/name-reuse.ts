@@ -1,5 +1,6 @@
-import { ON_NAME_REUSE_ANNOTATION, onNameReuse, type OnNameReuse } from '../../crds/deletion.ts'
-import type { RecycledResource } from '../../crds/recycled-resource.ts'
+import { ON_NAME_REUSE_ANNOTATION, onNameReuse, type DeletionSettings, type OnNameReuse } from '../../crds/deletion.ts'
+import type { Resource } from '../../crds/kind.ts'
+import { RECOVER_ANNOTATION, type RecycledResource } from '../../crds/recycled-resource.ts'
 import { nameOf } from '../review.ts'
 import { refuse } from './rule.ts'
 import type { WriteFacts } from './write.ts'
@@ -10,14 +11,15 @@ const annotation = onNameReuse.optional()
 export function nameReuseIsKnown({ object, before }: WriteFacts) {
   const given = object.metadata.annotations?.[ON_NAME_REUSE_ANNOTATION]
   if (before || annotation.safeParse(given).success) return undefined
-  const words = onNameReuse.options.join(' or ')
+  const words = `${onNameReuse.options.slice(0, -1).join(', ')} or ${onNameReuse.options.at(-1)}`
   return refuse('AnnotationInvalid', `the annotation ${ON_NAME_REUSE_ANNOTATION} is ${given}: write ${words}`)
 }
 
 /** A name that is in the recycle bin is free, unless it is said otherwise. */
 export function nameIsFree(facts: WriteFacts) {
-  const [entry] = facts.binned
-  if (!entry || effective(facts) !== 'Deny') return undefined
+  const { object, settings, recovery, binned } = facts
+  const [entry] = binned
+  if (!entry || recovery || nameReuseOf(object, settings) !== 'Deny') return undefined
   return refuse(
     'NameInRecycleBin',
     `${describe(entry)}: bring it back (${recoverCommand(entry)}), purge it, or use another name`,
@@ -27,22 +29,22 @@ export function nameIsFree(facts: WriteFacts) {
 /** What somebody should know who makes an object of a name that is in the recycle bin. */
 export function nameReuseWarnings(facts: WriteFacts): string[] {
   const [entry] = facts.binned
-  if (facts.before || !entry) return []
+  if (facts.before || facts.recovery || !entry) return []
   return [
-    `${describe(entry)}; this is a new one. To bring the old one back, under another name:`,
-    recoverCommand(entry),
+    `${describe(entry)}; this is a new one`,
+    `to have the old one, delete this one, and create it with the annotation ${RECOVER_ANNOTATION}: ${entry.metadata.name}`,
   ]
 }
 
-function effective({ object, settings }: WriteFacts): OnNameReuse {
-  return annotation.parse(object.metadata.annotations?.[ON_NAME_REUSE_ANNOTATION]) ?? settings.onNameReuse
+/** What a create does whose name is in the recycle bin. */
+export function nameReuseOf({ metadata }: Resource, settings: DeletionSettings): OnNameReuse {
+  return annotation.safeParse(metadata.annotations?.[ON_NAME_REUSE_ANNOTATION]).data ?? settings.onNameReuse
 }
 
 function describe({ metadata, spec: { resource, deletion } }: RecycledResource): string {
   return `the recycle bin has ${nameOf(resource.kind, resource)}, deleted by ${deletion.by} at ${deletion.at} (${metadata.name})`
 }
 
-function recoverCommand({ metadata }: RecycledResource, isTaken = false): string {
-  const spec = { action: 'Recover', ...(isTaken && { recoverAs: { name: 'NAME' } }) }
-  return `kubectl patch recycled ${metadata.name} --type=merge -p '${JSON.stringify({ spec })}'`
+function recoverCommand({ metadata }: RecycledResource): string {
+  return `kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover"}}'`
 }

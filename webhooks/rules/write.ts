@@ -24,10 +24,21 @@ export interface WriteFacts {
   /** The value of the owner label for that name. */
   readonly owner: string
   readonly settings: DeletionSettings
+  /** What a create brings back; undefined for a new object, and for an update. */
+  readonly recovery: Recovery | undefined
   /** What the recycle bin has of this kind and name, the newest first. */
   readonly binned: readonly RecycledResource[]
   /** Whether who writes holds it. Answers for what `needs` named. */
   readonly can: (permission: Permission) => boolean
+}
+
+/** An entry of the recycle bin that an object is to come from. */
+export interface Recovery {
+  readonly name: string
+  /** Undefined where there is none of that name. */
+  readonly entry: RecycledResource | undefined
+  /** Of what was deleted. */
+  readonly owner: string | undefined
 }
 
 /** What permissions follow from. */
@@ -62,11 +73,14 @@ function policyOf(object: Resource | undefined): unknown {
   return object?.spec['deletionPolicy']
 }
 
-/** The owner: whoever makes an object owns it. Who drops the label gets it back before this is asked. */
+/**
+ * The owner: whoever makes an object owns it, and what is brought back belongs to whom it belonged. Who drops the label
+ * gets it back before this is asked.
+ */
 export const ownerChange: Guarded = {
-  needs({ kind, object, before, owner }) {
+  needs({ kind, object, before, owner, recovery }) {
     const now = object.metadata.labels?.[OWNER_LABEL]
-    const was = before ? before.metadata.labels?.[OWNER_LABEL] : owner
+    const was = before ? before.metadata.labels?.[OWNER_LABEL] : (recovery?.owner ?? owner)
     return now === was || (!before && now === undefined) ? undefined : permissionOn('setOwner', kind, object)
   },
   message({ person, kind, before, owner }) {

@@ -30,7 +30,17 @@ export interface More {
 }
 
 /** Creates an object. */
-export async function make(kube: Kube, kind: Kind, name: string, { spec, ...metadata }: More = {}): Promise<Resource> {
+export async function make(kube: Kube, kind: Kind, name: string, more: More = {}): Promise<Resource> {
+  return (await create(kube, kind, name, more)).body
+}
+
+/** Creates an object, and returns what is said to it too. */
+export async function create(
+  kube: Kube,
+  kind: Kind,
+  name: string,
+  { spec, dryRun, ...metadata }: More & { readonly dryRun?: true } = {},
+): Promise<Reply<Resource>> {
   const where = kind.scope === 'Cluster' ? {} : { namespace: metadata.namespace ?? namespace }
   const body = {
     apiVersion: `${kind.group}/${kind.version}`,
@@ -39,7 +49,7 @@ export async function make(kube: Kube, kind: Kind, name: string, { spec, ...meta
     spec: { ...specs.get(kind), ...spec },
   }
   const path = collectionPath(kind, where.namespace)
-  return (await kube.send<Resource>({ method: 'POST', path, body })).body
+  return kube.send<Resource>({ method: 'POST', path, body, ...(dryRun && { query: { dryRun: 'All' } }) })
 }
 
 /** Deletes an object, in namespace default unless told otherwise. */

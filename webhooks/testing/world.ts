@@ -24,6 +24,8 @@ export interface World extends AsyncDisposable {
   readonly kubectl: Kubectl
   /** Makes somebody who may read and write our kinds, and has these verbs of ours besides. */
   person(name: string, verbs?: readonly string[]): Promise<Kube>
+  /** As one of our own processes, by the name of its account. */
+  account(name: string): Promise<Kube>
   /** Starts webhooks, and waits until they listen. */
   startWebhooks(options?: WebhooksOptions): Promise<Webhooks>
   /** Has the API server ask the webhooks at that port. */
@@ -66,6 +68,8 @@ export async function startWorld(env: NodeJS.ProcessEnv): Promise<World> {
       await permit(kube, name, verbs)
       return running.use(await connectAs(cluster, folder, name))
     },
+    account: async (name) =>
+      running.use(await connectAs(cluster, folder, `system:serviceaccount:holdfast-system:${name}`)),
     async startWebhooks(options = {}) {
       const webhooks = await start(plane, options)
       running.defer(() => webhooks.stop())

@@ -5,13 +5,14 @@ import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { imageObjection } from '../../../policy/image-use.ts'
 import type { Scope } from '../scope.ts'
 
-/** Waits for the image that the disk is made from. A disk that is made or recovered needs its image no more. */
+/** Waits for the image that the disk is made from. A disk that is made or comes back needs its image no more. */
 export const requireImage: Phase<Scope> = {
   condition: DiskCondition.ImageReady,
 
   run({ disk, status, namespace, deps }) {
     const name = disk.spec.source?.image?.name
-    if (name === undefined || status.size !== undefined || originOf(disk.metadata) !== undefined) return done
+    const comesBack = originOf(disk.metadata) !== undefined && status.id === undefined
+    if (name === undefined || status.size !== undefined || comesBack) return done
     const objection = imageObjection(deps.image(namespace, name), { namespace, name, size: disk.spec.size })
     if (!objection) return done
     const reason = DiskReason[objection.reason]

@@ -1,10 +1,10 @@
 import type { DesiredDisk } from '../../../agent/contract.ts'
-import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
+import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
 import type { Image } from '../../../crds/image.ts'
-import { makerOf } from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import { knownBytes, toBytes } from '../../../policy/quantity.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { claimForMaker } from '../maker.ts'
 import type { Scope } from '../scope.ts'
 import { agentOf, putDisk, RETRY_MS, toDesiredDisk } from './host-disk.ts'
 
@@ -47,12 +47,6 @@ async function lookForIt(scope: Scope): Promise<Outcome> {
 function noteSeen({ disk, status, deps }: Scope): void {
   const { session } = deps.fleet.get(status.host ?? '') ?? {}
   if (session !== undefined) deps.seen.set(disk.metadata.uid, session)
-}
-
-/** A disk that was made for one machine is attached to it from its first moment; its label says so. */
-function claimForMaker({ metadata }: Disk, status: Scope['status']): void {
-  const machineId = makerOf(metadata)
-  if (machineId !== undefined) status.attachedTo = { virtualMachine: metadata.name.replace(/-root$/, ''), machineId }
 }
 
 function withImage({ disk, status, namespace, deps }: Scope, order: DesiredDisk): DesiredDisk | Outcome {

@@ -8,6 +8,7 @@ import { isHeld } from '../../../policy/attachment.ts'
 import { MAX_MANIFEST_BYTES, toRecycledManifest } from '../../../policy/recycled-manifest.ts'
 import { refusalText } from '../../fleet/refusal.ts'
 import { isOpen, type Contents } from '../../recycle-bin/bin.ts'
+import { settleOrigin } from '../recover.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -20,6 +21,8 @@ export const removeDisk: Phase<Scope> = {
   condition: DiskCondition.CleanedUp,
 
   async run(scope) {
+    const settled = await settleOrigin(scope)
+    if (settled) return settled
     const user = userOf(scope)
     const withUser = user && (await goAlong(scope, user))
     if (withUser) return withUser

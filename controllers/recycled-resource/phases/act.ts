@@ -2,7 +2,7 @@ import { RecycledResourceCondition } from '../../../crds/recycled-resource.ts'
 import { done, doneFor, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { beginPurge, purge } from '../purge.ts'
-import { beginRecovery, recover } from '../recover.ts'
+import { beginRecovery, findClaimant, recover } from '../recover.ts'
 import type { Scope } from '../scope.ts'
 
 /** How long to trust that the clock of the API server goes on as it did. */
@@ -10,17 +10,19 @@ const LOOK_AGAIN_MS = 600_000
 
 /**
  * Brings the object back, or destroys it, when it is asked for or its time has come. Which of both is stored before
- * anything is done, and is not changed then. What is asked to be brought back is not destroyed by time.
+ * anything is done, and is not changed then. What somebody wants back, by
+ * action or by a manifest, is not destroyed.
  */
 export const carryOut: Phase<Scope> = {
   condition: RecycledResourceCondition.ActionPossible,
 
-  run(scope) {
+  async run(scope) {
     const { entry, status } = scope
     if (status.phase === 'Recovering') return recover(scope)
     if (status.phase === 'Purging') return purge(scope)
     const { action, deletion } = entry.spec
-    if (action === 'Recover') return beginRecovery(scope)
+    const claimant = await findClaimant(scope)
+    if (claimant || action === 'Recover') return beginRecovery(scope, claimant)
     if (action === 'Purge' && deletion.policy !== 'Never') return beginPurge(scope)
     return deletion.purgeAt === undefined ? done : atItsTime(scope, Date.parse(deletion.purgeAt))
   },

@@ -5,13 +5,14 @@ import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { imageObjection } from '../../../policy/image-use.ts'
 import type { Scope } from '../scope.ts'
 
-/** Waits for the image that the root disk is made from. A machine that is placed, adopted or recovered needs its image no more. */
+/** Waits for the image that the root disk is made from. A machine that is placed, adopted or comes back needs its image no more. */
 export const requireImage: Phase<Scope> = {
   condition: VirtualMachineCondition.ImageReady,
 
   run({ vm, status, namespace, deps }) {
     const { imageRef, size } = vm.spec.rootDisk
-    if (!imageRef || vm.spec.adopt || status.host !== undefined || originOf(vm.metadata) !== undefined) return done
+    const comesBack = originOf(vm.metadata) !== undefined && status.machineId === undefined
+    if (!imageRef || vm.spec.adopt || status.host !== undefined || comesBack) return done
     const objection = imageObjection(deps.image(namespace, imageRef.name), { namespace, name: imageRef.name, size })
     if (!objection) return done
     const reason = VirtualMachineReason[objection.reason]

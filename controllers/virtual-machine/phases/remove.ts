@@ -7,6 +7,7 @@ import { toContents } from '../contents.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
 import { giveOrder } from '../order.ts'
+import { settleOrigin } from '../recover.ts'
 import type { Scope } from '../scope.ts'
 
 /**
@@ -18,6 +19,8 @@ export const removeMachine: Phase<Scope> = {
 
   async run(scope) {
     const { vm, status, deps } = scope
+    const settled = await settleOrigin(scope)
+    if (settled) return settled
     const opened = await deps.bin.open(vm)
     if (!opened || !isOpen(opened)) return done
     const stopped = await stop(scope)

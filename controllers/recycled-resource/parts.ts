@@ -1,0 +1,65 @@
+import * as z from 'zod'
+import { LAST_APPLIED_ANNOTATION } from '../../crds/common.ts'
+import type { RecycledResource } from '../../crds/recycled-resource.ts'
+import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
+import type { Found, Manifest, Place } from './scope.ts'
+
+/** One object that stands for what an entry holds. */
+export interface Part {
+  readonly place: Place
+  readonly manifest: Manifest
+  /** Whether it is what it was. */
+  readonly isItself: (found: Found) => boolean
+}
+
+type Target = Pick<Place, 'namespace' | 'name'>
+
+/** What an entry is brought back as, in this order: the object itself comes last. */
+export function partsOf(entry: RecycledResource, { namespace, name }: Target): Part[] {
+  const { resource, contents } = entry.spec
+  if (!contents) return []
+  const { kind } = resource
+  const { machineId, disks: [held] = [] } = contents
+  const isSamePlace = namespace === resource.namespace && name === resource.name
+  const manifest = isSamePlace ? stored.parse(contents.manifest) : elsewhere(stored.parse(contents.manifest))
+  const place: Place = { kind, namespace, name }
+  if (kind === 'Image') return [{ place, manifest, isItself: () => true }]
+  if (kind === 'Disk') {
+    const isItself = ({ status }: Found) => isKnown(status?.id, held?.id)
+    return [{ place, manifest: withLabel(manifest, undefined), isItself }]
+  }
+  const root: Part[] = held?.manifest
+    ? [
+        {
+          place: { kind: 'Disk', namespace, name: `${name}-root` },
+          manifest: withLabel(stored.parse(held.manifest), machineId),
+          isItself: ({ status }) => status?.id === held.id,
+        },
+      ]
+    : []
+  return [...root, { place, manifest, isItself: ({ status }) => isKnown(status?.machineId, machineId) }]
+}
+
+/** One that had no identity is itself once it has one: until then it asks its entry. */
+function isKnown(id: string | undefined, before: string | undefined): boolean {
+  return before === undefined ? id !== undefined : id === before
+}
+
+/** What kubectl applied last was for another place. */
+function elsewhere({ metadata, spec }: Manifest): Manifest {
+  const { [LAST_APPLIED_ANNOTATION]: _, ...annotations } = metadata.annotations ?? {}
+  return { metadata: { ...metadata, annotations }, spec }
+}
+
+/** The label that names the machine which a disk was made for. Without that machine, any may have the disk. */
+function withLabel(manifest: Manifest, machineId: string | undefined): Manifest {
+  const { [MACHINE_ID_LABEL]: _, ...others } = manifest.metadata.labels ?? {}
+  const labels = { ...others, ...(machineId !== undefined && { [MACHINE_ID_LABEL]: machineId }) }
+  return { ...manifest, metadata: { ...manifest.metadata, labels } }
+}
+
+const texts = z.record(z.string(), z.string()).optional()
+const stored = z.object({
+  metadata: z.object({ labels: texts, annotations: texts }),
+  spec: z.record(z.string(), z.unknown()),
+})

@@ -1,0 +1,64 @@
+import type { Resource } from '../crds/kind.ts'
+import { targetOf, type RecycledResource } from '../crds/recycled-resource.ts'
+
+type Contents = NonNullable<RecycledResource['spec']['contents']>
+type Wanted = Pick<Resource, 'kind' | 'metadata' | 'spec'>
+
+/**
+ * Why an entry of the recycle bin cannot be brought back as an object that is about to be made, as the end of a sentence
+ * that starts with the entry; undefined when it can.
+ */
+export function recoveryObjection(entry: RecycledResource, object: Wanted): string | undefined {
+  return objectionToPlace(entry, object) ?? objectionToState(entry) ?? objectionToSpec(entry, object)
+}
+
+function objectionToPlace({ spec: { resource } }: RecycledResource, { kind, metadata: { namespace } }: Wanted) {
+  const { kind: was, name } = resource
+  if (was !== kind) return `holds ${was} ${resource.namespace}/${name}, and this is another kind: ${kind}`
+  if (resource.namespace === namespace) return undefined
+  return `is from namespace ${resource.namespace}: to bring it back into another one, set spec.action and spec.recoverAs of it`
+}
+
+function objectionToState(entry: RecycledResource): string | undefined {
+  const { spec, status } = entry
+  if (spec.deletion.policy === 'Immediate') return 'is destroyed at once, as its deletion policy says'
+  switch (status?.phase ?? 'Pending') {
+    case 'Pending':
+      return 'is still being put away: try again in a moment'
+    case 'Recovering': {
+      const { namespace, name } = targetOf(entry)
+      return `is being brought back as ${namespace}/${name}: apply this to that one, or wait`
+    }
+    case 'Purging':
+      return 'is being destroyed'
+    case 'Binned':
+      return spec.action === 'Purge' ? 'is to be destroyed: take spec.action off it first' : undefined
+  }
+}
+
+/** What the controllers would never get past the schema. All else in a spec may be another than before. */
+function objectionToSpec({ spec: { contents = { manifest: {} } } }: RecycledResource, wanted: Wanted) {
+  if (wanted.kind === 'Disk') return objectionToStorage(contents, wanted)
+  const { adopt } = wanted.spec
+  const isAdopting = typeof adopt === 'object' && adopt !== null && 'machineId' in adopt
+  if (!isAdopting || adopt.machineId === contents.machineId) return undefined
+  return 'is another machine than the one in spec.adopt: leave that out'
+}
+
+function objectionToStorage({ disks: [held] = [] }: Contents, { spec: { dataStorage } }: Wanted) {
+  if (!held || dataStorage === undefined || dataStorage === held.dataStorage) return undefined
+  return `has its file on DataStorage ${held.dataStorage}: write that into spec.dataStorage, or leave it out`
+}
+
+/** The one of these entries of one name that a create of that name brings back: the newest that is to be had there. */
+export function newestOf(entries: readonly RecycledResource[]): RecycledResource | undefined {
+  return entries.filter(isToBeHad).toSorted((a, b) => b.spec.deletion.at.localeCompare(a.spec.deletion.at))[0]
+}
+
+function isToBeHad(entry: RecycledResource): boolean {
+  const { resource, deletion, action } = entry.spec
+  const { phase } = entry.status ?? {}
+  if (deletion.policy === 'Immediate' || action === 'Purge' || phase === 'Purging') return false
+  const target = targetOf(entry)
+  return phase !== 'Recovering' || (target.namespace === resource.namespace && target.name === resource.name)
+}
