@@ -11,6 +11,7 @@ import { followCluster, newCaches, untilSynced, type Caches } from './caches.ts'
 import { newCertificates, type CertificateOptions, type Trust } from './certificates.ts'
 import type { Door } from './door.ts'
 import { publishBundle } from './registration.ts'
+import { newTurns } from './turns.ts'
 
 export interface WebhooksDeps {
   readonly kube: Kube
@@ -61,13 +62,14 @@ export async function runWebhooks(deps: WebhooksDeps, signal: AbortSignal): Prom
 type ClockedKube = ReturnType<typeof withServerClock>
 
 function toApp({ door, log }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
+  const turns = newTurns()
   return {
     door,
     log,
     mutate,
     validate: async (request: Parameters<typeof validate>[1], signal: AbortSignal) => {
       const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
-      return validate({ kube: { send }, caches, now: kube.clock.now }, request)
+      return validate({ kube: { send }, caches, now: kube.clock.now, turns }, request)
     },
   }
 }
