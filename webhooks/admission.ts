@@ -8,6 +8,7 @@ import { stampEntry } from './entries.ts'
 import {
   gatherDelete,
   gatherWrite,
+  passesBrake,
   readAndAsk,
   type BrakeReading,
   type DeleteReading,
@@ -75,16 +76,30 @@ async function carryOut(sources: Sources, asked: DeleteRequest, { facts, brake, 
   return undefined
 }
 
-/** Writes down what the brake decided. Another replica may have been faster: then it is asked anew, and may say no. */
+/**
+ * Writes down what the brake decided. One delete of a person after the other: else those who delete much at once would
+ * be in each other's way. Another replica may still have been faster: then it is asked anew, and may say no.
+ */
 async function keepBrake(sources: Sources, asked: DeleteRequest, first: BrakeReading): Promise<boolean> {
+  if (isKept(first)) return first.verdict.allowed
   const whose = { person: asked.user.username, kind: asked.rules.kind.kind }
-  let { record, verdict } = first
-  for (let attempt = 1; attempt <= BRAKE_ATTEMPTS; attempt++) {
-    if (verdict.next === record.state) return verdict.allowed
-    if (await writeBrake(sources.kube, whose, record, verdict.next)) return verdict.allowed
-    ;({ record, verdict } = await readAndAsk(sources, asked))
-  }
-  throw new Error(`the brake of ${whose.person} on ${whose.kind} changes faster than it can be written`)
+  const turn = `${whose.kind} ${whose.person}`
+  // Who is never stopped does not wait to be counted.
+  if (sources.turns.isTaken(turn) && (await passesBrake(sources, asked))) return true
+  return sources.turns.take(turn, async (hasWaited) => {
+    let reading = hasWaited ? await readAndAsk(sources, asked) : first
+    for (let attempt = 1; attempt <= BRAKE_ATTEMPTS; attempt++) {
+      const { record, verdict } = reading
+      if (isKept(reading) || (await writeBrake(sources.kube, whose, record, verdict.next))) return verdict.allowed
+      reading = await readAndAsk(sources, asked)
+    }
+    throw new Error(`the brake of ${whose.person} on ${whose.kind} changes faster than it can be written`)
+  })
+}
+
+/** Whether what the brake decided changes nothing of what is written. */
+function isKept({ record, verdict }: BrakeReading): boolean {
+  return verdict.next === record.state
 }
 
 async function stamp({ kube }: Sources, facts: DeleteFacts): Promise<void> {

@@ -21,12 +21,15 @@ import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
 import { isEntryName } from './rules/recovery.ts'
 import type { Change, Permission, Recovery, WriteFacts } from './rules/write.ts'
+import type { Turns } from './turns.ts'
 
 export interface Sources {
   readonly kube: Pick<Kube, 'send'>
   readonly caches: Caches
   /** By the clock of the API server. */
   readonly now: () => Date
+  /** Of who writes a brake. */
+  readonly turns: Turns
 }
 
 /** What holds now. */
@@ -132,28 +135,27 @@ function overrideOf({ spec }: Resource): DeletionPolicy | undefined {
 }
 
 /** Reads the brake and asks it; whoever it would stop may hold the permission to pass. */
-export async function readAndAsk(sources: Sources, { rules, object, user }: DeleteRequest): Promise<BrakeReading> {
+export async function readAndAsk(sources: Sources, request: DeleteRequest): Promise<BrakeReading> {
   const { kube, caches, now } = sources
-  const { kind } = rules
-  const record = await readBrake(kube, user.username, kind.kind)
+  const { rules, object, user } = request
+  const record = await readBrake(kube, user.username, rules.kind.kind)
   const question = {
     state: record.state,
     person: user.username,
-    kind: kind.kind,
+    kind: rules.kind.kind,
     uid: object.metadata.uid,
     settings: settingsOf(caches),
     now: now(),
   }
   const verdict = askBrake({ ...question, passes: false })
-  if (verdict.allowed) return { record, verdict }
-  const { group, plural } = kind
-  const passes = await isAllowed(kube, user, {
-    verb: 'bulkDelete',
-    group,
-    plural,
-    namespace: object.metadata.namespace,
-  })
-  return { record, verdict: passes ? askBrake({ ...question, passes }) : verdict }
+  if (verdict.allowed || !(await passesBrake(sources, request))) return { record, verdict }
+  return { record, verdict: askBrake({ ...question, passes: true }) }
+}
+
+/** Whether the brake never stops that person. */
+export function passesBrake({ kube }: Sources, { rules, object, user }: DeleteRequest): Promise<boolean> {
+  const { group, plural } = rules.kind
+  return isAllowed(kube, user, { verb: 'bulkDelete', group, plural, namespace: object.metadata.namespace })
 }
 
 export interface WriteRequest {

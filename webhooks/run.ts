@@ -14,6 +14,7 @@ import type { Sources } from './facts.ts'
 import { mutate } from './mutate.ts'
 import { publishBundle } from './registration.ts'
 import type { AdmissionRequest } from './review.ts'
+import { newTurns } from './turns.ts'
 
 export interface WebhooksDeps {
   readonly kube: Kube
@@ -64,9 +65,10 @@ export async function runWebhooks(deps: WebhooksDeps, signal: AbortSignal): Prom
 type ClockedKube = ReturnType<typeof withServerClock>
 
 function toApp({ door, log }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
+  const turns = newTurns()
   const sourcesUntil = (signal: AbortSignal): Sources => {
     const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
-    return { kube: { send }, caches, now: kube.clock.now }
+    return { kube: { send }, caches, now: kube.clock.now, turns }
   }
   return {
     door,

@@ -224,6 +224,16 @@ describe('Two replicas', () => {
   })
 })
 
+describe('The brake', () => {
+  test('[DEL-18] lets everything through at once that a holder of bulkDelete deletes', async () => {
+    const ops = await world.person('ops', ['bulkDelete'])
+    const names = Array.from({ length: 30 }, (_, index) => `ops-${index}`)
+    await Promise.all(names.map((name) => make(ops, Disk, name)))
+    const answers = await Promise.all(names.map((name) => answerTo(remove(ops, Disk, name))))
+    expect(answers.filter((answer) => answer !== 'accepted')).toEqual([])
+  })
+})
+
 describe('Without webhooks', () => {
   test('writes of our kinds are refused within 5 s, others go on, and so do ours once they are back', async () => {
     await make(ann, Disk, 'waits')

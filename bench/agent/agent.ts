@@ -35,7 +35,7 @@ export async function benchAgent({ rounds, machines, env, say }: BenchOptions) {
     placement: { cpuOvercommitPercent: MAX_OVERCOMMIT_PERCENT },
   })
   await population.untilReady('', 1) // The sample, which boots and would be another kind of guest.
-  await deleteMachines(kube, population, LANES)
+  await deleteMachines(kube, population)
   await population.untilDestroyed()
 
   await inParallel(machines, LANES, async (index) => createGuest(kube, `guest-${index}`))

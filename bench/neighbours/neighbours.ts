@@ -117,7 +117,7 @@ async function makeOnHealthy({ kube, population, machines }: Stage, prefix: stri
 }
 
 async function removeAll({ kube, population }: Stage): Promise<void> {
-  await deleteMachines(kube, population, LANES)
+  await deleteMachines(kube, population)
   await population.untilDestroyed()
 }
 

@@ -52,7 +52,11 @@ async function playRound(stage: Stage, prefix: string): Promise<Round> {
     await population.untilReady(prefix, machines)
   })
   const identities = identitiesOf(population.machines())
-  const remove = () => deleteAll(stage)
+  let again = 0
+  const remove = async () => {
+    again += await deleteMachines(kube, population)
+    await population.untilBinned(machines)
+  }
   const deleted = await measure(stage, remove)
   const recover = await measure(stage, async () => {
     await ask(stage, 'Recover')
@@ -66,7 +70,7 @@ async function playRound(stage: Stage, prefix: string): Promise<Round> {
     await population.untilBinEmpty()
   })
   await refuseLeftovers(stage)
-  return { create, delete: deleted, recover, purge }
+  return { create, delete: deleted, recover, purge, again }
 }
 
 async function measure({ kube }: Stage, work: () => Promise<void>): Promise<Step> {
@@ -76,11 +80,6 @@ async function measure({ kube }: Stage, work: () => Promise<void>): Promise<Step
   const seconds = (performance.now() - startedAt) / 1000
   await sleep(SETTLE_MS)
   return { seconds, writes: growth(before, await countWrites(kube)) }
-}
-
-async function deleteAll({ kube, population, machines }: Stage): Promise<void> {
-  await deleteMachines(kube, population, LANES)
-  await population.untilBinned(machines)
 }
 
 async function ask({ kube, population }: Stage, action: 'Recover' | 'Purge'): Promise<void> {

@@ -11,7 +11,10 @@ export interface Step {
   readonly writes: ReadonlyMap<string, number>
 }
 
-export type Round = Readonly<Record<StepName, Step>>
+export interface Round extends Readonly<Record<StepName, Step>> {
+  /** Deletes that admission had no time for, and that were sent again. */
+  readonly again: number
+}
 
 export interface Outcome {
   readonly rounds: readonly Round[]
@@ -40,6 +43,8 @@ export function report({ rounds, machines, say }: Outcome) {
     ]),
   ])
 
+  const again = rounds.reduce((sum, took) => sum + took.again, 0)
+  if (again > 0) say(`${again} deletes were asked to be sent again: the computer was too busy for admission`)
   const last = rounds.at(-1)
   const each = (step: StepName, key: string) => (last?.[step].writes.get(key) ?? 0) / machines
   const all = new Set(STEPS.flatMap((step) => [...(last?.[step].writes.keys() ?? [])]))
@@ -65,6 +70,7 @@ export function report({ rounds, machines, say }: Outcome) {
     recoverWritesPerVm: writes('recover'),
     purgeWritesPerVm: writes('purge'),
     createWritesPerVm: writes('create'),
+    deletesAgain: again,
     machines,
     rounds: rounds.length,
   }

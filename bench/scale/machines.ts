@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Disk } from '../../crds/disk.ts'
 import type { Resource } from '../../crds/kind.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Kube } from '../../lib/kube/client.ts'
+import { isKubeError } from '../../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { follow, isReady, type Followed } from '../followed.ts'
 
@@ -104,11 +106,30 @@ function namesOf<R extends Resource>({ objects }: Followed<R>, is: (object: R) =
   return names
 }
 
-/** Has all machines deleted, with their root disks, one by one as `kubectl delete hfvm --all` does. */
-export async function deleteMachines(kube: Kube, population: Population, lanes: number): Promise<void> {
+const DELETE_LANES = 10
+const MAX_DELETES = 20
+const AGAIN_MS = 500
+
+/** Has all machines deleted, each by a delete of its own. Returns how many had to be sent again. */
+export async function deleteMachines(kube: Kube, population: Population): Promise<number> {
   const machines = population.machines()
-  await inParallel(machines.length, lanes, async (index) => {
+  let again = 0
+  await inParallel(machines.length, DELETE_LANES, async (index) => {
     const path = objectPath(VirtualMachine, { namespace: 'default', name: machines[index]?.metadata.name ?? '' })
-    await kube.send({ method: 'DELETE', path })
+    again += await deletePatiently(kube, path)
   })
+  return again
+}
+
+/** On a computer that is very busy admission runs out of time, and asks to try again. Returns how often that was. */
+async function deletePatiently(kube: Kube, path: string): Promise<number> {
+  for (let again = 0; ; again++) {
+    try {
+      await kube.send({ method: 'DELETE', path })
+      return again
+    } catch (error) {
+      if (again === MAX_DELETES || !isKubeError(error, 'Unreachable', 'Other')) throw error
+      await sleep(AGAIN_MS)
+    }
+  }
 }

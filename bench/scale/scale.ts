@@ -141,7 +141,7 @@ async function makeMany(stage: Stage, prefix: string): Promise<Pick<Round, 'seco
 
 async function removeAll({ kube, population }: Stage): Promise<number> {
   const startedAt = performance.now()
-  await deleteMachines(kube, population, LANES)
+  await deleteMachines(kube, population)
   await population.untilDestroyed()
   return (performance.now() - startedAt) / 1000
 }
