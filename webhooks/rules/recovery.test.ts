@@ -1,0 +1,138 @@
+import { describe, expect, test } from 'vitest'
+import { Disk } from '../../crds/disk.ts'
+import type { RecycledResource } from '../../crds/recycled-resource.ts'
+import { machine, meta, newDisk } from '../../crds/testing/objects.ts'
+import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { defaultDeletion } from '../../policy/deletion.ts'
+import { rulesFor } from './index.ts'
+import { nameReuseWarnings } from './name-reuse.ts'
+import { recoveryWarnings } from './recovery.ts'
+import { firstObjection } from './rule.ts'
+import { guard, type WriteFacts } from './write.ts'
+
+const ENTRY = meta('data').uid
+const RECOVER = 'holdfast.dev/recover'
+const ORIGIN = 'holdfast.dev/recovered-from'
+const REUSE = 'holdfast.dev/on-name-reuse'
+const OWNER = 'holdfast.dev/owner'
+
+/** The entry of Disk shop/data of ann: 4 GiB that were made of an image. */
+const entry: RecycledResource = {
+  apiVersion: 'platform.holdfast.dev/v1alpha1',
+  kind: 'RecycledResource',
+  metadata: meta('entry', { name: ENTRY, labels: { [OWNER]: 'ann' } }),
+  spec: {
+    resource: {
+      apiVersion: 'storage.holdfast.dev/v1alpha1',
+      kind: 'Disk',
+      namespace: 'shop',
+      name: 'data',
+      uid: ENTRY,
+    },
+    deletion: { by: 'flux', at: '2026-01-01T00:00:00Z', policy: 'Never' },
+    contents: {
+      manifest: { spec: { size: '4Gi', source: { image: { name: 'debian' } } } },
+      disks: [{ name: 'data', uid: ENTRY, id: ENTRY, dataStorage: 'local', size: '4Gi' }],
+    },
+  },
+  status: { phase: 'Binned' },
+}
+const recovery = { name: ENTRY, entry, owner: 'ann' }
+const labels = { [OWNER]: 'ann' }
+
+/** Disk shop/data is made, and marked by admission as coming from the entry, with these annotations of its manifest. */
+function create(annotations: Record<string, string>, more: Partial<WriteFacts> = {}): WriteFacts {
+  const object = newDisk(
+    { size: '4Gi', source: { image: { name: 'debian' } } },
+    { annotations: { [ORIGIN]: ENTRY, ...annotations }, labels },
+  )
+  const caller = { person: 'ann', owner: 'ann', can: ({ verb }: { verb: string }) => verb === 'recover' }
+  return {
+    kind: Disk,
+    object,
+    before: undefined,
+    settings: defaultDeletion,
+    recovery,
+    binned: [entry],
+    ...caller,
+    ...more,
+  }
+}
+
+function objection(facts: WriteFacts) {
+  const rules = rulesFor({ group: Disk.group, resource: Disk.plural })
+  if (!rules) throw new Error('there are no rules for a Disk')
+  return firstObjection([...rules.guarded.map(guard), ...rules.write], facts)?.reason
+}
+
+const asked = { [RECOVER]: ENTRY }
+const restored = { [REUSE]: 'Restore' }
+const nobody = { can: () => false }
+const everybody = { can: () => true }
+const byBob = { person: 'bob', owner: 'bob' }
+const none = { recovery: { name: ENTRY, entry: undefined, owner: undefined } }
+const unmarked = newDisk({}, { labels })
+const before = newDisk({}, { annotations: { [ORIGIN]: ENTRY }, labels })
+
+describe('A write of what the recycle bin has', () => {
+  test.each<[string, WriteFacts, string | undefined]>([
+    ['asks for the entry', create(asked), undefined],
+    ['restores its name', create(restored), undefined],
+    ['restores by the settings', create({}, { settings: { ...defaultDeletion, onNameReuse: 'Restore' } }), undefined],
+    ['asks, where names are denied', create({ ...asked, [REUSE]: 'Deny' }), undefined],
+    ['asks, and may not', create(asked, nobody), 'NotPermitted'],
+    ['restores, and may not', create(restored, nobody), 'NotPermitted'],
+    ['asks for what another owns', create(asked, byBob), 'NotPermitted'],
+    ['asks for what another owns, and may', create(asked, { ...byBob, ...everybody }), undefined],
+    ['asks for what is gone', create(asked, none), 'NotRecoverable'],
+    [
+      'asks for what has no name',
+      create({ [RECOVER]: 'it', [ORIGIN]: '' }, { recovery: undefined }),
+      'AnnotationInvalid',
+    ],
+    ['is marked by hand', create({}), 'NotByHand'],
+    ['is marked as another one', create({ [RECOVER]: meta('other').uid }), 'NotByHand'],
+    ['keeps its mark', create({}, { before, recovery: undefined }), undefined],
+    ['gets another mark', create({ [ORIGIN]: meta('x').uid }, { before, recovery: undefined }), 'NotByHand'],
+    ['is marked later', create({}, { before: unmarked, recovery: undefined }), 'NotByHand'],
+    ['is a new one', create({}, { recovery: undefined, object: unmarked }), undefined],
+  ])('[DEL-16] that %s', (_name, facts, reason) => {
+    expect(objection(facts)).toBe(reason)
+  })
+})
+
+describe('A warning', () => {
+  const back = `Disk shop/data, deleted by flux at 2026-01-01T00:00:00Z, is brought back from the recycle bin (${ENTRY})`
+
+  test('[DEL-16] says what comes back, and not that it is new', () => {
+    expect([recoveryWarnings(create(asked)), nameReuseWarnings(create(asked))]).toEqual([[back], []])
+  })
+
+  test('[DEL-16] says what of the manifest is not done to a disk', () => {
+    const facts = create(asked)
+    const object = newDisk({ size: '2Gi' }, facts.object.metadata)
+    expect(recoveryWarnings({ ...facts, object })).toEqual([
+      back,
+      'spec.size is smaller than before: the disk keeps its 4Gi',
+      'spec.source is another than before: the disk comes back with what is on it',
+    ])
+  })
+
+  test('[DEL-16] says what of the manifest is not done to the root disk of a machine', () => {
+    const manifest = { spec: { rootDisk: { imageRef: { name: 'fedora' } } } }
+    const spec = { ...entry.spec, contents: { ...entry.spec.contents, manifest } }
+    const ofMachine = { ...recovery, entry: { ...entry, spec } }
+    const facts = { ...create(asked), kind: VirtualMachine, object: machine(), recovery: ofMachine }
+    expect(recoveryWarnings(facts)[1]).toBe(
+      'spec.rootDisk is another than before: Disk web-root comes back as it was, and nothing is written to it',
+    )
+  })
+
+  test.each([
+    ['is asked of an object that is there', asked, before, 0],
+    ['is asked of another object', { [RECOVER]: meta('x').uid }, before, 1],
+    ['was asked before', { [RECOVER]: meta('x').uid }, newDisk({}, { annotations: { [RECOVER]: meta('x').uid } }), 0],
+  ])('[DEL-16] says that it is too late when it %s', (_, annotations, was, count) => {
+    expect(recoveryWarnings(create(annotations, { before: was, recovery: undefined }))).toHaveLength(count)
+  })
+})
