@@ -48,6 +48,28 @@ export const rows: readonly Row[] = [
     ],
   },
   {
+    title: 'Deletion',
+    panels: [
+      {
+        title: 'Entries of the recycle bin',
+        unit: 'short',
+        stacked: true,
+        queries: [['max by (kind, phase) (holdfast_recycled_resources)', '{{kind}} {{phase}}']],
+      },
+      {
+        title: 'Disks in the recycle bin',
+        unit: 'bytes',
+        stacked: true,
+        queries: [['max by (kind) (holdfast_recycled_bytes)', '{{kind}}']],
+      },
+      {
+        title: 'Brakes that hold',
+        unit: 'short',
+        queries: [['max by (kind) (holdfast_delete_brakes)', '{{kind}}']],
+      },
+    ],
+  },
+  {
     title: 'Controllers',
     panels: [
       {
