@@ -81,7 +81,10 @@ async function keepBrake(sources: Sources, asked: DeleteRequest, first: BrakeRea
   let { record, verdict } = first
   for (let attempt = 1; attempt <= BRAKE_ATTEMPTS; attempt++) {
     if (verdict.next === record.state) return verdict.allowed
-    if (await writeBrake(sources.kube, whose, record, verdict.next)) return verdict.allowed
+    if (await writeBrake(sources.kube, whose, record, verdict.next)) {
+      if (verdict.next.latchedAt !== undefined && record.state.latchedAt === undefined) sources.onLatched?.(whose.kind)
+      return verdict.allowed
+    }
     ;({ record, verdict } = await readAndAsk(sources, asked))
   }
   throw new Error(`the brake of ${whose.person} on ${whose.kind} changes faster than it can be written`)

@@ -27,6 +27,8 @@ export interface Sources {
   readonly caches: Caches
   /** By the clock of the API server. */
   readonly now: () => Date
+  /** Is told the kind of a brake that latches. */
+  readonly onLatched?: ((kind: string) => void) | undefined
 }
 
 /** What holds now. */

@@ -123,6 +123,36 @@ export const rows: readonly Row[] = [
     ],
   },
   {
+    title: 'Webhooks',
+    panels: [
+      {
+        title: 'Answers',
+        unit: 'reqps',
+        queries: [
+          [
+            'sum by (webhook, operation) (rate(holdfast_admission_requests_total[$__rate_interval]))',
+            '{{webhook}} {{operation}}',
+          ],
+        ],
+      },
+      {
+        title: 'Refusals',
+        unit: 'reqps',
+        queries: [
+          [
+            'sum by (kind, answer) (rate(holdfast_admission_requests_total{answer!="Allowed"}[$__rate_interval]))',
+            '{{kind}} {{answer}}',
+          ],
+        ],
+      },
+      {
+        title: 'Time to an answer, 99th percentile',
+        unit: 's',
+        queries: [[percentile('holdfast_admission_duration_seconds', 'operation'), '{{operation}}']],
+      },
+    ],
+  },
+  {
     title: 'Hosts',
     panels: [
       {
