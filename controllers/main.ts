@@ -4,12 +4,11 @@ import { systemClock } from '../lib/clock.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { KubeError } from '../lib/kube/errors.ts'
 import { keepCompiled } from '../lib/keep-compiled.ts'
-import { createLog, type Log } from '../lib/log.ts'
+import { createLog } from '../lib/log.ts'
 import { hasEnded, processName } from '../lib/process-name.ts'
-import { followTlsFiles, readTlsFiles } from '../lib/tls/server-files.ts'
-import { serveMetrics } from '../lib/metrics/server.ts'
-import { parseConfig, type MetricsConfig } from './config.ts'
-import { newControllersMetrics, type ControllersMetrics } from './metrics.ts'
+import { tryToServeMetrics } from '../lib/metrics/try-to-serve.ts'
+import { parseConfig } from './config.ts'
+import { newControllersMetrics } from './metrics.ts'
 import { runPlatform } from './platform.ts'
 
 /** Runs the controllers until SIGTERM or SIGINT. Of several processes one does the work. Guests run on without them. */
@@ -26,7 +25,7 @@ async function main(): Promise<void> {
   const tls = { ca: ca ?? '', certificate: certificate ?? '', key: key ?? '' }
   const metrics = newControllersMetrics()
   await using serving = new AsyncDisposableStack()
-  if (served) serving.use(await serve(served, metrics, log))
+  if (served) serving.use(await tryToServeMetrics(served, metrics.metrics, log))
   await using kube = await Kube.connect(kubeconfig, { environment: process.env, observer: metrics.kube.requests })
   await runPlatform(
     {
@@ -42,24 +41,6 @@ async function main(): Promise<void> {
     stop.signal,
   )
   log.info('the controllers end; guests run on')
-}
-
-/** Machines are more important than figures: what keeps these from being served is said, and the controllers go on. */
-async function serve(
-  { listen, port, files, readers }: MetricsConfig,
-  { metrics }: ControllersMetrics,
-  log: Log,
-): Promise<AsyncDisposableStack> {
-  const open = new AsyncDisposableStack()
-  try {
-    const tls = await readTlsFiles(files)
-    const { server } = open.use(await serveMetrics({ metrics, listen, port, tls, readers, log }))
-    open.use(followTlsFiles(server, files, log))
-    log.info({ address: server.address() }, 'metrics are served')
-  } catch (error) {
-    log.error({ err: error, listen, port }, 'metrics cannot be served')
-  }
-  return open
 }
 
 try {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { condition, host, machine } from '../crds/testing/objects.ts'
+import { brakeRecords, toBrakeData, type BrakeConfigMap } from '../crds/brake-record.ts'
+import { binnedDisk, condition, entry, host, machine, meta, platformSettings } from '../crds/testing/objects.ts'
 import type { Host } from '../crds/host.ts'
 import { newCaches } from './cluster/caches.ts'
 import { newControllersMetrics } from './metrics.ts'
@@ -12,10 +13,12 @@ function withStatus(object: Host, status: NonNullable<Host['status']>): Host {
 function newWorld() {
   const world = newControllersMetrics()
   const caches = newCaches()
-  world.follow(caches)
+  world.follow(caches, () => new Date('2026-01-01T00:00:00Z'))
   const scrape = async () => {
     const text = await world.metrics.render()
-    return text.split('\n').filter((line) => /^holdfast_(objects|virtual_machines|hosts?|agent)/.test(line))
+    return text
+      .split('\n')
+      .filter((line) => /^holdfast_(objects|virtual_machines|hosts?|agent|recycled|delete)/.test(line))
   }
   return { ...world, caches, scrape }
 }
@@ -51,6 +54,50 @@ test('The cluster is described by what is in it: machines by status, hosts by wh
       'holdfast_host_orphans{host="host-2"} 0',
     ]),
   )
+})
+
+test('[DEL-06] The recycle bin is described by what is in it, with the sizes of its disks', async () => {
+  const { caches, scrape } = newWorld()
+  const pending = { ...entry('Disk', 'late', { disks: [binnedDisk('late')] }), status: {} }
+  caches.recycled.replace(
+    [
+      entry('VirtualMachine', 'web', { disks: [binnedDisk('web-root', { size: '20Gi' }), binnedDisk('web-log')] }),
+      entry('Disk', 'data', { disks: [binnedDisk('data', { size: '512Mi' })] }),
+      entry('Image', 'debian', { download: { sha256: 'a'.repeat(64), hosts: ['host-a'] } }),
+      pending,
+    ],
+    '99',
+  )
+  expect((await scrape()).toSorted()).toEqual([
+    `holdfast_recycled_bytes{kind="Disk"} ${1.5 * 2 ** 30}`,
+    `holdfast_recycled_bytes{kind="VirtualMachine"} ${21 * 2 ** 30}`,
+    'holdfast_recycled_resources{kind="Disk",phase="Binned"} 1',
+    'holdfast_recycled_resources{kind="Disk",phase="Pending"} 1',
+    'holdfast_recycled_resources{kind="Image",phase="Binned"} 1',
+    'holdfast_recycled_resources{kind="VirtualMachine",phase="Binned"} 1',
+  ])
+})
+
+test('[DEL-18] Brakes that hold are counted by kind, released ones and names of persons are not told', async () => {
+  const { caches, scrape } = newWorld()
+  const latched = (person: string, kind: string): BrakeConfigMap => {
+    const times = { latchedAt: '2025-12-31T23:50:00Z', lastAttemptAt: '2025-12-31T23:55:00Z' }
+    const metadata = meta(`brake-${person}`, { namespace: brakeRecords.namespace })
+    return { metadata, data: toBrakeData({ person, kind, state: { deletes: [], ...times } }) }
+  }
+  caches.platformSettings.replace([], '99')
+  caches.brakes.replace([latched('ann', 'Disk'), latched('bob', 'Disk'), latched('carol', 'Image')], '99')
+  expect(await scrape()).toEqual([
+    'holdfast_delete_brakes{kind="VirtualMachine"} 0',
+    'holdfast_delete_brakes{kind="Disk"} 2',
+    'holdfast_delete_brakes{kind="Image"} 1',
+    'holdfast_delete_brakes{kind="Host"} 0',
+    'holdfast_delete_brakes{kind="DataStorage"} 0',
+  ])
+  const settings = platformSettings()
+  settings.spec.deletion.brakeReleases = [{ person: 'ann', kind: 'Disk', until: '2026-01-01T01:00:00Z' }]
+  caches.platformSettings.put(settings)
+  expect(await scrape()).toContain('holdfast_delete_brakes{kind="Disk"} 1')
 })
 
 test('Nothing is said of what is not known yet', async () => {

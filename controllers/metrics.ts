@@ -1,7 +1,6 @@
 import type { CallOutcome } from '../agent/client.ts'
 import type { Host } from '../crds/host.ts'
 import { leaderLease } from '../crds/leader-lease.ts'
-import type { RecycledResource } from '../crds/recycled-resource.ts'
 import type { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { ObjectCache } from '../lib/kube/cache.ts'
 import { newKubeMetrics, type KubeMetrics } from '../lib/kube/kube-metrics.ts'
@@ -10,6 +9,7 @@ import { newQueueMetrics } from '../lib/queue/queue-metrics.ts'
 import { newReconcileMetrics } from '../lib/reconcile/reconcile-metrics.ts'
 import type { Caches } from './cluster/caches.ts'
 import type { ControllerMetrics } from './cluster/controller.ts'
+import { describeBin } from './deletion-metrics.ts'
 
 /** Everything that is measured of a process of the controllers. */
 export interface ControllersMetrics extends ControllerMetrics {
@@ -18,7 +18,7 @@ export interface ControllersMetrics extends ControllerMetrics {
   /** What the connection to a host's agent tells of its calls. */
   readonly calls: (host: string) => (outcome: CallOutcome, tookMs: number) => void
   /** Shows what the cluster holds. It is looked at when somebody asks, never when something changes. */
-  readonly follow: (caches: Caches) => void
+  readonly follow: (caches: Caches, now: () => Date) => void
 }
 
 /** The words of `printableStatus`, each of which is shown also while no machine has it. */
@@ -45,11 +45,14 @@ export function newControllersMetrics(): ControllersMetrics {
   kube.leads(leaderLease.name, false)
   const calls = measureCalls(metrics)
   const cluster = describeCluster(metrics)
-  let followed: Caches | undefined
+  const bin = describeBin(metrics)
+  let followed: { caches: Caches; now: () => Date } | undefined
   metrics.onScrape(() => {
     if (!followed) return
-    cluster(followed)
-    if (followed.hosts.isSynced) calls.retain(followed.hosts)
+    const { caches, now } = followed
+    cluster(caches)
+    bin(caches, now())
+    if (caches.hosts.isSynced) calls.retain(caches.hosts)
   })
   return {
     metrics,
@@ -57,8 +60,8 @@ export function newControllersMetrics(): ControllersMetrics {
     queues: newQueueMetrics(metrics),
     reconciles: newReconcileMetrics(metrics),
     calls: (host) => calls.of(host),
-    follow(caches) {
-      followed = caches
+    follow(caches, now) {
+      followed = { caches, now }
     },
   }
 }
@@ -127,14 +130,8 @@ function describeCluster(metrics: Metrics): (caches: Caches) => void {
     help: 'Machines on the host that no VirtualMachine stands for.',
     labels: ['host'],
   })
-  const recycled = metrics.sampledGauge({
-    name: 'holdfast_recycled_resources',
-    help: 'Entries of the recycle bin, by the kind of what was deleted, and by phase.',
-    labels: ['kind', 'phase'],
-  })
   return (caches) => {
     const { virtualMachines, hosts: allHosts } = caches
-    if (caches.recycled.isSynced) recycled.replace(countEntries(caches.recycled.list()))
     objects.replace(countObjects(caches))
     if (virtualMachines.isSynced) machines.replace(countBy('status', STATUSES, virtualMachines.list().map(statusOf)))
     if (!allHosts.isSynced) return
@@ -155,17 +152,6 @@ function countObjects(caches: Caches): Point<'kind'>[] {
   }
   // Before all of a kind is known, its number means nothing.
   return Object.entries(byKind).flatMap(([kind, { isSynced, size }]) => (isSynced ? [[{ kind }, size] as const] : []))
-}
-
-function countEntries(entries: readonly RecycledResource[]): Point<'kind' | 'phase'>[] {
-  const counts = new Map<string, { kind: string; phase: string; count: number }>()
-  for (const { spec, status } of entries) {
-    const { kind } = spec.resource
-    const phase = status?.phase ?? 'Pending'
-    const key = `${kind}/${phase}`
-    counts.set(key, { kind, phase, count: (counts.get(key)?.count ?? 0) + 1 })
-  }
-  return [...counts.values()].map(({ kind, phase, count }) => [{ kind, phase }, count])
 }
 
 function statusOf({ status }: VirtualMachine): string {

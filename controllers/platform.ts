@@ -39,6 +39,8 @@ import { imageReconciler } from './image/reconciler.ts'
 import type { Deps as ImageDeps } from './image/scope.ts'
 import { watchImages } from './image/watches.ts'
 import { platformSettingsReconciler } from './platform-settings/reconciler.ts'
+import type { Teller } from './platform-settings/scope.ts'
+import { watchPlatformSettings } from './platform-settings/watches.ts'
 import { recycledResourceReconciler } from './recycled-resource/reconciler.ts'
 import { watchRecycled } from './recycled-resource/watches.ts'
 import { accessRecycled, openRecycleBin } from './recycling.ts'
@@ -73,7 +75,7 @@ export async function runPlatform(deps: PlatformDeps, signal: AbortSignal): Prom
   const { clock, log, instance, hasEnded, metrics } = deps
   const { clock: serverClock, ...kube } = withServerClock(deps.kube, clock)
   const caches = newCaches()
-  metrics?.follow(caches)
+  metrics?.follow(caches, clock.now)
   const following = followCluster(caches, { kube, clock, log, signal, observe: metrics?.kube.reflector })
   await untilSynced(caches, signal)
   if (!signal.aborted) log.info('all that the cluster holds is known')
@@ -145,7 +147,9 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const image = (namespace: string, name: string) => images.get(`${namespace}/${name}`)
   const virtualMachine = (namespace: string, name: string) => virtualMachines.get(`${namespace}/${name}`)
 
-  const settings = newController(PlatformSettings, platformSettings, platformSettingsReconciler(), parts)
+  const teller = tellOfBrakes(parts)
+  const ofSettings = platformSettingsReconciler({ ...teller, records: () => caches.brakes.list() })
+  const settings = newController(PlatformSettings, platformSettings, ofSettings, parts)
   const host = newController(Host, hosts, hostReconciler(findOwners(parts)), parts)
   const dataStorage = newController(DataStorage, dataStorages, dataStorageReconciler({ fleet }), parts)
   const ofImages = newController(Image, images, imageReconciler({ ...readForImages(parts), bin }), parts)
@@ -177,6 +181,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const entries = recycledResourceReconciler(accessRecycled(parts, bin))
   const entry = newController(RecycledResource, recycled, entries, parts)
 
+  watchPlatformSettings(caches, settings.add, teller)
   watchers.push(
     watchHosts(caches, fleet, host.add),
     watchDataStorages(caches, dataStorage.add),
@@ -210,6 +215,11 @@ function findCandidates({ hosts, dataStorages, platformSettings }: Caches, fleet
 /** What the controller of disks knows for as long as this process leads. */
 function rememberDisks(): Pick<DiskDeps, 'adopters' | 'seen'> {
   return { adopters: new Map(), seen: new Map() }
+}
+
+/** What is told of brakes, of the settings or of the record of one. */
+function tellOfBrakes({ serverClock, recorder }: Parts): Teller {
+  return { now: serverClock.now, emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }) }
 }
 
 /** What the controller of hosts looks up, and tells. */

@@ -20,3 +20,6 @@ export const kinds: readonly Kind[] = [
 
 /** Those whose objects belong to a person: admission labels each with its owner. */
 export const ownedKinds: readonly Kind[] = [VirtualMachine, Disk, Image]
+
+/** Those of which nobody deletes many at once: admission counts them by person. */
+export const brakedKinds: readonly Kind[] = [VirtualMachine, Disk, Image, Host, DataStorage]

@@ -45,14 +45,16 @@ describe('The controllers', () => {
     expect(now.difference(before)).toEqual(granted.difference(before))
   })
 
-  test('have besides, in their own namespace, the one Lease that they elect their leader by', async () => {
+  test('have besides, in their own namespace, the one Lease that they elect their leader by, and see brakes', async () => {
     const { namespace, name } = leaderLease
     const everywhere = await asked()
     const besides = (await rulesOf(controllers, namespace)).difference(everywhere)
     expect([...besides].toSorted((a, b) => a.localeCompare(b))).toEqual([
       'create coordination.k8s.io/leases',
       `get coordination.k8s.io/leases/${name}`,
+      'list /configmaps',
       `patch coordination.k8s.io/leases/${name}`,
+      'watch /configmaps',
     ])
   })
 

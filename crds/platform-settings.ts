@@ -1,7 +1,25 @@
 import * as z from 'zod'
+import { MAX_PERSON } from './brake-record.ts'
 import { ageColumn, baseStatus, cel, readyColumns, size } from './common.ts'
 import { deletionSettings } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
+
+const BRAKES_OPEN = 'BrakesOpen'
+
+/** The status lists so many brakes, and counts the rest. */
+export const MAX_BRAKES = 32
+
+const heldBrake = z.object({
+  person: z.string().max(MAX_PERSON).describe('Whose deletes are refused, as the API server knows them.'),
+  kind: z.string().max(63).describe('Kind of the objects.'),
+  since: z.iso.datetime().describe('When the brake latched.'),
+  letThrough: z.int32().min(0).describe('Deletes that were let through before.'),
+  lastRefusedAt: z.iso.datetime().describe('When one was last refused; written down once a minute.'),
+  opensAt: z.iso
+    .datetime()
+    .describe('When it lets that person through again, if no further attempt comes and nobody releases it before.'),
+})
+export type HeldBrake = z.output<typeof heldBrake>
 
 export const PlatformSettings = defineKind({
   group: 'platform.holdfast.dev',
@@ -63,9 +81,35 @@ export const PlatformSettings = defineKind({
       .describe('What images may be downloaded.'),
     deletion: deletionSettings.describe('What a delete does, and what it needs.'),
   }),
-  status: z.object({ ...baseStatus }),
+  status: z.object({
+    ...baseStatus,
+    brakeCount: z.int32().optional().describe('Number of mass-delete brakes that hold.'),
+    brakes: z
+      .array(heldBrake)
+      .max(MAX_BRAKES)
+      .optional()
+      .describe(
+        `Mass-delete brakes that hold, the latest first; at most ${MAX_BRAKES} of them. Release one with spec.deletion.brakeReleases.`,
+      ),
+  }),
   rules: [{ rule: "self.metadata.name == 'default'", message: 'there is one PlatformSettings: name it default' }],
-  columns: [...readyColumns, ageColumn],
+  columns: [
+    ...readyColumns,
+    { name: 'Brakes', type: 'integer', jsonPath: '.status.brakeCount' },
+    {
+      name: 'Held',
+      type: 'string',
+      jsonPath: `.status.conditions[?(@.type=="${BRAKES_OPEN}")].message`,
+      priority: 1,
+    },
+    ageColumn,
+  ],
   selectableFields: [],
 })
 export type PlatformSettings = Resource<typeof PlatformSettings>
+
+/** Condition types, in the order they become true. */
+export const PlatformSettingsCondition = { BrakesOpen: BRAKES_OPEN } as const
+
+/** Reasons used with the conditions above. Part of the API: never rename one. */
+export const PlatformSettingsReason = { BrakeLatched: 'BrakeLatched' } as const

@@ -7,6 +7,7 @@ import { DiskCondition, DiskReason } from '../crds/disk.ts'
 import { HostCondition, HostReason } from '../crds/host.ts'
 import { ImageCondition, ImageReason } from '../crds/image.ts'
 import type { Kind } from '../crds/kind.ts'
+import { PlatformSettingsCondition, PlatformSettingsReason } from '../crds/platform-settings.ts'
 import { RecycledResourceCondition, RecycledResourceReason } from '../crds/recycled-resource.ts'
 import { RefusalReason } from '../crds/refusal.ts'
 import { VirtualMachineCondition, VirtualMachineReason } from '../crds/virtual-machine.ts'
@@ -27,7 +28,7 @@ const vocabularies: Readonly<Record<string, Vocabulary>> = {
   Disk: toVocabulary(DiskCondition, DiskReason),
   Image: toVocabulary(ImageCondition, ImageReason),
   DataStorage: toVocabulary(DataStorageCondition, DataStorageReason),
-  PlatformSettings: toVocabulary({}, {}),
+  PlatformSettings: toVocabulary(PlatformSettingsCondition, PlatformSettingsReason),
   RecycledResource: toVocabulary(RecycledResourceCondition, RecycledResourceReason),
 }
 

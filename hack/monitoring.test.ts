@@ -17,8 +17,8 @@ const dashboard = z.object({
   templating: z.object({ list: z.array(z.object({ query: z.object({ query: z.string() }) })) }),
 })
 
-const { controllers, agent } = ownMetrics()
-const known = new Map([...controllers.describe(), ...agent.describe()].map((metric) => [metric.name, metric]))
+const own = Object.values(ownMetrics()).flatMap((metrics) => metrics.describe())
+const known = new Map(own.map((metric) => [metric.name, metric]))
 
 const alerts = rules.parse(load(read('rules.yaml'))).groups.flatMap((group) => group.rules)
 const { panels, templating } = dashboard.parse(JSON.parse(read('dashboard.json')))

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { newAgentMetrics } from '../agent/metrics/agent-metrics.ts'
 import type { Sample } from '../agent/metrics/sampler.ts'
+import { newCaches } from '../controllers/cluster/caches.ts'
 import { newControllersMetrics } from '../controllers/metrics.ts'
+import { binnedDisk, entry } from '../crds/testing/objects.ts'
+import { newWebhooksMetrics } from '../webhooks/metrics.ts'
 import { complaintsOf, findPromtool } from './promtool.ts'
 
 // oxlint-disable-next-line node/no-process-env -- where programs are kept is the user's to say
@@ -10,7 +13,7 @@ const missing = promtool === '' ? ' (skipped: there is no promtool; npm test fet
 
 /** With a series of every metric, for only what is there can be wrong. */
 async function controllers(): Promise<string> {
-  const { metrics, kube, queues, reconciles, calls } = newControllersMetrics()
+  const { metrics, kube, queues, reconciles, calls, follow } = newControllersMetrics()
   const stats = { depth: 1, inFlight: 1, retries: 0, unfinishedMs: 1, longestMs: 1 }
   queues.follow('disk', { stats })
   const queue = queues.observer('disk')
@@ -19,10 +22,31 @@ async function controllers(): Promise<string> {
   queue.ended(1)
   queue.retried()
   reconciles.observer('disk')('error', 5)
+  const caches = newCaches()
+  caches.recycled.replace([entry('Disk', 'data', { disks: [binnedDisk('data')] })], '9')
+  caches.brakes.replace([], '9')
+  caches.platformSettings.replace([], '9')
+  follow(caches, () => new Date())
   calls('host-1')('UNREACHABLE', 20)
   const path = '/apis/storage.holdfast.dev/v1alpha1/namespaces/a/disks/b/status'
   kube.requests({ method: 'PATCH', path, contentType: 'application/apply-patch+yaml', status: 200, tookMs: 3 })
   kube.reflector('disks').listed(true)
+  return metrics.render()
+}
+
+async function webhooks(): Promise<string> {
+  const { metrics, requests, reflector, answered, latched } = newWebhooksMetrics()
+  const resource = { group: 'storage.holdfast.dev', version: 'v1alpha1', resource: 'disks' }
+  answered({ webhook: 'validate', request: { operation: 'DELETE', resource }, verdict: {}, tookMs: 5 })
+  latched('Disk')
+  requests({
+    method: 'GET',
+    path: '/api/v1/namespaces/a/configmaps/b',
+    contentType: 'application/json',
+    status: 200,
+    tookMs: 3,
+  })
+  reflector('disks').listed(true)
   return metrics.render()
 }
 
@@ -66,6 +90,7 @@ describe.skipIf(promtool === '')(`promtool${missing}`, () => {
 
   test.each([
     ['controllers', controllers],
+    ['webhooks', webhooks],
     ['agents', agent],
   ])('finds nothing wrong with the metrics of %s', async (_of, render) => {
     const text = await render()

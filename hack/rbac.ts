@@ -20,7 +20,7 @@ export function toControllerRoles(kinds: readonly Kind[]): object[] {
       roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: NAME },
       subjects,
     },
-    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: lease, rules: leaseRules },
+    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: lease, rules: ownRules },
     {
       apiVersion: `${rbac}/v1`,
       kind: 'RoleBinding',
@@ -86,10 +86,13 @@ function webhookRecords(name: string): object[] {
 
 const LEASES = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] }
 
-// A name that is yet to be given cannot be named in a rule.
-const leaseRules = [
+/** In their own namespace. */
+const ownRules = [
+  // A name that is yet to be given cannot be named in a rule.
   { ...LEASES, verbs: ['create'] },
   { ...LEASES, resourceNames: [leaderLease.name], verbs: ['get', 'patch'] },
+  // Brakes, as the webhooks keep them. A label cannot be named in a rule.
+  { apiGroups: [''], resources: ['configmaps'], verbs: ['list', 'watch'] },
 ]
 
 function rules(kinds: readonly Kind[]): object[] {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { askBrake, freshBrake, type BrakeQuestion, type BrakeState } from './brake.ts'
+import type { BrakeState } from '../crds/brake-record.ts'
+import { askBrake, freshBrake, latchOf, type BrakeMoment, type BrakeQuestion } from './brake.ts'
 import { defaultDeletion } from './deletion.ts'
 
 const START = Date.parse('2026-01-01T00:00:00Z')
@@ -81,6 +82,23 @@ describe('The brake', () => {
     ['that ended before it latched', release(at(-1))],
   ])('is not opened by a release %s', (_, settings) => {
     expect(ask(latched, 'e', { ...settings, now: at(10) }).allowed).toBe(false)
+  })
+
+  test('tells since when it holds, what went before, and when it opens, for as long as it refuses', () => {
+    const latch = (now: Date, more: Partial<BrakeMoment> = {}) =>
+      latchOf({ state: latched, person: 'ann', kind: 'Disk', settings: { brakeReleases: [] }, now, ...more })
+    const pushed = ask(latched, 'e', { now: at(90) }).next
+    expect(latch(at(100), { state: pushed })).toEqual({
+      since: at(0),
+      letThrough: 3,
+      lastRefusedAt: at(90),
+      opensAt: at(3_690),
+    })
+    for (const seconds of [0, 3_600, 3_601, 9_000]) {
+      expect(latch(at(seconds)) === undefined).toBe(ask(latched, 'e', { now: at(seconds) }).allowed)
+    }
+    expect(latch(at(10), release(at(600)))).toBeUndefined()
+    expect(latch(at(10), { state: after(['a', 'b', 'c']) })).toBeUndefined()
   })
 
   test('never stops who holds bulkDelete, and is not latched by them', () => {

@@ -1,24 +1,21 @@
+import { brakeOf, type BrakeConfigMap, type BrakeState } from '../crds/brake-record.ts'
 import type { DeletionSettings } from '../crds/deletion.ts'
-
-/** What is remembered of one person's deletes of one kind. Times are ISO 8601, by the clock of the API server. */
-export interface BrakeState {
-  /** Deletes that count, the oldest first. */
-  readonly deletes: readonly { readonly uid: string; readonly at: string }[]
-  /** Since when everything further is refused. */
-  readonly latchedAt?: string | undefined
-  /** When the last one was refused. */
-  readonly lastAttemptAt?: string | undefined
-}
+import type { HeldBrake } from '../crds/platform-settings.ts'
 
 export const freshBrake: BrakeState = { deletes: [] }
 
-export interface BrakeQuestion {
+/** A person's brake on a kind, at a time. */
+export interface BrakeMoment {
   readonly state: BrakeState
   readonly person: string
   readonly kind: string
+  readonly settings: Pick<DeletionSettings, 'brakeReleases'>
+  readonly now: Date
+}
+
+export interface BrakeQuestion extends BrakeMoment {
   readonly uid: string
   readonly settings: Pick<DeletionSettings, 'brake' | 'brakeReleases'>
-  readonly now: Date
   /** Holds the verb bulkDelete: is counted, and never stopped. */
   readonly passes: boolean
 }
@@ -54,15 +51,59 @@ export function askBrake(question: BrakeQuestion): BrakeVerdict {
 
 /** The state without a latch that was released, or that an hour without an attempt has opened. */
 function reopened(question: BrakeQuestion): BrakeState {
-  const { state, now } = question
-  if (state.latchedAt === undefined) return state
-  const lastAt = Date.parse(state.lastAttemptAt ?? state.latchedAt)
-  const isReleased = releaseOf(question) > Date.parse(state.latchedAt)
-  return isReleased || now.getTime() - lastAt > FORGIVEN_MS ? freshBrake : state
+  const { state } = question
+  return state.latchedAt === undefined || latchOf(question) ? state : freshBrake
+}
+
+/** A brake that holds. */
+export interface Latch {
+  readonly since: Date
+  /** How many deletes were let through before. */
+  readonly letThrough: number
+  readonly lastRefusedAt: Date
+  /** When it opens, unless it is leaned against or released before. */
+  readonly opensAt: Date
+}
+
+/** What holds a person back from deleting a kind; undefined when nothing does. */
+export function latchOf(moment: BrakeMoment): Latch | undefined {
+  const { deletes, latchedAt, lastAttemptAt = latchedAt } = moment.state
+  if (latchedAt === undefined || lastAttemptAt === undefined) return undefined
+  const since = new Date(latchedAt)
+  const lastRefusedAt = new Date(lastAttemptAt)
+  const opensAt = new Date(lastRefusedAt.getTime() + FORGIVEN_MS)
+  if (moment.now > opensAt || releaseOf(moment) > since.getTime()) return undefined
+  return { since, letThrough: deletes.length, lastRefusedAt, opensAt }
+}
+
+/** Brakes that hold, as the status of PlatformSettings lists them: the latest first. */
+export function heldBrakes(
+  records: readonly BrakeConfigMap[],
+  settings: BrakeMoment['settings'],
+  now: Date,
+): HeldBrake[] {
+  const held = records.flatMap((record): HeldBrake[] => {
+    const brake = brakeOf(record)
+    const latch = brake && latchOf({ ...brake, settings, now })
+    if (!latch) return []
+    const { person, kind } = brake
+    const { since, letThrough, lastRefusedAt, opensAt } = latch
+    const times = { since: toSeconds(since), lastRefusedAt: toSeconds(lastRefusedAt), opensAt: toSeconds(opensAt) }
+    return [{ person, kind, letThrough, ...times }]
+  })
+  return held.toSorted((a, b) => b.since.localeCompare(a.since) || byWhose(a, b))
+}
+
+function byWhose(a: HeldBrake, b: HeldBrake): number {
+  return a.kind.localeCompare(b.kind) || a.person.localeCompare(b.person)
+}
+
+function toSeconds(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`
 }
 
 /** Until when somebody released the brake, in milliseconds; 0 when nobody did. */
-function releaseOf({ person, kind, settings }: BrakeQuestion): number {
+function releaseOf({ person, kind, settings }: BrakeMoment): number {
   const mine = settings.brakeReleases.filter((release) => release.person === person && release.kind === kind)
   return Math.max(0, ...mine.map(({ until }) => Date.parse(until)))
 }

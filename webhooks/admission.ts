@@ -90,7 +90,11 @@ async function keepBrake(sources: Sources, asked: DeleteRequest, first: BrakeRea
     let reading = hasWaited ? await readAndAsk(sources, asked) : first
     for (let attempt = 1; attempt <= BRAKE_ATTEMPTS; attempt++) {
       const { record, verdict } = reading
-      if (isKept(reading) || (await writeBrake(sources.kube, whose, record, verdict.next))) return verdict.allowed
+      if (isKept(reading)) return verdict.allowed
+      if (await writeBrake(sources.kube, whose, record, verdict.next)) {
+        if (hasLatched(reading)) sources.onLatched?.(whose.kind)
+        return verdict.allowed
+      }
       reading = await readAndAsk(sources, asked)
     }
     throw new Error(`the brake of ${whose.person} on ${whose.kind} changes faster than it can be written`)
@@ -100,6 +104,10 @@ async function keepBrake(sources: Sources, asked: DeleteRequest, first: BrakeRea
 /** Whether what the brake decided changes nothing of what is written. */
 function isKept({ record, verdict }: BrakeReading): boolean {
   return verdict.next === record.state
+}
+
+function hasLatched({ record, verdict }: BrakeReading): boolean {
+  return verdict.next.latchedAt !== undefined && record.state.latchedAt === undefined
 }
 
 async function stamp({ kube }: Sources, facts: DeleteFacts): Promise<void> {

@@ -5,6 +5,7 @@ import { RefusalReason } from '../crds/refusal.ts'
 import { Deadline } from '../lib/kube/deadline.ts'
 import type { Log } from '../lib/log.ts'
 import { newDoorkeeper, prefixOf, type Door } from './door.ts'
+import type { Answer } from './metrics.ts'
 import { parseReview, toAnswer, type AdmissionRequest, type Verdict } from './review.ts'
 
 export interface AppDeps {
@@ -14,6 +15,7 @@ export interface AppDeps {
   /** Likewise. */
   readonly mutate: AppDeps['validate']
   readonly log: Log
+  readonly onAnswered?: ((answer: Answer) => void) | undefined
   /** TLS. Absent in tests that do not listen. */
   readonly https?: ServerOptions
 }
@@ -28,7 +30,7 @@ const KEEP_ALIVE_MS = 150_000
 const REQUEST_MS = 10_000
 
 /** Builds the server. It never listens: run.ts does. */
-export function buildApp({ door, validate, mutate, log, https }: AppDeps): FastifyInstance {
+export function buildApp({ door, validate, mutate, log, onAnswered, https }: AppDeps): FastifyInstance {
   const app = newApp(https)
   readStrictly(app)
   const objectionTo = newDoorkeeper(door)
@@ -40,15 +42,16 @@ export function buildApp({ door, validate, mutate, log, https }: AppDeps): Fasti
   })
   answerErrors(app, log)
 
+  const answer = async (webhook: Answer['webhook'], body: unknown, judge: AppDeps['validate']) => {
+    const startedMs = performance.now()
+    const request = parseReview(body)
+    const verdict = await decide(request, judge, log)
+    onAnswered?.({ webhook, request, verdict, tookMs: performance.now() - startedMs })
+    return toAnswer(request.uid, verdict)
+  }
   const prefix = prefixOf(door)
-  app.post(`${prefix}/validate`, async ({ body }) => {
-    const request = parseReview(body)
-    return toAnswer(request.uid, await decide(request, validate, log))
-  })
-  app.post(`${prefix}/mutate`, async ({ body }) => {
-    const request = parseReview(body)
-    return toAnswer(request.uid, await decide(request, mutate, log))
-  })
+  app.post(`${prefix}/validate`, ({ body }) => answer('validate', body, validate))
+  app.post(`${prefix}/mutate`, ({ body }) => answer('mutate', body, mutate))
   return app
 }
 

@@ -7,7 +7,7 @@ import { PlatformSettings } from '../crds/platform-settings.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
 import { diskNames, VirtualMachine } from '../crds/virtual-machine.ts'
 import { ObjectCache } from '../lib/kube/cache.ts'
-import { runReflector, type ReflectorOptions } from '../lib/kube/reflector.ts'
+import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../lib/kube/reflector.ts'
 
 /** What the API server holds, found by what refers to what: so that an answer waits for nobody. */
 export interface Caches {
@@ -56,12 +56,15 @@ export function disksOf(machine: VirtualMachine): string[] {
   return [...new Set(diskNames(machine))].map((name) => `${machine.metadata.namespace ?? ''}/${name}`)
 }
 
+interface Following extends Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'> {
+  /** What is told of how each kind is followed, by its plural. */
+  readonly observe?: ((plural: string) => ReflectorObserver) | undefined
+}
+
 /** Keeps the caches equal to what the API server holds, until the signal is aborted. */
-export async function followCluster(
-  caches: Caches,
-  how: Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'>,
-): Promise<void> {
-  const follow = <K extends Kind>(kind: K, cache: ObjectCache<Resource<K>>) => runReflector({ ...how, kind, cache })
+export async function followCluster(caches: Caches, { observe, ...how }: Following): Promise<void> {
+  const follow = <K extends Kind>(kind: K, cache: ObjectCache<Resource<K>>) =>
+    runReflector({ ...how, kind, cache, observer: observe?.(kind.plural) })
   await Promise.all([
     follow(VirtualMachine, caches.machines),
     follow(Disk, caches.disks),

@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import * as z from 'zod'
+import { metricsEnvironment, requireMetricsFiles, toMetricsConfig, type MetricsConfig } from '../lib/metrics/config.ts'
 
 const file = z.string().refine(isAbsolute, 'write an absolute path')
 const list = z
@@ -17,6 +18,7 @@ const environment = z
     HOLDFAST_WEBHOOKS_CLIENT_CA: file.optional(),
     HOLDFAST_WEBHOOKS_CLIENT_NAMES: list,
     HOLDFAST_WEBHOOKS_PATH_FILE: file.optional(),
+    ...metricsEnvironment,
     HOLDFAST_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   })
   .refine(
@@ -26,6 +28,9 @@ const environment = z
   .refine(
     (env) => env.HOLDFAST_WEBHOOKS_CLIENT_CA === undefined || (env.HOLDFAST_WEBHOOKS_CLIENT_NAMES ?? []).length > 0,
     'HOLDFAST_WEBHOOKS_CLIENT_NAMES: name the common names of the API server, by commas',
+  )
+  .superRefine(
+    requireMetricsFiles(['HOLDFAST_METRICS_TLS_CERT', 'HOLDFAST_METRICS_TLS_KEY', 'HOLDFAST_METRICS_CLIENT_CA']),
   )
 
 const SERVICE = 'holdfast-webhooks.holdfast-system.svc'
@@ -40,6 +45,8 @@ export interface WebhooksConfig {
   readonly caller:
     | { readonly clientCaFile: string; readonly clientNames: readonly string[] }
     | { readonly pathFile: string }
+  /** Where metrics are served, and to whom; undefined: nowhere. */
+  readonly metrics: MetricsConfig | undefined
   readonly logLevel: string
 }
 
@@ -57,6 +64,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     listen: { host: data.HOLDFAST_WEBHOOKS_LISTEN, port: data.HOLDFAST_WEBHOOKS_PORT },
     names: { dnsNames: data.HOLDFAST_WEBHOOKS_DNS_NAMES ?? [SERVICE], ips: data.HOLDFAST_WEBHOOKS_IPS ?? [] },
     caller: toCaller(data),
+    metrics: toMetricsConfig(data),
     logLevel: data.HOLDFAST_LOG_LEVEL,
   }
 }

@@ -30,6 +30,8 @@ export interface Sources {
   readonly now: () => Date
   /** Of who writes a brake. */
   readonly turns: Turns
+  /** Is told the kind of a brake that latches. */
+  readonly onLatched?: ((kind: string) => void) | undefined
 }
 
 /** What holds now. */

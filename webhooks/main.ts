@@ -3,9 +3,11 @@ import { systemClock } from '../lib/clock.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { keepCompiled } from '../lib/keep-compiled.ts'
 import { createLog } from '../lib/log.ts'
+import { tryToServeMetrics } from '../lib/metrics/try-to-serve.ts'
 import { defaultPeriods } from './authorities.ts'
 import { parseConfig, type WebhooksConfig } from './config.ts'
 import type { Door } from './door.ts'
+import { newWebhooksMetrics } from './metrics.ts'
 import { runWebhooks } from './run.ts'
 
 const LOOK_MS = 10_000
@@ -13,14 +15,17 @@ const MIN_SECRET = 32
 
 /** Runs the admission webhooks until SIGTERM or SIGINT. All replicas answer. */
 async function main(): Promise<void> {
-  const { kubeconfig, listen, names, caller, logLevel } = parseConfig(process.env)
+  const { kubeconfig, listen, names, caller, metrics: served, logLevel } = parseConfig(process.env)
   const log = createLog('holdfast-webhooks', logLevel)
   keepCompiled()
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
 
   const clientCa = 'clientCaFile' in caller ? await readFile(caller.clientCaFile, 'utf8') : undefined
-  await using kube = await Kube.connect(kubeconfig, { environment: process.env })
+  const metrics = newWebhooksMetrics()
+  await using serving = new AsyncDisposableStack()
+  if (served) serving.use(await tryToServeMetrics(served, metrics.metrics, log))
+  await using kube = await Kube.connect(kubeconfig, { environment: process.env, observer: metrics.requests })
   await runWebhooks(
     {
       kube,
@@ -32,6 +37,7 @@ async function main(): Promise<void> {
       names,
       periods: defaultPeriods,
       lookMs: LOOK_MS,
+      metrics,
     },
     stop.signal,
   )

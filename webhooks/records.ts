@@ -1,23 +1,17 @@
 import { createHash } from 'node:crypto'
 import * as z from 'zod'
+import { brakeRecords, parseBrakeState, RECORD_LABEL, toBrakeData, type BrakeState } from '../crds/brake-record.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath, type Endpoint } from '../lib/kube/paths.ts'
-import { freshBrake, type BrakeState } from '../policy/brake.ts'
+import { freshBrake } from '../policy/brake.ts'
 
 const CONFIG_MAPS: Endpoint = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' }
-const NAMESPACE = 'holdfast-system'
-const RECORD_LABEL = 'holdfast.dev/record'
+const NAMESPACE = brakeRecords.namespace
 
 const configMap = z.object({
   metadata: z.object({ resourceVersion: z.string() }),
   data: z.record(z.string(), z.string()).default({}),
-})
-
-const brakeState = z.object({
-  deletes: z.array(z.object({ uid: z.string(), at: z.iso.datetime() })),
-  latchedAt: z.iso.datetime().optional(),
-  lastAttemptAt: z.iso.datetime().optional(),
 })
 
 /** What was read of one person's brake on one kind, to be replaced only if nobody else did meanwhile. */
@@ -31,8 +25,7 @@ export interface BrakeRecord {
 export async function readBrake(kube: Pick<Kube, 'send'>, person: string, kind: string): Promise<BrakeRecord> {
   const found = await read(kube, brakeName(person, kind))
   if (!found) return { state: freshBrake, version: undefined }
-  const state = brakeState.parse(JSON.parse(found.data['state'] ?? ''))
-  return { state, version: found.metadata.resourceVersion }
+  return { state: parseBrakeState(found.data), version: found.metadata.resourceVersion }
 }
 
 /** False when somebody else was faster: then it is to be read and decided anew. */
@@ -43,7 +36,7 @@ export async function writeBrake(
   state: BrakeState,
 ): Promise<boolean> {
   const name = brakeName(person, kind)
-  const data = { person: person.slice(0, 1024), kind, state: JSON.stringify(state) }
+  const data = toBrakeData({ person, kind, state })
   const labels = { [RECORD_LABEL]: 'brake' }
   return put(kube, { metadata: { name, labels, ...(version !== undefined && { resourceVersion: version }) }, data })
 }

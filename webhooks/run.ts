@@ -11,6 +11,7 @@ import { followCluster, newCaches, untilSynced, type Caches } from './caches.ts'
 import { newCertificates, type CertificateOptions, type Trust } from './certificates.ts'
 import type { Door } from './door.ts'
 import type { Sources } from './facts.ts'
+import type { WebhooksMetrics } from './metrics.ts'
 import { mutate } from './mutate.ts'
 import { publishBundle } from './registration.ts'
 import type { AdmissionRequest } from './review.ts'
@@ -28,6 +29,7 @@ export interface WebhooksDeps {
   readonly periods: Periods
   /** How often certificates are looked at, at most. */
   readonly lookMs: number
+  readonly metrics?: WebhooksMetrics
   /** Called once every request gets an answer. */
   readonly onListening?: () => void
 }
@@ -41,10 +43,10 @@ const GRACE_MS = 5_000
  * once it knows what the cluster holds, so who can connect gets an answer.
  */
 export async function runWebhooks(deps: WebhooksDeps, signal: AbortSignal): Promise<void> {
-  const { clock, log, listen, periods, names } = deps
+  const { clock, log, listen, periods, names, metrics } = deps
   const kube = withServerClock(deps.kube, clock)
   const caches = newCaches()
-  const following = followCluster(caches, { kube, clock, log, signal })
+  const following = followCluster(caches, { kube, clock, log, signal, observe: metrics?.reflector })
   const certificates = newCertificates({ kube, now: kube.clock.now, periods, ...names })
   const trust = await untilTrusted(deps, kube, () => certificates.renew(), signal)
   await Promise.race([untilSynced(caches), aborted(signal)])
@@ -64,15 +66,16 @@ export async function runWebhooks(deps: WebhooksDeps, signal: AbortSignal): Prom
 
 type ClockedKube = ReturnType<typeof withServerClock>
 
-function toApp({ door, log }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
+function toApp({ door, log, metrics }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
   const turns = newTurns()
   const sourcesUntil = (signal: AbortSignal): Sources => {
     const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
-    return { kube: { send }, caches, now: kube.clock.now, turns }
+    return { kube: { send }, caches, now: kube.clock.now, turns, onLatched: metrics?.latched }
   }
   return {
     door,
     log,
+    onAnswered: metrics?.answered,
     mutate: async (request: AdmissionRequest, signal: AbortSignal) => mutate(sourcesUntil(signal), request),
     validate: async (request: AdmissionRequest, signal: AbortSignal) => validate(sourcesUntil(signal), request),
   }

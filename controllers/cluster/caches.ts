@@ -1,3 +1,4 @@
+import { brakeRecords, type BrakeConfigMap } from '../../crds/brake-record.ts'
 import { DataStorage } from '../../crds/data-storage.ts'
 import { Disk } from '../../crds/disk.ts'
 import { Host } from '../../crds/host.ts'
@@ -31,6 +32,8 @@ export interface Caches {
   readonly hosts: ObjectCache<Host, never>
   readonly platformSettings: ObjectCache<PlatformSettings, never>
   readonly recycled: ObjectCache<RecycledResource, EntryIndex>
+  /** What the webhooks wrote down of who deletes how much. */
+  readonly brakes: ObjectCache<BrakeConfigMap, never>
 }
 
 /**
@@ -73,6 +76,7 @@ export function newCaches(): Caches {
       download: ({ spec }) => listed(spec.contents?.download?.sha256),
       purging: purgingOn,
     }),
+    brakes: new ObjectCache({}),
   }
 }
 
@@ -80,6 +84,8 @@ function purgingOn({ spec: { contents }, status }: RecycledResource): string[] {
   if (status?.phase !== 'Purging') return []
   return [...listed(contents?.host), ...(contents?.download?.hosts ?? [])]
 }
+
+const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' } as const
 
 interface Following extends Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'> {
   /** What is told of how each kind is followed, by its plural. */
@@ -98,6 +104,13 @@ export async function followCluster(caches: Caches, { observe, ...how }: Followi
     follow(Host, caches.hosts),
     follow(PlatformSettings, caches.platformSettings),
     follow(RecycledResource, caches.recycled),
+    runReflector({
+      ...how,
+      kind: CONFIG_MAPS,
+      among: brakeRecords,
+      cache: caches.brakes,
+      observer: observe?.(CONFIG_MAPS.plural),
+    }),
   ])
 }
 
@@ -114,8 +127,8 @@ export function endSubscriptions(caches: Caches): void {
 }
 
 function cachesIn(caches: Caches): Pick<ObjectCache, 'synced' | 'endSubscriptions'>[] {
-  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings, recycled } = caches
-  return [virtualMachines, disks, images, dataStorages, hosts, platformSettings, recycled]
+  const { virtualMachines, disks, images, dataStorages, hosts, platformSettings, recycled, brakes } = caches
+  return [virtualMachines, disks, images, dataStorages, hosts, platformSettings, recycled, brakes]
 }
 
 /** `namespace/name` of every disk that a machine uses. */

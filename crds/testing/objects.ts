@@ -5,6 +5,7 @@ import { Disk } from '../disk.ts'
 import type { Host } from '../host.ts'
 import { Image } from '../image.ts'
 import type { PlatformSettings } from '../platform-settings.ts'
+import type { RecyclableKind, RecycledResource } from '../recycled-resource.ts'
 import { VirtualMachine } from '../virtual-machine.ts'
 
 const STORAGE = 'storage.holdfast.dev/v1alpha1'
@@ -125,4 +126,28 @@ export function platformSettings(placement: Partial<PlatformSettings['spec']['pl
       deletion: deletionSettings.parse({}),
     },
   }
+}
+
+/** What the recycle bin has of an object of namespace shop, which ann deleted under Delayed. */
+export function entry(
+  kind: RecyclableKind,
+  name: string,
+  contents: Partial<NonNullable<RecycledResource['spec']['contents']>> = {},
+): RecycledResource {
+  const apiVersion = kind === 'VirtualMachine' ? COMPUTE : STORAGE
+  const uid = uidOf(`${kind}/${name}`)
+  const resource = { apiVersion, kind, namespace: 'shop', name, uid }
+  const deletion = { by: 'ann', at: TIME, policy: 'Delayed', retention: '3d', purgeAt: '2026-01-04T00:00:00Z' } as const
+  return {
+    apiVersion: 'platform.holdfast.dev/v1alpha1',
+    kind: 'RecycledResource',
+    metadata: meta(uid, { uid: uidOf(uid) }),
+    spec: { resource, deletion, contents: { manifest: {}, ...contents } },
+    status: { phase: 'Binned' },
+  }
+}
+
+/** A disk in an entry, of 1 GiB on storage `local` unless told otherwise. */
+export function binnedDisk(name: string, more: { readonly dataStorage?: string; readonly size?: string } = {}) {
+  return { name, uid: uidOf(name), id: uidOf(`file of ${name}`), dataStorage: 'local', size: '1Gi', ...more }
 }

@@ -48,6 +48,28 @@ export const rows: readonly Row[] = [
     ],
   },
   {
+    title: 'Deletion',
+    panels: [
+      {
+        title: 'Entries of the recycle bin',
+        unit: 'short',
+        stacked: true,
+        queries: [['max by (kind, phase) (holdfast_recycled_resources)', '{{kind}} {{phase}}']],
+      },
+      {
+        title: 'Disks in the recycle bin',
+        unit: 'bytes',
+        stacked: true,
+        queries: [['max by (kind) (holdfast_recycled_bytes)', '{{kind}}']],
+      },
+      {
+        title: 'Brakes that hold',
+        unit: 'short',
+        queries: [['max by (kind) (holdfast_delete_brakes)', '{{kind}}']],
+      },
+    ],
+  },
+  {
     title: 'Controllers',
     panels: [
       {
@@ -97,6 +119,36 @@ export const rows: readonly Row[] = [
         title: 'Memory of the processes',
         unit: 'bytes',
         queries: [['process_resident_memory_bytes{job=~"holdfast-.*"}', '{{job}} {{instance}}']],
+      },
+    ],
+  },
+  {
+    title: 'Webhooks',
+    panels: [
+      {
+        title: 'Answers',
+        unit: 'reqps',
+        queries: [
+          [
+            'sum by (webhook, operation) (rate(holdfast_admission_requests_total[$__rate_interval]))',
+            '{{webhook}} {{operation}}',
+          ],
+        ],
+      },
+      {
+        title: 'Refusals',
+        unit: 'reqps',
+        queries: [
+          [
+            'sum by (kind, answer) (rate(holdfast_admission_requests_total{answer!="Allowed"}[$__rate_interval]))',
+            '{{kind}} {{answer}}',
+          ],
+        ],
+      },
+      {
+        title: 'Time to an answer, 99th percentile',
+        unit: 's',
+        queries: [[percentile('holdfast_admission_duration_seconds', 'operation'), '{{operation}}']],
       },
     ],
   },

@@ -1,6 +1,9 @@
 import type { Resource } from '../../crds/kind.ts'
 import { keyOf } from './paths.ts'
 
+/** Whatever the API server holds. */
+export type Stored = Pick<Resource, 'metadata'>
+
 /** Told after the cache has changed. A new object has no `before`, a deleted one no `after`. Must not throw. */
 export type ChangeListener<R> = (before: R | undefined, after: R | undefined) => void
 
@@ -17,7 +20,7 @@ const MAX_TOMBSTONES = 10_000
  * writes. Of two states the one with the newer resourceVersion counts, in whatever order they arrive. Deleted and made
  * again under one name is a delete and an add. Objects in it are shared: never change one.
  */
-export class ObjectCache<R extends Resource = Resource, Index extends string = string> {
+export class ObjectCache<R extends Stored = Resource, Index extends string = string> {
   readonly #objects = new Map<string, Held<R>>()
   /** Version at which an object was deleted, by uid. The oldest comes first. */
   readonly #tombstones = new Map<string, string>()
@@ -179,7 +182,7 @@ function unfile(keys: Map<string, Set<string>>, value: string, key: string): voi
 }
 
 /** They are half of an object's size, and nobody here reads them. */
-export function withoutManagedFields<R extends Resource>(object: R): R {
+export function withoutManagedFields<R extends Stored>(object: R): R {
   if (!('managedFields' in object.metadata)) return object
   const { managedFields: _, ...metadata } = object.metadata
   return { ...object, metadata }

@@ -11,7 +11,7 @@ export interface KubeMetrics {
   readonly leads: (lease: string, isLeader: boolean) => void
 }
 
-/** Adds the metrics of the API server's clients of a process. */
+/** Adds the metrics of the API server's clients of a process that elects a leader. */
 export function newKubeMetrics(metrics: Metrics): KubeMetrics {
   const leaders = new Map<string, boolean>()
   const status = metrics.sampledGauge({
@@ -21,13 +21,14 @@ export function newKubeMetrics(metrics: Metrics): KubeMetrics {
   })
   metrics.onScrape(() => status.replace([...leaders].map(([name, leads]) => [{ name }, leads ? 1 : 0])))
   return {
-    requests: measureRequests(metrics),
-    reflector: measureReflectors(metrics),
+    requests: newRequestMetrics(metrics),
+    reflector: newReflectorMetrics(metrics),
     leads: (lease, isLeader) => leaders.set(lease, isLeader),
   }
 }
 
-function measureRequests(metrics: Metrics): RequestObserver {
+/** Of the requests of a process. */
+export function newRequestMetrics(metrics: Metrics): RequestObserver {
   const total = metrics.counter({
     name: 'rest_client_requests_total',
     help: 'Requests to the API server by HTTP status and method; the status is <error> where there was no answer.',
@@ -78,7 +79,8 @@ export function writeOf({
   return { resource, subresource, verb }
 }
 
-function measureReflectors(metrics: Metrics): KubeMetrics['reflector'] {
+/** Of the reflectors of a process. */
+export function newReflectorMetrics(metrics: Metrics): KubeMetrics['reflector'] {
   const labels = ['name'] as const
   const lists = metrics.counter({
     name: 'reflector_lists_total',

@@ -26,6 +26,14 @@ function follow(...script: Parameters<typeof followScript>) {
   return followed
 }
 
+test('a reflector that follows some of a kind asks for no others, by watch and by list', async () => {
+  const among = { namespace: 'ours', labelSelector: 'of=a' }
+  const { calls, sent } = follow([[fail('Invalid')]], [page(7, [thing('a', 3)])], new FakeClock(), among)
+  await settle()
+  const asked = [...calls, ...sent].map(({ path, query }) => [path, query?.['labelSelector']])
+  expect(asked).toEqual([1, 2, 3].map(() => ['/apis/test.dev/v1/namespaces/ours/things', 'of=a']))
+})
+
 test('a reflector has the cache follow a streamed list and what comes after it', async () => {
   const { cache, held } = follow([
     [

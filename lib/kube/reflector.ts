@@ -3,14 +3,16 @@ import * as z from 'zod'
 import type { Resource } from '../../crds/kind.ts'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import { isNewer, type ObjectCache } from './cache.ts'
+import { isNewer, type ObjectCache, type Stored } from './cache.ts'
 import type { Kube } from './client.ts'
 import { isKubeError, KubeError, toKubeError } from './errors.ts'
 import { collectionPath, keyOf, type Endpoint } from './paths.ts'
 
-export interface ReflectorOptions<R extends Resource> {
+export interface ReflectorOptions<R extends Stored> {
   readonly kube: Pick<Kube, 'send' | 'stream'>
   readonly kind: Endpoint
+  /** Which of the kind: in this namespace, with these labels. Without it, all. */
+  readonly among?: { readonly namespace: string; readonly labelSelector: string }
   readonly cache: ObjectCache<R>
   readonly log: Log
   readonly clock: Clock
@@ -82,7 +84,7 @@ const page = z.object({
 })
 
 /** Keeps a cache equal to what the API server holds, until the signal is aborted; then it returns. Never throws. */
-export async function runReflector<R extends Resource>(options: ReflectorOptions<R>): Promise<void> {
+export async function runReflector<R extends Stored>(options: ReflectorOptions<R>): Promise<void> {
   const { signal } = options
   const reflector = new Reflector(options)
   for (let failures = 0, hadExpired = false; !signal.aborted;) {
@@ -121,9 +123,10 @@ interface Listing<R> {
 
 const newListing = <R>(): Listing<R> => ({ uids: new Set(), doubtful: new Map() })
 
-class Reflector<R extends Resource> {
+class Reflector<R extends Stored> {
   readonly #options: ReflectorOptions<R>
   readonly #path: string
+  readonly #chosen: { readonly labelSelector?: string }
   /** Where to resume; none means to list first. */
   #version: string | undefined
   /** The newest version seen, by which to notice that the server's history went back. */
@@ -136,7 +139,9 @@ class Reflector<R extends Resource> {
 
   constructor(options: ReflectorOptions<R>) {
     this.#options = options
-    this.#path = collectionPath(options.kind)
+    const { kind, among } = options
+    this.#path = collectionPath(kind, among?.namespace)
+    this.#chosen = among ? { labelSelector: among.labelSelector } : {}
   }
 
   /** One watch, from where the last one ended, or from a list. */
@@ -165,7 +170,7 @@ class Reflector<R extends Resource> {
     const { body } = await kube.send({
       method: 'GET',
       path: this.#path,
-      query: { limit: 1 },
+      query: { ...this.#chosen, limit: 1 },
       deadlineMs: ANSWER_MS,
       signal,
     })
@@ -195,7 +200,7 @@ class Reflector<R extends Resource> {
     this.#options.observer?.watching()
     const call = {
       path: this.#path,
-      query: { ...common, ...query },
+      query: { ...this.#chosen, ...common, ...query },
       stallMs,
       answerMs: listing ? LIST_ANSWER_MS : ANSWER_MS,
     }
@@ -284,7 +289,7 @@ class Reflector<R extends Resource> {
     const listing = newListing<R>()
     let next = ''
     do {
-      const query = { limit: PAGE, ...(next !== '' && { continue: next }) }
+      const query = { ...this.#chosen, limit: PAGE, ...(next !== '' && { continue: next }) }
       const { body } = await kube.send({ method: 'GET', path: this.#path, query, signal })
       const { metadata, items } = page.parse(body)
       for (const item of items) this.#apply('ADDED', item, listing)

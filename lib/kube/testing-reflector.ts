@@ -5,7 +5,7 @@ import { FakeClock } from '../queue/testing.ts'
 import { ObjectCache } from './cache.ts'
 import type { Call, Kube, Reply, StreamCall } from './client.ts'
 import { KubeError, type KubeErrorCode } from './errors.ts'
-import { runReflector } from './reflector.ts'
+import { runReflector, type ReflectorOptions } from './reflector.ts'
 import { Thing } from './testing.ts'
 
 /** What a watch says, line by line. A pause is awaited, an error thrown; at its end it hangs, unless it ends there. */
@@ -41,6 +41,7 @@ export function page(version: number, items: readonly Resource[], next?: string)
 class ScriptedKube implements Pick<Kube, 'send' | 'stream'> {
   readonly asked: string[] = []
   readonly calls: StreamCall[] = []
+  readonly sent: Call[] = []
   readonly #watches: Watch[]
   readonly #lists: unknown[]
 
@@ -49,7 +50,9 @@ class ScriptedKube implements Pick<Kube, 'send' | 'stream'> {
     this.#lists = [...lists]
   }
 
-  async send<T>({ query = {} }: Call): Promise<Reply<T>> {
+  async send<T>(call: Call): Promise<Reply<T>> {
+    const { query = {} } = call
+    this.sent.push(call)
     this.asked.push(`list ${String(query['limit'])}${'continue' in query ? ` ${String(query['continue'])}` : ''}`)
     const answer = this.#lists.shift() ?? fail('Unreachable')
     if (answer instanceof Error) throw answer
@@ -74,15 +77,30 @@ class ScriptedKube implements Pick<Kube, 'send' | 'stream'> {
 }
 
 /** A reflector at work against a script, until it is disposed of. */
-export function followScript(watches: readonly Watch[], lists: readonly unknown[] = [], clock = new FakeClock()) {
+export function followScript(
+  watches: readonly Watch[],
+  lists: readonly unknown[] = [],
+  clock = new FakeClock(),
+  among?: ReflectorOptions<Resource>['among'],
+) {
   const kube = new ScriptedKube(watches, lists)
   const cache = new ObjectCache({})
   const abort = new AbortController()
-  const ended = runReflector({ kube, kind: Thing, cache, log: silentLog, clock, signal: abort.signal })
+  const which = { kind: Thing, ...(among && { among }) }
+  const ended = runReflector({ kube, ...which, cache, log: silentLog, clock, signal: abort.signal })
   const stop = async () => {
     abort.abort()
     await ended
   }
   const held = () => cache.list().map(({ metadata }) => `${metadata.uid}@${metadata.resourceVersion}`)
-  return { cache, clock, held, asked: kube.asked, calls: kube.calls, stop, [Symbol.asyncDispose]: stop }
+  return {
+    cache,
+    clock,
+    held,
+    asked: kube.asked,
+    calls: kube.calls,
+    sent: kube.sent,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
 }

@@ -20,9 +20,11 @@ const LOCAL = 'holdfast-local'
 /** May read metrics, and do nothing else: what Prometheus is given. */
 const READER = 'holdfast-metrics'
 const CONTROLLERS_SERVER = 'holdfast-controllers-metrics'
+const WEBHOOKS = 'holdfast-webhooks'
+const WEBHOOKS_SERVER = 'holdfast-webhooks-metrics'
 /** Who may give orders to agents of this platform. */
 export const agentClients: readonly string[] = [CONTROLLERS, LOCAL]
-/** Who may only read what agents and controllers of this platform measure. */
+/** Who may only read what the processes of this platform measure. */
 export const metricsReaders: readonly string[] = [READER]
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
@@ -80,6 +82,11 @@ export function controllersServerTls({ pki }: AgentHome): AgentTls {
   return tlsFiles(pki, CONTROLLERS_SERVER)
 }
 
+/** What the webhooks serve their metrics with. */
+export function webhooksServerTls({ pki }: Pick<AgentHome, 'pki'>): AgentTls {
+  return tlsFiles(pki, WEBHOOKS_SERVER)
+}
+
 /** What whoever reads metrics proves itself with. */
 export function readerTls({ pki }: AgentHome): AgentTls {
   return tlsFiles(pki, READER)
@@ -111,14 +118,14 @@ export async function prepareIdentities(folder: string): Promise<AgentIdentities
   })
   const local = await loadOrIssue(authority, { folder, name: LOCAL, commonName: LOCAL, usages: ['Client'] })
   await loadOrIssue(authority, { folder, name: READER, commonName: READER, usages: ['Client'] })
-  await loadOrIssue(authority, {
-    folder,
-    name: CONTROLLERS_SERVER,
-    commonName: CONTROLLERS_SERVER,
-    dnsNames: [CONTROLLERS],
-    ips: [ADDRESS],
-    usages: ['Server'],
-  })
+  const servers = [
+    [CONTROLLERS_SERVER, CONTROLLERS],
+    [WEBHOOKS_SERVER, WEBHOOKS],
+  ] as const
+  for (const [name, dnsName] of servers) {
+    const usages = ['Server'] as const
+    await loadOrIssue(authority, { folder, name, commonName: name, dnsNames: [dnsName], ips: [ADDRESS], usages })
+  }
   return { ca: authority.certificate, controllers, local }
 }
 

@@ -29,6 +29,8 @@ export interface Cluster extends AsyncDisposable {
   readonly kubectl: Kubectl
   /** As the controllers. */
   readonly controllersKubeconfig: string
+  /** Of 127.0.0.1, where the webhooks serve their metrics; undefined where none run here. */
+  readonly webhooksMetricsPort: number | undefined
   /** Renews what expires. */
   renew(): Promise<void>
 }
@@ -56,7 +58,7 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
   const logLevel = env['HOLDFAST_LOG_LEVEL']
   const { webhooksKubeconfig, webhookCaller: caller } = controlPlane
   const where = { kubeconfig: webhooksKubeconfig, address: LOOPBACK, caller }
-  const webhooks = await startWebhooks({ ...where, logs: home.logs, logLevel, observer })
+  const webhooks = await startWebhooks({ ...where, home, logLevel, observer })
   undo.defer(() => webhooks.stop())
   await installWebhooks(kubectl, webhooks.origin)
   await installPolicies(kubectl)
@@ -64,6 +66,7 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
   return {
     kubectl,
     controllersKubeconfig: controlPlane.controllersKubeconfig,
+    webhooksMetricsPort: webhooks.metricsPort,
     renew: () => controlPlane.renew(),
     [Symbol.asyncDispose]: () => stop.disposeAsync(),
   }
@@ -78,13 +81,14 @@ async function joinExisting({ home, env, observer, signal }: ClusterOptions, kub
   await installKinds(kubectl)
   const folder = join(home.root, 'pki', 'cluster')
   const logLevel = env['HOLDFAST_LOG_LEVEL']
-  undo.use(await serveWebhooks(kubectl, { folder, logs: home.logs, logLevel, observer }))
+  const webhooks = undo.use(await serveWebhooks(kubectl, { folder, home, logLevel, observer }))
   await installPolicies(kubectl)
   const login = undo.use(await keepLogin(kubectl, { account: 'holdfast-controllers', folder, say: observer.say }))
   const stop = undo.move()
   return {
     kubectl,
     controllersKubeconfig: login.kubeconfig,
+    webhooksMetricsPort: webhooks.metricsPort,
     renew: () => Promise.resolve(), // The cluster's own is its administrator's; tokens are renewed all the time.
     [Symbol.asyncDispose]: () => stop.disposeAsync(),
   }

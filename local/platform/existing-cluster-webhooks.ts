@@ -7,6 +7,7 @@ import * as z from 'zod'
 import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
+import type { Home } from '../home.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { clusterOf, keepLogin } from './existing-cluster.ts'
 import { installWebhooks, removeWebhooks, SERVED_BY } from './install.ts'
@@ -20,30 +21,35 @@ const SECRET_BYTES = 32
 export interface ServeOptions {
   /** For what the webhooks need to be known and to know. It exists, and is private. */
   readonly folder: string
-  readonly logs: string
+  readonly home: Home
   readonly logLevel: string | undefined
   readonly observer: Observer
+}
+
+export interface ServedWebhooks extends AsyncDisposable {
+  /** Of 127.0.0.1; undefined where they do not run here. */
+  readonly metricsPort: number | undefined
 }
 
 /**
  * Runs the webhooks on this machine for a cluster that exists, where its API server can reach them, until they are
  * disposed of. Where it cannot, nothing is installed, and that is said: deletes are not judged then.
  */
-export async function serveWebhooks(cluster: Kubectl, options: ServeOptions): Promise<AsyncDisposable> {
-  const { folder, logs, logLevel, observer } = options
+export async function serveWebhooks(cluster: Kubectl, options: ServeOptions): Promise<ServedWebhooks> {
+  const { folder, home, logLevel, observer } = options
   const { say } = observer
   const servedBy = `${hostname()}:${folder}`
   const other = await otherServer(cluster, servedBy)
   if (other !== undefined) {
     say(`the webhooks of this cluster are served by ${other}, and left to it`)
-    return new AsyncDisposableStack()
+    return served(new AsyncDisposableStack())
   }
   await using undo = new AsyncDisposableStack()
   const login = undo.use(await keepLogin(cluster, { account: ACCOUNT, folder, say }))
   const address = await addressTowards(await clusterOf(cluster))
   const { pathFile, secret } = await keepSecret(folder)
   const where = { kubeconfig: login.kubeconfig, address, caller: { pathFile } }
-  const webhooks = await startWebhooks({ ...where, logs, logLevel, observer })
+  const webhooks = await startWebhooks({ ...where, home, logLevel, observer })
   undo.defer(() => webhooks.stop())
   undo.defer(() => tryRemove(cluster, say))
   try {
@@ -52,9 +58,13 @@ export async function serveWebhooks(cluster: Kubectl, options: ServeOptions): Pr
     if (!(error instanceof LocalError) || error.code !== 'NOT_READY') throw error
     say(`the API server cannot ask the webhooks on this machine (${address}): ${withoutSecret(error.message, secret)}`)
     say('they are not installed: deletes are not judged, and nothing that is deleted has a name in the record')
-    return new AsyncDisposableStack()
+    return served(new AsyncDisposableStack())
   }
-  return undo.move()
+  return served(undo.move(), webhooks.metricsPort)
+}
+
+function served(running: AsyncDisposable, metricsPort?: number): ServedWebhooks {
+  return { metricsPort, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() }
 }
 
 /** A cluster that does not answer must not keep this machine from stopping. */

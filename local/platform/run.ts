@@ -5,10 +5,10 @@ import { LocalError } from '../errors.ts'
 import { lockHome, restoreMark, type Home } from '../home.ts'
 import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
-import { controllersServerTls, controllersTls } from './agent.ts'
+import { controllersServerTls, controllersTls, prepareIdentities } from './agent.ts'
 import { markBoots, watchBoot } from './boot.ts'
 import { openCluster, type Cluster } from './cluster.ts'
-import { startControllers } from './controllers.ts'
+import { startControllers, type LocalControllers } from './controllers.ts'
 import type { LocalHosts } from './hosts.ts'
 import { makeObjects, refuseOtherPlatform } from './objects.ts'
 import { startOwnHost } from './own-host.ts'
@@ -69,7 +69,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   })
   running.defer(() => controllers.stop())
   running.use(keepRenewed({ cluster, controllers, agents: home.agent, say: observer.say }))
-  const metrics = Object.fromEntries([...controllers.metricsPorts, ...hosts.ports])
+  const metrics = metricsOf({ controllers, cluster, hosts })
   state.update({ kubeconfig: cluster.kubectl.kubeconfig, metrics })
 
   const { say, stop: signal } = audience
@@ -79,6 +79,13 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   state.update({ phase: 'Ready' })
   await untilAborted(signal)
   state.update({ phase: 'Stopping' })
+}
+
+/** Ports of metrics, by program or host. */
+function metricsOf({ controllers, cluster, hosts }: Parts & { readonly controllers: LocalControllers }) {
+  const { webhooksMetricsPort: port } = cluster
+  const webhooks = port === undefined ? [] : ([['webhooks', port]] as const)
+  return Object.fromEntries([...controllers.metricsPorts, ...webhooks, ...hosts.ports])
 }
 
 function refuseHalfRestored(home: Home): void {
@@ -102,6 +109,8 @@ async function startParts(options: RunOptions, observer: Observer, { running, au
   const { stop: signal, hurry } = audience
   const { say } = observer
   if (!simulated) await ensureQemu({ env, say, signal })
+  // Both sides prove themselves with these.
+  await prepareIdentities(home.agent.pki)
   const [cluster, hosts] = await Promise.allSettled([
     openCluster({ home, env, port, kubeconfig, observer, signal }).then((opened) => running.use(opened)),
     simulated

@@ -2,6 +2,7 @@ import { DataStorage } from '../../crds/data-storage.ts'
 import { Disk } from '../../crds/disk.ts'
 import { Host } from '../../crds/host.ts'
 import { Image } from '../../crds/image.ts'
+import { brakedKinds } from '../../crds/index.ts'
 import type { Kind } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
@@ -37,7 +38,6 @@ const owned = {
   write: [nameReuseIsKnown, recoverIsName, originIsOurs, isRecoverable, nameIsFree],
 } as const
 const platform = { guarded: [], write: [] } as const
-const braked = [VirtualMachine, Disk, Image, Host, DataStorage]
 
 const listed: readonly KindRules[] = [
   { ...owned, kind: VirtualMachine, delete: deleteVirtualMachine },
@@ -45,7 +45,7 @@ const listed: readonly KindRules[] = [
   { ...owned, kind: Image, delete: deleteImage },
   { ...platform, kind: Host, delete: deleteHost },
   { ...platform, kind: DataStorage, delete: deleteDataStorage },
-  { ...platform, kind: PlatformSettings, guarded: braked.map(releaseOfBrake) },
+  { ...platform, kind: PlatformSettings, guarded: brakedKinds.map(releaseOfBrake) },
   {
     ...platform,
     kind: RecycledResource,
