@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { says } from './testing/guest-console.ts'
-import { machine, platformSettings } from './testing/manifests.ts'
+import { machine, platformSettings, withMetadata } from './testing/manifests.ts'
 import { condition, eventually, isReady, newPlatform, type Found, type Platform } from './testing/platform.ts'
 
 const SLOW_MS = 120_000
@@ -29,10 +29,7 @@ describe('A manifest that is applied again', () => {
     }, SLOW_MS)
   const identity = ({ status }: Found) => ({ machineId: status?.machineId, networks: status?.['networks'] })
   const fileOf = async (vm: string) => (await platform.get('disks', `${vm}-root`))?.status?.id
-  const written = (name: string, metadata: object = {}) => {
-    const vm = machine(name) as { metadata: object }
-    return JSON.stringify({ ...vm, metadata: { ...vm.metadata, ...metadata } })
-  }
+  const written = (name: string, metadata: object = {}) => JSON.stringify(withMetadata(machine(name), metadata))
   const writePattern = async (vm: string, pattern: string) =>
     says(platform, vm, `echo ${pattern} >/disk/pattern; sync; cat /disk/pattern`, pattern)
   /** Of the second boot of the same disk. */

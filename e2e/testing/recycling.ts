@@ -25,10 +25,19 @@ export async function recycle({ platform }: UnderTest, name: string): Promise<vo
 }
 
 /** Brings a machine back from the bin. Throws when it is another one then. */
-export async function recover({ platform }: UnderTest, name: string): Promise<void> {
+export async function recover(test: UnderTest, name: string): Promise<void> {
+  await bringBack(test, name, async (entry) => act(test.platform, entry, { action: 'Recover' }))
+}
+
+/** The same, by a manifest that is applied again. */
+export async function restore(test: UnderTest, name: string, manifest: object): Promise<void> {
+  await bringBack(test, name, async () => test.platform.tryApply(JSON.stringify(manifest)))
+}
+
+async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Entry) => Promise<Result>): Promise<void> {
   const entry = await binned(platform, 'VirtualMachine', name)
   await seeThrough(
-    async () => act(platform, entry, { action: 'Recover' }),
+    async () => ask(entry),
     async () => (await entries(platform)).every((one) => one.name !== entry.name),
   )
   const vm = await eventually(async () => {

@@ -1,9 +1,9 @@
 import type { FaultProxy, Verdict } from '../../lib/testing/fault-proxy.ts'
 import { untilSound } from './invariants.ts'
-import { disk, machine } from './manifests.ts'
+import { disk, machine, withMetadata } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
 import { entries } from './recycle-bin.ts'
-import { recover, recycle } from './recycling.ts'
+import { recover, recycle, restore } from './recycling.ts'
 import { HOST, type UnderTest, type Victim } from './under-test.ts'
 
 /** One change that a user makes. What it needs is there before, and is gone after. */
@@ -21,6 +21,7 @@ const SETTLED_MS = 300
 const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
 const withData = { disks: [{ diskRef: { name: 'data' } }] }
 const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
+const restoring = withMetadata(on(), { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } })
 const nothing = async () => undefined
 const apply =
   (...manifests: object[]) =>
@@ -55,6 +56,7 @@ export const flows: readonly Flow[] = [
   { name: 'delete', prepare: apply(data(), on(withData)), change: remove('hfvm', VM) },
   { name: 'recycle', prepare: apply(on()), change: async (test) => recycle(test, VM), persists: true },
   { name: 'recover', prepare: binOne, change: async (test) => recover(test, VM), persists: true },
+  { name: 'restore', prepare: binOne, change: async (test) => restore(test, VM, restoring), persists: true },
 ]
 
 async function binOne(test: UnderTest): Promise<void> {
