@@ -16,8 +16,10 @@ function allowEverything(tls: z.output<typeof identity>) {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- whoever checks it is no floor
       const { uid } = (JSON.parse(Buffer.concat(chunks).toString()) as { request: { uid: string } }).request
       const answer = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, allowed: true } }
-      response.writeHead(200, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(answer))
+      const body = JSON.stringify(answer)
+      // Without its length it would be sent in chunks, which takes longer.
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+      response.end(body)
     })
   })
 }

@@ -122,10 +122,12 @@ async function inTurns({ floor, ours, questions }: Stage, how: typeof ALONE | ty
   const [count, lanes] = [how.inSlice, how.lanes]
   const slices: Pair[] = []
   for (let slice = 0; slice < how.slices; slice++) {
-    slices.push({
-      floor: await floor.ask(questions, { count, lanes }),
-      ours: await ours.ask(questions, { count, lanes }),
-    })
+    // Neither is always the first.
+    const first = slice % 2 === 0 ? floor : ours
+    const second = first === floor ? ours : floor
+    const one = await first.ask(questions, { count, lanes })
+    const other = await second.ask(questions, { count, lanes })
+    slices.push(first === floor ? { floor: one, ours: other } : { floor: other, ours: one })
   }
   const pair = { floor: merged(slices.map((slice) => slice.floor)), ours: merged(slices.map((slice) => slice.ours)) }
   if (pair.ours.refused > 0) throw new Error(`${pair.ours.refused} creates and updates were refused`)
