@@ -4,31 +4,30 @@ import { RefusalReason } from '../crds/refusal.ts'
 import { isRecyclable, toStamp } from '../policy/deletion.ts'
 import { countOf } from './caches.ts'
 import { emptiesNamespaces, isConsequenceOf } from './callers.ts'
+import type { Batches } from './batches.ts'
+import { isKept, type BrakeReading, type Counting, type DeleteRequest } from './count-deletes.ts'
 import { stampEntry } from './entries.ts'
-import {
-  gatherDelete,
-  gatherWrite,
-  passesBrake,
-  readAndAsk,
-  type BrakeReading,
-  type DeleteReading,
-  type DeleteRequest,
-  type Sources,
-} from './facts.ts'
-import { recordNamespace, whoDeletedNamespace, writeBrake } from './records.ts'
+import { gatherDelete, gatherWrite, type DeleteReading } from './facts.ts'
+import { recordNamespace, whoDeletedNamespace } from './records.ts'
 import { parseObject, type AdmissionRequest, type Refusal, type Verdict } from './review.ts'
 import { objectionToDelete, reminder, type DeleteFacts } from './rules/delete.ts'
 import { rulesFor, type KindRules } from './rules/index.ts'
+import type { Sources } from './sources.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
 import { recoveryWarnings } from './rules/recovery.ts'
 import { count, firstObjection, refuse } from './rules/rule.ts'
 import { guard } from './rules/write.ts'
 
 const allowed: Verdict = {}
-const BRAKE_ATTEMPTS = 20
+
+/** What a judge needs besides what it reads. */
+export interface JudgeSources extends Sources {
+  /** Counts deletes of a person and kind. */
+  readonly brakes: Batches<Counting, boolean>
+}
 
 /** Judges a request, and writes down what has to be known of a delete that goes through. Throws where it cannot. */
-export async function validate(sources: Sources, request: AdmissionRequest): Promise<Verdict> {
+export async function validate(sources: JudgeSources, request: AdmissionRequest): Promise<Verdict> {
   if (request.subResource !== '') return allowed
   const { operation, resource } = request
   if (operation === 'DELETE' && resource.resource === 'namespaces') return noteNamespace(sources, request)
@@ -46,7 +45,7 @@ async function judgeWrite(sources: Sources, request: AdmissionRequest, rules: Ki
   return { refusal, warnings: refusal ? [] : [...recoveryWarnings(facts), ...nameReuseWarnings(facts)] }
 }
 
-async function judgeDelete(sources: Sources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
+async function judgeDelete(sources: JudgeSources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
   const object = parseObject(request.oldObject)
   // Once admitted a delete works, however often it is repeated.
   if (object.metadata.deletionTimestamp !== undefined) return allowed
@@ -67,7 +66,7 @@ interface Judged extends DeleteReading {
 }
 
 /** Writes down what was decided. Returns what is refused after all. */
-async function carryOut(sources: Sources, asked: DeleteRequest, { facts, brake, refusal }: Judged) {
+async function carryOut(sources: JudgeSources, asked: DeleteRequest, { facts, brake, refusal }: Judged) {
   if (refusal && refusal.reason !== RefusalReason.BrakeLatched) return refusal
   const isLetThrough = brake === undefined || (await keepBrake(sources, asked, brake))
   if (refusal) return refusal
@@ -76,38 +75,10 @@ async function carryOut(sources: Sources, asked: DeleteRequest, { facts, brake, 
   return undefined
 }
 
-/**
- * Writes down what the brake decided. One delete of a person after the other: else those who delete much at once would
- * be in each other's way. Another replica may still have been faster: then it is asked anew, and may say no.
- */
-async function keepBrake(sources: Sources, asked: DeleteRequest, first: BrakeReading): Promise<boolean> {
+/** Writes down what the brake decided. Returns whether it lets the delete through after all. */
+async function keepBrake(sources: JudgeSources, asked: DeleteRequest, first: BrakeReading): Promise<boolean> {
   if (isKept(first)) return first.verdict.allowed
-  const whose = { person: asked.user.username, kind: asked.rules.kind.kind }
-  const turn = `${whose.kind} ${whose.person}`
-  // Who is never stopped does not wait to be counted.
-  if (sources.turns.isTaken(turn) && (await passesBrake(sources, asked))) return true
-  return sources.turns.take(turn, async (hasWaited) => {
-    let reading = hasWaited ? await readAndAsk(sources, asked) : first
-    for (let attempt = 1; attempt <= BRAKE_ATTEMPTS; attempt++) {
-      const { record, verdict } = reading
-      if (isKept(reading)) return verdict.allowed
-      if (await writeBrake(sources.kube, whose, record, verdict.next)) {
-        if (hasLatched(reading)) sources.onLatched?.(whose.kind)
-        return verdict.allowed
-      }
-      reading = await readAndAsk(sources, asked)
-    }
-    throw new Error(`the brake of ${whose.person} on ${whose.kind} changes faster than it can be written`)
-  })
-}
-
-/** Whether what the brake decided changes nothing of what is written. */
-function isKept({ record, verdict }: BrakeReading): boolean {
-  return verdict.next === record.state
-}
-
-function hasLatched({ record, verdict }: BrakeReading): boolean {
-  return verdict.next.latchedAt !== undefined && record.state.latchedAt === undefined
+  return sources.brakes.join(`${asked.rules.kind.kind} ${asked.user.username}`, { sources, asked, first })
 }
 
 async function stamp({ kube }: Sources, facts: DeleteFacts): Promise<void> {

@@ -1,43 +1,25 @@
 import { createHash } from 'node:crypto'
-import type { DeletionPolicy, DeletionSettings } from '../crds/deletion.ts'
+import type { DeletionPolicy } from '../crds/deletion.ts'
 import { deletionPolicy, OWNER_LABEL } from '../crds/deletion.ts'
 import type { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf } from '../crds/recycled-resource.ts'
 import type { VirtualMachine } from '../crds/virtual-machine.ts'
-import type { Kube } from '../lib/kube/client.ts'
 import { keyOf } from '../lib/kube/paths.ts'
-import { askBrake, type BrakeVerdict } from '../policy/brake.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
-import { decideDeletion, defaultDeletion, isRecyclable } from '../policy/deletion.ts'
+import { decideDeletion, isRecyclable } from '../policy/deletion.ts'
 import { ownerOf } from '../policy/ownership.ts'
 import { isAllowed } from './access.ts'
 import { disksOf, entryKey, type Caches } from './caches.ts'
 import { isConsequenceOf } from './callers.ts'
+import { readAndAsk, type BrakeReading, type DeleteRequest } from './count-deletes.ts'
 import { readEntry } from './entries.ts'
-import { readBrake, type BrakeRecord } from './records.ts'
 import type { UserInfo } from './review.ts'
-import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
+import type { Consequent, DeleteFacts } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
+import { settingsOf, type Sources } from './sources.ts'
 import { isEntryName } from './rules/recovery.ts'
 import type { Change, Permission, Recovery, WriteFacts } from './rules/write.ts'
-import type { Turns } from './turns.ts'
-
-export interface Sources {
-  readonly kube: Pick<Kube, 'send'>
-  readonly caches: Caches
-  /** By the clock of the API server. */
-  readonly now: () => Date
-  /** Of who writes a brake. */
-  readonly turns: Turns
-  /** Is told the kind of a brake that latches. */
-  readonly onLatched?: ((kind: string) => void) | undefined
-}
-
-/** What holds now. */
-export function settingsOf({ settings }: Caches): DeletionSettings {
-  return settings.get('default')?.spec.deletion ?? defaultDeletion
-}
 
 /** Hexadecimal SHA-256. */
 export function sha256Hex(text: string): string {
@@ -91,17 +73,6 @@ function keys(objects: readonly Resource[]): string[] {
   return objects.map(({ metadata }) => keyOf(metadata))
 }
 
-export interface DeleteRequest {
-  readonly rules: KindRules & { readonly delete: DeleteRules }
-  readonly object: Resource
-  readonly user: UserInfo
-}
-
-export interface BrakeReading {
-  readonly record: BrakeRecord
-  readonly verdict: BrakeVerdict
-}
-
 /** What is read for a delete. `brake` is undefined for one that it does not count. */
 export interface DeleteReading {
   readonly facts: DeleteFacts
@@ -134,30 +105,6 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
 
 function overrideOf({ spec }: Resource): DeletionPolicy | undefined {
   return deletionPolicy.optional().parse(spec['deletionPolicy'])
-}
-
-/** Reads the brake and asks it; whoever it would stop may hold the permission to pass. */
-export async function readAndAsk(sources: Sources, request: DeleteRequest): Promise<BrakeReading> {
-  const { kube, caches, now } = sources
-  const { rules, object, user } = request
-  const record = await readBrake(kube, user.username, rules.kind.kind)
-  const question = {
-    state: record.state,
-    person: user.username,
-    kind: rules.kind.kind,
-    uid: object.metadata.uid,
-    settings: settingsOf(caches),
-    now: now(),
-  }
-  const verdict = askBrake({ ...question, passes: false })
-  if (verdict.allowed || !(await passesBrake(sources, request))) return { record, verdict }
-  return { record, verdict: askBrake({ ...question, passes: true }) }
-}
-
-/** Whether the brake never stops that person. */
-export function passesBrake({ kube }: Sources, { rules, object, user }: DeleteRequest): Promise<boolean> {
-  const { group, plural } = rules.kind
-  return isAllowed(kube, user, { verb: 'bulkDelete', group, plural, namespace: object.metadata.namespace })
 }
 
 export interface WriteRequest {

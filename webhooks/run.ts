@@ -4,18 +4,18 @@ import type { Clock } from '../lib/clock.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { withServerClock } from '../lib/kube/server-clock.ts'
 import type { Log } from '../lib/log.ts'
-import { validate } from './admission.ts'
+import { validate, type JudgeSources } from './admission.ts'
 import { buildApp } from './app.ts'
 import type { Periods } from './authorities.ts'
 import { followCluster, newCaches, untilSynced, type Caches } from './caches.ts'
+import { newBatches } from './batches.ts'
+import { countDeletes } from './count-deletes.ts'
 import { newCertificates, type CertificateOptions, type Trust } from './certificates.ts'
 import type { Door } from './door.ts'
-import type { Sources } from './facts.ts'
 import type { WebhooksMetrics } from './metrics.ts'
 import { mutate } from './mutate.ts'
 import { publishBundle } from './registration.ts'
 import type { AdmissionRequest } from './review.ts'
-import { newTurns } from './turns.ts'
 
 export interface WebhooksDeps {
   readonly kube: Kube
@@ -67,10 +67,10 @@ export async function runWebhooks(deps: WebhooksDeps, signal: AbortSignal): Prom
 type ClockedKube = ReturnType<typeof withServerClock>
 
 function toApp({ door, log, metrics }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
-  const turns = newTurns()
-  const sourcesUntil = (signal: AbortSignal): Sources => {
+  const brakes = newBatches(countDeletes)
+  const sourcesUntil = (signal: AbortSignal): JudgeSources => {
     const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
-    return { kube: { send }, caches, now: kube.clock.now, turns, onLatched: metrics?.latched }
+    return { kube: { send }, caches, now: kube.clock.now, brakes, onLatched: metrics?.latched }
   }
   return {
     door,
