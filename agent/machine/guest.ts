@@ -52,10 +52,13 @@ export class Guest implements Disposable {
   #connecting = false
   #resuming = false
   readonly #timer: NodeJS.Timeout
+  /** Its end is told, and need not be looked for. */
+  readonly #isChild: boolean
 
   constructor(process: HostProcess, deps: GuestDeps, child?: ChildProcess) {
     this.process = process
     this.#deps = deps
+    this.#isChild = child !== undefined
     child?.once('exit', () => this.#finish())
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
   }
@@ -204,7 +207,7 @@ export class Guest implements Disposable {
   }
 
   #tick(): void {
-    if (this.#isOver()) return
+    if (this.#isChild ? this.#hasExited : this.#isOver()) return
     this.#ticks += 1
     if (!this.#monitor) void this.#reconnect()
     else if (this.#ticks % REFRESH_TICKS === 0) void this.#look(this.#monitor)
