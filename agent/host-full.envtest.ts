@@ -176,6 +176,6 @@ test.skipIf(!canMount).each([
   const { agent } = await world.start()
   await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid === pid)
   await small.free()
-  expect(await seen(agent, fresh.id, ({ state }) => state === 'Running')).not.toHaveProperty('problem')
+  await seen(agent, fresh.id, ({ state, problem: left }) => state === 'Running' && left === undefined)
   expect(await world.pidsOf(fresh.id)).toHaveLength(1)
 })

@@ -139,8 +139,8 @@ describe.concurrent('A delete', () => {
 describe('An engine that deletes the same again and again', () => {
   const DELETES = 4
   const DISKS = 12
-  const SECONDS = 2
-  const WINDOWS = 3
+  const SECONDS = 6
+  const WINDOWS = 2
 
   test('[DEL-18] gets no further than the brake, however often it tries, until somebody releases that', async () => {
     const settle = async (deletion: object) =>

@@ -1,3 +1,4 @@
+import * as z from 'zod'
 import { DataStorage } from '../crds/data-storage.ts'
 import { Disk } from '../crds/disk.ts'
 import { Host } from '../crds/host.ts'
@@ -20,8 +21,11 @@ export interface Caches {
   /** `host`: that it is on. */
   readonly storages: ObjectCache<DataStorage, 'host'>
   readonly settings: ObjectCache<PlatformSettings, never>
-  /** `object`: `Kind/namespace/name` of what was deleted. */
-  readonly recycled: ObjectCache<RecycledResource, 'object'>
+  /**
+   * `object`: `Kind/namespace/name` of what was deleted. `storage`: that a disk in it is on. `host`: where it is to come
+   * back to. `image`: `namespace/name` of what it was made from.
+   */
+  readonly recycled: ObjectCache<RecycledResource, 'object' | 'storage' | 'host' | 'image'>
 }
 
 /** Empty caches. */
@@ -42,8 +46,25 @@ export function newCaches(): Caches {
     settings: new ObjectCache({}),
     recycled: new ObjectCache({
       object: ({ spec: { resource } }) => [entryKey(resource.kind, resource.namespace, resource.name)],
+      storage: ({ spec }) => [...new Set((spec.contents?.disks ?? []).map(({ dataStorage }) => dataStorage))],
+      host: ({ spec }) => listed(spec.contents?.host),
+      image: ({ spec }) => within(spec.resource.namespace, imageIn(spec.contents?.manifest)),
     }),
   }
+}
+
+const named = z.object({ name: z.string() })
+const madeFrom = z.object({
+  spec: z.object({
+    rootDisk: z.object({ imageRef: named.optional() }).optional(),
+    source: z.object({ image: named.optional() }).optional(),
+  }),
+})
+
+/** Name of the image that a machine or a disk was made from, by its manifest. */
+function imageIn(manifest: unknown): string | undefined {
+  const { rootDisk, source } = madeFrom.safeParse(manifest).data?.spec ?? {}
+  return (rootDisk?.imageRef ?? source?.image)?.name
 }
 
 /** What the index `object` files an entry under. */

@@ -7,16 +7,10 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
-import { answerTo, change, entryOf, make, remove, report, settle } from './testing/people.ts'
+import { answerTo, change, entryOf, make, remove, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
 
 const DAY_MS = 24 * 3_600_000
-const CRDS = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  scope: 'Cluster',
-} as const
 const NAMESPACES = { group: '', version: 'v1', plural: 'namespaces', scope: 'Cluster' } as const
 
 let world: World
@@ -139,52 +133,6 @@ describe('A delete', () => {
       body: { spec: { action: 'Purge' } },
     })
     expect(await answerTo(purge)).toContain('recover it with spec.action Recover, then delete it under another')
-  })
-})
-
-describe('What is in use', () => {
-  test('[REM-07] an attached Disk, a Host with machines and a DataStorage with disks are refused with the names', async () => {
-    await make(ann, Host, 'host-a')
-    await make(ann, DataStorage, 'fast')
-    await make(ann, VirtualMachine, 'db', { spec: { disks: [{ diskRef: { name: 'data' } }] } })
-    await make(ann, Disk, 'data', { spec: { dataStorage: 'fast' } })
-    await report(world.kube, VirtualMachine, 'db', { host: 'host-a' })
-    const refusal = (kind: typeof Disk | typeof Host | typeof DataStorage, name: string) => async () =>
-      answerTo(remove(ann, kind, name, { dryRun: true }))
-    await expect
-      .poll(refusal(Disk, 'data'), eventually)
-      .toBe(
-        'Disk default/data is attached to VirtualMachine default/db: take it out of spec.disks there first; if it is the root disk, delete the machine instead',
-      )
-    await expect
-      .poll(refusal(Host, 'host-a'), eventually)
-      .toBe('Host host-a has 1 VirtualMachine: default/db: delete these first')
-    await expect
-      .poll(refusal(DataStorage, 'fast'), eventually)
-      .toBe('DataStorage fast has 1 Disk: default/data: delete these first, with the machines that use them')
-
-    await remove(ann, VirtualMachine, 'db')
-    await expect.poll(refusal(Disk, 'data'), eventually).toBe('accepted')
-  })
-
-  test('[REM-03] of an Image are counted', async () => {
-    await make(ann, Image, 'base')
-    const rootDisk = { imageRef: { name: 'base' } }
-    await Promise.all(['u1', 'u2', 'u3'].map((name) => make(ann, VirtualMachine, name, { spec: { rootDisk } })))
-    const source = { image: { name: 'base' } }
-    await Promise.all(['d1', 'd2'].map((name) => make(ann, Disk, name, { spec: { source } })))
-    const warnings = async () => (await remove(ann, Image, 'base', { dryRun: true })).warnings[1]
-    await expect.poll(warnings, eventually).toMatch(/^it is named by 3 VirtualMachines and 2 Disks: /)
-  })
-
-  test('[DEL-21] a CustomResourceDefinition with objects is refused with their number, others are not', async () => {
-    await make(ann, Disk, 'here')
-    const disks = world.kube.send({ method: 'DELETE', path: objectPath(CRDS, { name: 'disks.storage.holdfast.dev' }) })
-    expect(await answerTo(disks)).toMatch(
-      /^the CustomResourceDefinition disks.storage.holdfast.dev has \d+ objects, which would be deleted with it: delete these first$/,
-    )
-    const all = world.kube.send({ method: 'DELETE', path: collectionPath(CRDS) })
-    expect(await answerTo(all)).toContain('which would be deleted with it')
   })
 })
 

@@ -1,19 +1,17 @@
 import { createHash } from 'node:crypto'
 import type { DeletionPolicy } from '../crds/deletion.ts'
 import { deletionPolicy, OWNER_LABEL } from '../crds/deletion.ts'
-import type { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf } from '../crds/recycled-resource.ts'
-import type { VirtualMachine } from '../crds/virtual-machine.ts'
-import { keyOf } from '../lib/kube/paths.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
 import { decideDeletion, isRecyclable } from '../policy/deletion.ts'
 import { ownerOf } from '../policy/ownership.ts'
 import { isAllowed } from './access.ts'
-import { disksOf, entryKey, type Caches } from './caches.ts'
+import { entryKey, type Caches } from './caches.ts'
 import { isConsequenceOf } from './callers.ts'
 import { readAndAsk, type BrakeReading, type DeleteRequest } from './count-deletes.ts'
 import { readEntry } from './entries.ts'
+import { relationsOf } from './relations.ts'
 import type { UserInfo } from './review.ts'
 import type { Consequent, DeleteFacts } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
@@ -24,53 +22,6 @@ import type { Change, Permission, Recovery, WriteFacts } from './rules/write.ts'
 /** Hexadecimal SHA-256. */
 export function sha256Hex(text: string): string {
   return createHash('sha256').update(text).digest('hex')
-}
-
-type Relations = Pick<DeleteFacts, 'machines' | 'disks' | 'storages'>
-
-/** What belongs to an object, or uses it, as far as it stays when that is deleted. */
-export function relationsOf(caches: Caches, object: Resource): Relations {
-  const none: Relations = { machines: [], disks: [], storages: [] }
-  const key = keyOf(object.metadata)
-  const { name } = object.metadata
-  switch (object.kind) {
-    case 'VirtualMachine': {
-      const machine = caches.machines.get(key)
-      const existing = (disk: string) => caches.disks.get(disk) !== undefined
-      return { ...none, disks: machine ? disksOf(machine).filter(existing) : [] }
-    }
-    case 'Disk':
-      return { ...none, machines: holdersOf(caches, key) }
-    case 'Image':
-      return { ...none, machines: keys(caches.machines.by('image', key)), disks: keys(caches.disks.by('image', key)) }
-    case 'Host':
-      return {
-        ...none,
-        machines: keys(caches.machines.by('host', name)),
-        storages: keys(caches.storages.by('host', name)),
-      }
-    case 'DataStorage':
-      return { ...none, disks: keys(caches.disks.by('storage', name)) }
-    default:
-      return none
-  }
-}
-
-/** Machines that have a disk or ask for it, and are not being deleted themselves. */
-function holdersOf({ machines, disks }: Caches, disk: string): string[] {
-  const attached = holderOf(disks.get(disk))
-  const holder = attached === undefined ? undefined : machines.get(attached)
-  const all = new Set<VirtualMachine>([...machines.by('disk', disk), ...(holder ? [holder] : [])])
-  return keys([...all].filter(({ metadata }) => metadata.deletionTimestamp === undefined))
-}
-
-function holderOf(disk: Disk | undefined): string | undefined {
-  const attached = disk?.status?.attachedTo
-  return attached && keyOf({ namespace: disk.metadata.namespace, name: attached.virtualMachine })
-}
-
-function keys(objects: readonly Resource[]): string[] {
-  return objects.map(({ metadata }) => keyOf(metadata))
 }
 
 /** What is read for a delete. `brake` is undefined for one that it does not count. */

@@ -25,6 +25,8 @@ export interface RecycleBin {
   read(this: void, name: string): Promise<RecycledResource | undefined>
   /** Entries that hold the file of a disk. */
   ofFile(this: void, id: string): readonly RecycledResource[]
+  /** Entries that an Ethernet address is kept for. */
+  ofMac(this: void, mac: string): readonly RecycledResource[]
   /** Entries that hold what hosts downloaded of this digest. */
   ofDownload(this: void, sha256: string): readonly RecycledResource[]
   /**
@@ -69,6 +71,7 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
     find: (name) => cache.get(name),
     read,
     ofFile: (id) => cache.by('file', id),
+    ofMac: (mac) => cache.by('mac', mac),
     ofDownload: (sha256) => cache.by('download', sha256),
     async open(object) {
       const { uid } = object.metadata

@@ -46,6 +46,7 @@ export class FakeBin {
       find: (name) => this.entries.get(name),
       read: async (name) => this.entries.get(name),
       ofFile: (id) => all().filter(({ spec }) => spec.contents?.disks?.some((disk) => disk.id === id)),
+      ofMac: (mac) => all().filter(({ spec }) => spec.contents?.addresses?.some((address) => address.mac === mac)),
       ofDownload: (sha256) => all().filter(({ spec }) => spec.contents?.download?.sha256 === sha256),
       open: async (object) => {
         const known = this.entries.get(object.metadata.uid)

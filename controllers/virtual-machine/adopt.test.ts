@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ObservedMachine } from '../../agent/contract.ts'
-import { machine } from '../../crds/testing/objects.ts'
+import { entry, machine } from '../../crds/testing/objects.ts'
 import { fakeHost } from '../fleet/testing.ts'
 import { World } from './testing.ts'
 
@@ -100,6 +100,21 @@ describe('VirtualMachine with spec.adopt', () => {
     await world.settle()
     expect(world.condition('Ready')).toMatchObject({ reason: 'AdoptionRefused' })
     expect(world.stored?.status).not.toHaveProperty('machineId')
+  })
+
+  test('[DEL-15] is refused a machine whose Ethernet address the recycle bin keeps, until it does no more', async () => {
+    const world = adopting()
+    const kept = entry('VirtualMachine', 'web', { addresses: [{ mac: MAC }] })
+    world.recycled.entries.set(kept.metadata.name, kept)
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'AdoptionRefused',
+      message: `An Ethernet address of machine ${ID} is kept for entry ${kept.metadata.name} of the recycle bin: recover or purge that first`,
+    })
+    expect(world.stored?.status).not.toHaveProperty('machineId')
+    world.recycled.entries.clear()
+    await world.settle()
+    expect(world.stored?.status).toMatchObject({ machineId: ID, networks: [{ mac: MAC }] })
   })
 
   test('is refused a machine that two hosts have', async () => {

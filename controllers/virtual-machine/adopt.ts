@@ -33,6 +33,11 @@ export function adoptMachine(scope: Scope, machineId: string): Outcome {
   const owner = deps.machinesOf(machineId).find(({ metadata }) => metadata.uid !== vm.metadata.uid)
   if (owner)
     return refused(`Machine ${machineId} has a VirtualMachine already: leave spec.adopt out to have another one`)
+  const keeper = keeperOf(holder, scope)
+  if (keeper !== undefined) {
+    const where = `entry ${keeper} of the recycle bin`
+    return refused(`An Ethernet address of machine ${machineId} is kept for ${where}: recover or purge that first`)
+  }
   return bind(scope, holder)
 }
 
@@ -80,6 +85,12 @@ function bind(scope: Scope, { host, machine }: Holder): Outcome {
   // Paused without a problem it was by request.
   const paused = power === 'Running' && machine.state === 'Paused' && !machine.problem
   return decide(scope, power, host.name, { seen: machine.decision, ...(paused && { how: { paused } }) })
+}
+
+/** Name of the entry of the recycle bin that an Ethernet address of the machine is kept for. */
+function keeperOf({ machine: { macs = [] } }: Holder, { deps }: Scope): string | undefined {
+  const keepers = macs.flatMap((mac) => deps.bin.ofMac(mac))
+  return keepers.find(({ spec }) => spec.deletion.policy !== 'Immediate')?.metadata.name
 }
 
 /** Manual leaves it as it is. */

@@ -86,7 +86,7 @@ export class World {
   }
 
   #newDeps(): Deps {
-    let ids = 0
+    let [ids, macs] = [0, 0]
     return {
       fleet: fakeFleet(...this.hosts),
       ledger: this.#ledger,
@@ -124,7 +124,7 @@ export class World {
       newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
       now: () => this.store.now(),
       isMade: ({ metadata }) => this.made.has(metadata.name),
-      newMac: () => '02:00:00:00:00:01',
+      newMac: () => `02:00:00:00:00:0${++macs}`,
     }
   }
 

@@ -1,8 +1,8 @@
-import { subject, type Consequent, type DeleteFacts, type DeleteRules } from './delete.ts'
+import { holdsNothingBinned, subject, type Consequent, type DeleteFacts, type DeleteRules } from './delete.ts'
 import { count, listed, refuse } from './rule.ts'
 
 /** Deleting a DataStorage. */
-export const deleteDataStorage: DeleteRules = { inUse: [hasNoDisks], consequences }
+export const deleteDataStorage: DeleteRules = { inUse: [hasNoDisks, holdsNothingBinned], consequences }
 
 function hasNoDisks(facts: DeleteFacts) {
   const { disks } = facts

@@ -25,7 +25,7 @@ function facts(kind: Kind, more: Partial<DeleteFacts> = {}): DeleteFacts {
   const object = objects.get(kind)
   if (!object) throw new Error(`there is no ${kind.kind} to delete`)
   const decision = kind === Host || kind === DataStorage ? undefined : delayed
-  const relations = { machines: [], disks: [], storages: [] }
+  const relations = { machines: [], disks: [], storages: [], binned: [] }
   const settings = defaultDeletion
   const caller = { person: 'ann', isConsequence: false, brakeAllows: true, token: '01234567' }
   return { kind, object, decision, settings, ...relations, ...caller, ...more }
@@ -48,6 +48,9 @@ describe('A delete', () => {
     ['of an attached disk is refused', Disk, { machines: ['shop/web'] }, 'InUse'],
     ['of a host with machines is refused', Host, { machines: ['shop/web'] }, 'InUse'],
     ['of a storage with disks is refused', DataStorage, { disks: ['shop/a'] }, 'InUse'],
+    ['of a host with binned things is refused', Host, { binned: ['Disk shop/a (e)'] }, 'InUse'],
+    ['of a storage with binned disks is refused', DataStorage, { binned: ['Disk shop/a (e)'] }, 'InUse'],
+    ['of an image that binned things came from goes', Image, { binned: ['Disk shop/a (e)'] }, undefined],
     ['of a host has to be confirmed', Host, {}, 'ConfirmationRequired'],
     ['of a storage has to be confirmed', DataStorage, {}, 'ConfirmationRequired'],
     ['at once has to be confirmed', Disk, { decision: { policy: 'Immediate', at } }, 'ConfirmationRequired'],
@@ -81,6 +84,14 @@ describe('A delete', () => {
     )
   })
 
+  test('[REM-07] names what the recycle bin has on a storage, with its entries and what to do', () => {
+    const binned = ['VirtualMachine shop/web (e-2)', 'Disk shop/data (e-1)']
+    expect(objection(DataStorage, { binned })?.message).toBe(
+      'DataStorage local holds 2 objects that are in the recycle bin: Disk shop/data (e-1), VirtualMachine shop/web (e-2): set spec.action of these entries to Recover or Purge first',
+    )
+    expect(objection(DataStorage, { binned, disks: ['shop/a'] })?.message).toContain('has 1 Disk: shop/a')
+  })
+
   test.each<[Kind, Partial<DeleteFacts>, readonly string[]]>([
     [
       VirtualMachine,
@@ -106,6 +117,15 @@ describe('A delete', () => {
         'Image shop/debian is put into the recycle bin for good',
         'it is named by 1 VirtualMachine and 2 Disks: what is made already stays, what is yet to be made waits for an Image of this name',
         'it is kept for good, takes its space for good, and can be brought back',
+      ],
+    ],
+    [
+      Image,
+      { binned: ['VirtualMachine shop/a (e-1)', 'Disk shop/b (e-2)'] },
+      [
+        'Image shop/debian is put into the recycle bin',
+        '2 objects in the recycle bin came from it, and can be brought back without it',
+        'it is destroyed at 2026-01-08T00:00:00Z; until then it can be brought back',
       ],
     ],
     [

@@ -3,7 +3,7 @@ import type { Kind, Resource } from '../../crds/kind.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
 import { confirmationFor, type DeletionDecision } from '../../policy/deletion.ts'
 import { nameOf } from '../review.ts'
-import { firstObjection, refuse, type Rule } from './rule.ts'
+import { count, firstObjection, listed, refuse, type Rule } from './rule.ts'
 
 /** What a rule about a delete may look at. Gathered once a request. */
 export interface DeleteFacts {
@@ -22,6 +22,8 @@ export interface DeleteFacts {
   readonly disks: readonly string[]
   /** Names of DataStorages on it. */
   readonly storages: readonly string[]
+  /** `Kind namespace/name (entry)` of what the recycle bin has that is on it, or was made from it. */
+  readonly binned: readonly string[]
   /** Whether the brake lets it through. */
   readonly brakeAllows: boolean
   /** What would confirm it, for its consequences. */
@@ -36,12 +38,23 @@ export interface DeleteRules {
 }
 
 /** What consequences follow from. */
-export type Consequent = Pick<DeleteFacts, 'object' | 'decision' | 'machines' | 'disks' | 'storages'>
+export type Consequent = Pick<DeleteFacts, 'object' | 'decision' | 'machines' | 'disks' | 'storages' | 'binned'>
 
 /** In the order of the guards. Who may delete at all was asked before admission. */
 export function objectionToDelete({ inUse, consequences }: DeleteRules, facts: DeleteFacts) {
   if (facts.isConsequence) return undefined
   return firstObjection([...inUse, brakeAllows, isConfirmed(consequences)], facts)
+}
+
+/** What is in the recycle bin could not be brought back from it. */
+export function holdsNothingBinned(facts: DeleteFacts) {
+  const { binned } = facts
+  if (binned.length === 0) return undefined
+  const holds = `${count(binned.length, 'object')} that ${binned.length === 1 ? 'is' : 'are'} in the recycle bin`
+  return refuse(
+    'InUse',
+    `${subject(facts)} holds ${holds}: ${listed(binned)}: set spec.action of these entries to Recover or Purge first`,
+  )
 }
 
 function brakeAllows({ brakeAllows: allows, person, kind, settings: { brake } }: DeleteFacts) {

@@ -1,8 +1,8 @@
-import { subject, type Consequent, type DeleteFacts, type DeleteRules } from './delete.ts'
+import { holdsNothingBinned, subject, type Consequent, type DeleteFacts, type DeleteRules } from './delete.ts'
 import { count, listed, refuse } from './rule.ts'
 
 /** Deleting a Host. */
-export const deleteHost: DeleteRules = { inUse: [hasNoMachines], consequences }
+export const deleteHost: DeleteRules = { inUse: [hasNoMachines, holdsNothingBinned], consequences }
 
 function hasNoMachines(facts: DeleteFacts) {
   const { machines } = facts

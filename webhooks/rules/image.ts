@@ -11,12 +11,16 @@ const ends = {
 }
 
 function consequences(facts: Consequent): string[] {
-  const { machines, disks, decision } = facts
-  const goes = `${subject(facts)} ${ends[decision?.policy ?? 'Delayed']}`
-  if (machines.length + disks.length === 0) return [goes]
-  const users = `${count(machines.length, 'VirtualMachine')} and ${count(disks.length, 'Disk')}`
-  return [
-    goes,
-    `it is named by ${users}: what is made already stays, what is yet to be made waits for an Image of this name`,
-  ]
+  const { machines, disks, binned, decision } = facts
+  const said = [`${subject(facts)} ${ends[decision?.policy ?? 'Delayed']}`]
+  if (machines.length + disks.length > 0) {
+    const users = `${count(machines.length, 'VirtualMachine')} and ${count(disks.length, 'Disk')}`
+    said.push(
+      `it is named by ${users}: what is made already stays, what is yet to be made waits for an Image of this name`,
+    )
+  }
+  if (binned.length > 0) {
+    said.push(`${count(binned.length, 'object')} in the recycle bin came from it, and can be brought back without it`)
+  }
+  return said
 }

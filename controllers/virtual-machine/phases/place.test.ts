@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { disk, image, machine } from '../../../crds/testing/objects.ts'
+import { disk, entry, image, machine } from '../../../crds/testing/objects.ts'
 import { World } from '../testing.ts'
 
 const GI = 2 ** 30
@@ -69,6 +69,15 @@ describe('VirtualMachine', () => {
     world.disks.set('data', disk('data'))
     await world.reconcile()
     expect(world.stored?.status?.host).toBe('host-a')
+  })
+
+  test('[DEL-15] is given no Ethernet address that the recycle bin keeps', async () => {
+    const world = new World(machine())
+    const addresses = [{ mac: '02:00:00:00:00:01' }, { mac: '02:00:00:00:00:02' }]
+    const kept = entry('VirtualMachine', 'old', { addresses })
+    world.recycled.entries.set(kept.metadata.name, kept)
+    await world.reconcile()
+    expect(world.stored?.status?.networks).toEqual([{ mac: '02:00:00:00:00:03' }])
   })
 
   test('is bound to where it was placed: a change of placement only says so', async () => {

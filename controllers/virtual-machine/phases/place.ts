@@ -17,7 +17,7 @@ import { namesakeObjection } from '../namesake.ts'
 import { recoverMachine } from '../recover.ts'
 import { noSuchDisk } from './disks.ts'
 import { wantedPower } from '../run-strategy.ts'
-import type { Scope } from '../scope.ts'
+import type { Deps, Scope } from '../scope.ts'
 
 /** Chooses a host and a storage, once, and with them everything that the machine is from then on. */
 export const placeMachine: Phase<Scope> = {
@@ -54,10 +54,16 @@ function bind(scope: Scope, { host, dataStorage }: Spot, rootDiskBytes: number |
   status.host = host
   status.rootDisk = rootDiskName(vm)
   if (dataStorage !== undefined) status.dataStorage = dataStorage
-  status.networks ??= [{ mac: deps.newMac() }]
+  status.networks ??= [{ mac: freeMac(deps) }]
   const power = wantedPower(vm.spec.runStrategy, status)
   status.runStrategy = vm.spec.runStrategy
   return decide(scope, power, host)
+}
+
+/** One that comes back from the recycle bin has its address still. */
+function freeMac({ newMac, bin }: Pick<Deps, 'newMac' | 'bin'>): string {
+  const mac = newMac()
+  return bin.ofMac(mac).length > 0 ? freeMac({ newMac, bin }) : mac
 }
 
 interface Spot {
