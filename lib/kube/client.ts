@@ -6,6 +6,7 @@ import { CredentialSource, type Credentials, type Environment } from './credenti
 import { Deadline } from './deadline.ts'
 import { KubeError, toKubeError } from './errors.ts'
 import { splitLines } from './lines.ts'
+import { unlessGivenUp } from './unsent.ts'
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -104,7 +105,7 @@ export class Kube implements AsyncDisposable {
     using deadline = new Deadline(deadlineMs, signal)
     try {
       const { statusCode, headers, body } = await this.#ask(call, deadline, 'calls')
-      const text = await body.text()
+      const text = await beforeAbort(body.text(), deadline.signal)
       if (statusCode >= 400) throw toKubeError(statusCode, parseOr(text, undefined))
       const isJson = String(headers['content-type']).includes('json')
       const content = isJson ? parse(text) : text
@@ -191,19 +192,26 @@ export class Kube implements AsyncDisposable {
   async #askOnce(call: Call, { signal }: Deadline, dispatcher: Dispatcher): Promise<Dispatcher.ResponseData> {
     const { method, path, query, body, contentType = 'application/json' } = call
     const { origin, prefix, headers } = this.#credentials
-    const asked = dispatcher.request({
+    const hasBody = body !== undefined
+    const asked = (hasBody ? unlessGivenUp(dispatcher, signal) : dispatcher).request({
       origin,
       method,
       path: prefix + path,
       ...(query && { query }),
       headers: { ...headers, accept: 'application/json', 'content-type': contentType },
-      body: body === undefined ? null : JSON.stringify(body),
+      body: hasBody ? JSON.stringify(body) : null,
       // The deadline is the only judge.
       headersTimeout: 0,
       bodyTimeout: 0,
-      signal,
+      ...(!hasBody && { signal }),
     })
-    return beforeAbort(asked, signal)
+    try {
+      return await beforeAbort(asked, signal)
+    } catch (error) {
+      // What may still come of it is read, or it would be in the way of others on its connection.
+      if (signal.aborted) void asked.then((late) => late.body.dump()).catch(() => undefined)
+      throw error
+    }
   }
 
   async #current(): Promise<Connections> {
