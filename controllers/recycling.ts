@@ -54,7 +54,13 @@ export function accessRecycled({ kube, caches, fleet, recorder, serverClock }: R
     seen: ({ kind, ...at }) => all[kind].get(keyOf(at)),
     read: (place) => read(kube, place),
     makeNamespace: (name) => makeNamespace(kube, name),
-    create: (place, manifest, entry) => create(kube, place, manifest, entry),
+    async create(place, manifest, entry) {
+      // Most looks find what an earlier one made.
+      const there = all[place.kind].get(keyOf(place))
+      const isMade = there !== undefined && originOf(there.metadata) === entry
+      const made = isMade ? await madeFrom(kube, place, entry) : undefined
+      return made ?? create(kube, place, manifest, entry)
+    },
     disown: (place, object) => disown(kube, place, object),
     claimants: ({ metadata, spec: { resource } }) =>
       claimants(all[resource.kind].by('origin', metadata.name), resource),
@@ -104,9 +110,13 @@ async function create(kube: Caller, place: Place, { metadata, spec }: Manifest, 
   } catch (error) {
     if (isKubeError(error, 'Invalid', 'Forbidden')) return { type: 'refused', message: error.message }
     if (!isKubeError(error, 'AlreadyExists')) throw error
-    const object = await read(kube, place)
-    return object && originOf(object.metadata) === entry ? { type: 'made', object } : { type: 'taken' }
+    return (await madeFrom(kube, place, entry)) ?? { type: 'taken' }
   }
+}
+
+async function madeFrom(kube: Caller, place: Place, entry: string): Promise<Creation | undefined> {
+  const object = await read(kube, place)
+  return object && originOf(object.metadata) === entry ? { type: 'made', object } : undefined
 }
 
 /** As it was deleted in one namespace, it is wanted back there: only who may make something there may have it. */
