@@ -182,7 +182,8 @@ test('what is in a Secret is nowhere in the files of etcd', async () => {
 
 test('a port that another program has taken is named', async () => {
   await plane.stop()
-  const squatter = createServer().listen(plane.port, '127.0.0.1')
+  // Clients of the tests before may still look for their server here, and would keep the squatter from closing.
+  const squatter = createServer((socket) => socket.destroy()).listen(plane.port, '127.0.0.1')
   await once(squatter, 'listening')
   try {
     await expect(start()).rejects.toMatchObject({
