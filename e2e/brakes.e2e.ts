@@ -34,8 +34,8 @@ describe('A mass deletion that the brake stops', () => {
     await platform.kubectl('create', 'clusterrolebinding', 'engine', '--clusterrole=engine', '--user=engine')
     await platform.apply(...Array.from({ length: DISKS }, (_, index) => disk(`disk-${index}`)))
     await eventually(async () => (await platform.list('disks')).every(isReady))
-  })
-  afterAll(async () => platform[Symbol.asyncDispose]())
+  }, 300_000)
+  afterAll(async () => platform[Symbol.asyncDispose](), 120_000)
 
   const remove = async () => platform.kubectl('delete', 'hfdisk', '--all', '--as=engine')
   const settings = async () => platform.get('platformsettings', 'default')

@@ -31,7 +31,7 @@ describe('npm start on a machine where nothing was prepared', () => {
   test('runs a virtual machine whose guest boots, and says what to try next', async () => {
     expect(started).toMatchObject({ code: 0, stdout: expect.stringContaining('export KUBECONFIG=') })
     expect(await platform.get('virtualmachines', 'hello')).toSatisfy(isReady)
-    expect(await platform.serialLog('hello')).toContain('holdfast-guest: booted')
+    await eventually(async () => (await platform.serialLog('hello')).includes('holdfast-guest: booted'))
   })
 
   test('is reachable from this machine alone', async () => {
