@@ -62,13 +62,13 @@ describe('Holdfast under kill -9', () => {
     const ready = async () => condition(await platform.get('virtualmachines', 'hello'), 'Ready')
     process.kill(frozen.pid, 'SIGSTOP')
     try {
-      await eventually(async () => (await ready())?.reason === 'MonitorSilent', 15_000)
+      await eventually(async () => (await ready())?.reason === 'MonitorSilent')
       expect(await ready()).toMatchObject({ status: 'False' })
       expect(await qemus(platform)).toEqual([frozen])
     } finally {
       process.kill(frozen.pid, 'SIGCONT')
     }
-    await eventually(async () => (await ready())?.status === 'True', 15_000)
+    await eventually(async () => (await ready())?.status === 'True')
     expect(await qemus(platform)).toEqual([frozen])
   })
 

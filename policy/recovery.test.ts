@@ -67,10 +67,16 @@ describe('The newest entry of a name', () => {
     const deletion = { by: 'ann', at: `2026-01-0${day}T00:00:00Z`, policy: 'Never' } as const
     return entry({ deletion, ...more }, status, `on-${day}`)
   }
+  const version = (one: RecycledResource, resourceVersion: string, name: string): RecycledResource => ({
+    ...one,
+    metadata: { ...one.metadata, resourceVersion },
+    spec: { ...one.spec, resource: { ...one.spec.resource, name } },
+  })
   const immediate = { deletion: { by: 'ann', at: '2026-01-09T00:00:00Z', policy: 'Immediate' } } as const
   test.each<[string, RecycledResource[], string | undefined]>([
     ['of none', [], undefined],
     ['of two', [at(1), at(2)], 'on-2'],
+    ['of two of one second', [version(at(1), '9', 'older'), version(at(1), '10', 'newer')], 'newer'],
     [
       'that is not gone',
       [at(1), at(2, {}, { phase: 'Purging' }), at(3, { action: 'Purge' }), at(9, immediate)],

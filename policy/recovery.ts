@@ -52,7 +52,16 @@ function objectionToStorage({ disks: [held] = [] }: Contents, { spec: { dataStor
 
 /** The one of these entries of one name that a create of that name brings back: the newest that is to be had there. */
 export function newestOf(entries: readonly RecycledResource[]): RecycledResource | undefined {
-  return entries.filter(isToBeHad).toSorted((a, b) => b.spec.deletion.at.localeCompare(a.spec.deletion.at))[0]
+  return newestFirst(entries.filter(isToBeHad))[0]
+}
+
+/**
+ * Entries by when their object was deleted, the last one first. Times have seconds: of one second the one that was
+ * written last counts, because the object of the other had to be gone before this one was made.
+ */
+export function newestFirst(entries: readonly RecycledResource[]): RecycledResource[] {
+  const version = ({ metadata }: RecycledResource) => Number(metadata.resourceVersion)
+  return entries.toSorted((a, b) => b.spec.deletion.at.localeCompare(a.spec.deletion.at) || version(b) - version(a))
 }
 
 function isToBeHad(entry: RecycledResource): boolean {

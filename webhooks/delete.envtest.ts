@@ -7,7 +7,7 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
-import { answerTo, change, entryOf, make, remove, settle } from './testing/people.ts'
+import { answerTo, change, entryOf, make, phaseTo, remove, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -28,16 +28,6 @@ afterAll(() => world[Symbol.asyncDispose]())
 
 /** The webhooks hear of a change within a moment. */
 const eventually = { timeout: 5_000, interval: 50 }
-
-async function phaseTo(uid: string, phase: string): Promise<void> {
-  const path = objectPath(RecycledResource, { name: uid }, 'status')
-  await world.kube.send({
-    method: 'PATCH',
-    path,
-    contentType: 'application/merge-patch+json',
-    body: { status: { phase } },
-  })
-}
 
 describe('A delete', () => {
   test('[DEL-09] of a VirtualMachine writes down who, when and what becomes of it, and says the way back', async () => {
@@ -233,7 +223,7 @@ describe('A name that is in the recycle bin', () => {
   test('[DEL-16] is free with a warning that names the entry, or taken where that is said', async () => {
     const { metadata } = await make(ann, Image, 'again')
     await remove(ann, Image, 'again')
-    await phaseTo(metadata.uid, 'Binned')
+    await phaseTo(world.kube, metadata.uid, 'Binned')
     await world.kube.send({
       method: 'PATCH',
       path: objectPath(Image, { namespace: 'default', name: 'again' }),

@@ -6,6 +6,7 @@ import { originOf } from '../crds/recycled-resource.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
 import { decideDeletion, isRecyclable } from '../policy/deletion.ts'
 import { ownerOf } from '../policy/ownership.ts'
+import { newestFirst } from '../policy/recovery.ts'
 import { isAllowed } from './access.ts'
 import { entryKey, type Caches } from './caches.ts'
 import { isConsequenceOf } from './callers.ts'
@@ -99,7 +100,5 @@ function idOf(permission: Permission): string {
 /** Entries of that name that can be brought back, the newest first. */
 function binnedAs({ recycled }: Caches, { kind, metadata }: Resource) {
   const entries = recycled.by('object', entryKey(kind, metadata.namespace, metadata.name))
-  return entries
-    .filter(({ spec }) => spec.deletion.policy !== 'Immediate')
-    .toSorted((a, b) => b.spec.deletion.at.localeCompare(a.spec.deletion.at))
+  return newestFirst(entries.filter(({ spec }) => spec.deletion.policy !== 'Immediate'))
 }

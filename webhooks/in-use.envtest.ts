@@ -7,7 +7,7 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
-import { answerTo, entryOf, make, remove, report } from './testing/people.ts'
+import { answerTo, entryOf, make, phaseTo, remove, report } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
 
 const CRDS = {
@@ -32,16 +32,6 @@ afterAll(() => world[Symbol.asyncDispose]())
 
 /** The webhooks hear of a change within a moment. */
 const eventually = { timeout: 5_000, interval: 50 }
-
-async function phaseTo(uid: string, phase: string): Promise<void> {
-  const path = objectPath(RecycledResource, { name: uid }, 'status')
-  await world.kube.send({
-    method: 'PATCH',
-    path,
-    contentType: 'application/merge-patch+json',
-    body: { status: { phase } },
-  })
-}
 
 /** Stores what is needed to bring something back, as its finalizer would: as an account that no webhook is asked about. */
 async function putAway(uid: string, contents: object): Promise<void> {
@@ -95,7 +85,7 @@ describe('What is in use', () => {
     const disks = [{ name: 'put-away', uid, id: uid, dataStorage: 'slow', size: '1Gi' }]
     const manifest = { spec: { size: '1Gi', source: { image: { name: 'origin' } } } }
     await putAway(uid, { manifest, host: 'host-b', disks })
-    await phaseTo(uid, 'Binned')
+    await phaseTo(world.kube, uid, 'Binned')
     await release('put-away')
     const refusal = (kind: typeof Host | typeof DataStorage, name: string) => async () =>
       answerTo(remove(ann, kind, name, { dryRun: true }))
@@ -105,7 +95,7 @@ describe('What is in use', () => {
     const { warnings } = await remove(ann, Image, 'origin', { dryRun: true })
     expect(warnings).toContain('1 object in the recycle bin came from it, and can be brought back without it')
 
-    await phaseTo(uid, 'Purging')
+    await phaseTo(world.kube, uid, 'Purging')
     await expect.poll(refusal(Host, 'host-b'), eventually).toMatch(/^this delete has to be confirmed/)
     expect(await refusal(DataStorage, 'slow')()).toBe(`DataStorage slow ${what}`)
   })

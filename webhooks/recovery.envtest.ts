@@ -7,7 +7,7 @@ import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
 import { kubectl } from '../local/kubectl.ts'
-import { answerTo, change, create, entryOf, make, remove, settle } from './testing/people.ts'
+import { answerTo, change, create, entryOf, make, phaseTo, remove, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
 
 const ORIGIN = 'holdfast.dev/recovered-from'
@@ -39,16 +39,6 @@ const eventually = { timeout: 5_000, interval: 50 }
 const asking = (entry: string, more: object = {}) => ({ annotations: { 'holdfast.dev/recover': entry, ...more } })
 const restoring = { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } }
 
-async function phaseTo(uid: string, phase: string): Promise<void> {
-  const path = objectPath(RecycledResource, { name: uid }, 'status')
-  await world.kube.send({
-    method: 'PATCH',
-    path,
-    contentType: 'application/merge-patch+json',
-    body: { status: { phase } },
-  })
-}
-
 /** What the finalizer of an object stores. */
 async function fill(uid: string, { kind, spec }: Resource): Promise<void> {
   const disks = [{ name: 'd', uid, id: FILE, dataStorage: 'fast', size: '1Gi' }]
@@ -67,7 +57,7 @@ async function putAway(owner: Kube, kind: Kind, name: string, spec: object = {})
   const made = await make(owner, kind, name, { spec })
   await remove(owner, kind, name)
   await fill(made.metadata.uid, made)
-  await phaseTo(made.metadata.uid, 'Binned')
+  await phaseTo(world.kube, made.metadata.uid, 'Binned')
   await release(kind, name)
   return made.metadata.uid
 }
@@ -123,7 +113,7 @@ describe('A manifest that asks for an entry of the recycle bin', () => {
       ['Recovering', 'is being brought back as default/one'],
       ['Purging', 'is being destroyed'],
     ] as const) {
-      await phaseTo(entry, phase)
+      await phaseTo(world.kube, entry, phase)
       expect(await ask(Disk, asking(entry))).toContain(why)
     }
   })
@@ -172,7 +162,7 @@ describe('A create under onNameReuse Restore', () => {
     await release(Disk, 'again')
     // As the finalizer of one that had nothing of its own yet.
     await controllers.send({ method: 'DELETE', path: objectPath(RecycledResource, { name: brief.uid }) })
-    await phaseTo(newer, 'Purging')
+    await phaseTo(world.kube, newer, 'Purging')
     expect((await make(ann, Disk, 'again', restoring)).metadata.annotations).toMatchObject({ [ORIGIN]: older })
     const { metadata } = await make(ann, Disk, 'first', restoring)
     expect(metadata.annotations?.[ORIGIN]).toBeUndefined()

@@ -113,3 +113,9 @@ export async function settle(kube: Kube, deletion: object): Promise<void> {
   const query = { fieldManager: 'test', force: true }
   await kube.send({ method: 'PATCH', path, query, contentType: 'application/apply-patch+yaml', body })
 }
+
+/** Has an entry of the recycle bin in a phase, as the controllers would. */
+export async function phaseTo(kube: Kube, uid: string, phase: string): Promise<void> {
+  const path = objectPath(RecycledResource, { name: uid }, 'status')
+  await kube.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { status: { phase } } })
+}
