@@ -17,7 +17,7 @@ let platform: Platform
 let guest: number | undefined
 
 beforeAll(async () => {
-  platform = await newPlatform()
+  platform = await newPlatform({ guest: 'Linux' })
   await platform.start()
   await platform.apply(disk('kept'), disk('spare'), machine('away', { runStrategy: 'Halted' }))
   await Promise.all(['kept', 'spare'].map(async (name) => ready('disks', name)))

@@ -9,7 +9,7 @@ const COLLECTOR = 'system:serviceaccount:kube-system:generic-garbage-collector'
 let platform: Platform
 
 beforeAll(async () => {
-  platform = await newPlatform({ KUBECTL_APPLYSET: 'true' })
+  platform = await newPlatform({ env: { KUBECTL_APPLYSET: 'true' } })
   await platform.start('--simulated-hosts', '3')
   await platform.kubectl('create', 'clusterrolebinding', 'ann', '--clusterrole=cluster-admin', '--user=ann')
 }, 300_000)

@@ -15,7 +15,7 @@ describe('An image by http', () => {
   let checksum: string
 
   beforeAll(async () => {
-    platform = await newPlatform()
+    platform = await newPlatform({ guest: 'Linux' })
     await platform.start()
     file = await readFile(join(platform.home, 'import', 'holdfast-guest.qcow2'))
     checksum = `sha256:${createHash('sha256').update(file).digest('hex')}`

@@ -9,7 +9,7 @@ describe('Disks of machines that run', () => {
   let platform: Platform
 
   beforeAll(async () => {
-    platform = await newPlatform()
+    platform = await newPlatform({ guest: 'Linux' })
     await platform.start()
     await platform.apply(disk('shared'), machine('left'), machine('right'))
     for (const name of ['left', 'right']) {

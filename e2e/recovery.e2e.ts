@@ -11,7 +11,7 @@ describe('A manifest that is applied again', () => {
   let platform: Platform
 
   beforeAll(async () => {
-    platform = await newPlatform()
+    platform = await newPlatform({ guest: 'Linux' })
     await platform.start()
   }, 300_000)
   afterAll(async () => platform[Symbol.asyncDispose](), 120_000)

@@ -18,7 +18,7 @@ async function asNobody({ home }: Platform, cache: string, ...args: string[]) {
 }
 
 test.skipIf(!isRoot)('npm start needs no root: everything runs as the user who typed it', async () => {
-  await using platform = await newPlatform()
+  await using platform = await newPlatform({ guest: 'Linux' })
   await promisify(execFile)('chown', [String(NOBODY), platform.home])
   // What was built for us, where that user can read it.
   const cache = await mkdtemp(join(tmpdir(), 'hf-cache-'))

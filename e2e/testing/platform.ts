@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,6 +7,7 @@ import * as z from 'zod'
 import { kinds } from '../../crds/index.ts'
 import { Kube, type Call, type Reply } from '../../lib/kube/client.ts'
 import { collectionPath } from '../../lib/kube/paths.ts'
+import { writeBootSector } from './boot-sector.ts'
 
 export interface Result {
   readonly code: number
@@ -161,10 +162,21 @@ export class Platform implements AsyncDisposable {
   }
 }
 
+export interface PlatformOptions {
+  readonly env?: NodeJS.ProcessEnv
+  /** What its machines boot: a sector that boots at once, unless the test wants a system. */
+  readonly guest?: 'Linux'
+}
+
 /** A platform in a folder of its own that is gone afterwards. It is not started yet. */
-export async function newPlatform(env: NodeJS.ProcessEnv = {}): Promise<Platform> {
+export async function newPlatform({ env, guest }: PlatformOptions = {}): Promise<Platform> {
   const home = await mkdtemp(join(tmpdir(), 'hf-'))
   await chmod(home, 0o711)
+  const imports = join(home, 'import')
+  if (guest !== 'Linux') {
+    await mkdir(imports)
+    await writeBootSector(join(imports, 'holdfast-guest.qcow2'))
+  }
   return new Platform(home, env)
 }
 
