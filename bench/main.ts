@@ -27,26 +27,44 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
 const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
   vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
   scale   1,000 machines over 50 simulated hosts, next to a client that only sends the same calls; writes, memory, CPU
-  neighbours machines on hosts that are well, while others are slow, dead and flooding
+  neighbours
+          machines on hosts that are well, while others are slow, dead and flooding
   restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of one more
   webhook latency of admission among 1,000 machines, next to a webhook that allows everything; memory
   recycle 1,000 machines deleted into the recycle bin, brought back, and purged: seconds and API writes of each
   agent   memory and CPU of an agent whose 50 guests do nothing`
 
+interface Asked {
+  readonly name: string
+  readonly benchmark: Benchmark
+  readonly rounds: number
+  readonly machines: number
+}
+
+/** Undefined for what is not understood. */
+function readArguments(): Asked | undefined {
+  try {
+    const options = { rounds: { type: 'string' }, machines: { type: 'string' } } as const
+    const { values, positionals } = parseArgs({ options, allowPositionals: true })
+    const [name = ''] = positionals
+    const benchmark = benchmarks.get(name)
+    const rounds = Number(values.rounds ?? benchmark?.rounds)
+    const machines = Number(values.machines ?? benchmark?.machines)
+    const isUnderstood = [rounds, machines].every((count) => Number.isInteger(count) && count > 0)
+    return benchmark && isUnderstood ? { name, benchmark, rounds, machines } : undefined
+  } catch {
+    return undefined // An option that there is not.
+  }
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    options: { rounds: { type: 'string' }, machines: { type: 'string' } },
-    allowPositionals: true,
-  })
-  const [name = ''] = positionals
-  const benchmark = benchmarks.get(name)
-  const rounds = Number(values.rounds ?? benchmark?.rounds)
-  const machines = Number(values.machines ?? benchmark?.machines)
-  if (!benchmark || ![rounds, machines].every((count) => Number.isInteger(count) && count > 0)) {
+  const asked = readArguments()
+  if (!asked) {
     process.stderr.write(`${USAGE}\n`)
     process.exitCode = 2
     return
   }
+  const { name, benchmark, rounds, machines } = asked
   const say = (line: string) => void process.stdout.write(`${line}\n`)
   const figures = await benchmark.run({ rounds, machines, env: process.env, say })
   say(JSON.stringify({ bench: name, ...figures }))
