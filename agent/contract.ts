@@ -92,7 +92,7 @@ export type ObservedMachine = z.infer<typeof observedMachine>
 export const desiredStorage = z.object({ name, path: z.string().min(2).max(512) })
 export type DesiredStorage = z.infer<typeof desiredStorage>
 
-export const storageProblem = z.enum(['PathMissing', 'NotADirectory', 'NotWritable', 'NotOurs', 'Full'])
+export const storageProblem = z.enum(['PathMissing', 'NotADirectory', 'NotWritable', 'NotPassable', 'NotOurs', 'Full'])
 
 export const observedStorage = z.object({
   name,

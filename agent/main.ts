@@ -39,16 +39,17 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   const reserve = await openReserve(folders.reserve, log)
 
   const { stateDir, runDir, importDir, downloadDir, qemuImg, userNetwork, directIo, qemu: program } = config
+  const hasOwnUsers = process.getuid?.() === 0
   const askQemu = async (args: readonly string[]) => (await run(program, args, { timeoutMs: PROBE_MS })).stdout
   const [hypervisor, imageSandbox, storage, records, terms, https] = await Promise.all([
     lookAtHost(askQemu),
     probeSandbox(),
-    openStorage({ stateDir, runDir, importDir, downloadDir, qemuImg, log }),
+    openStorage({ stateDir, runDir, importDir, downloadDir, hasOwnUsers, qemuImg, log }),
     openRecordStore(folders.machines, log, reserve),
     openTerms(folders.term, log, reserve.write),
     readTlsFiles(config),
   ])
-  const uids = process.getuid?.() === 0 ? { uids: newUids(config.qemuUidBase) } : {}
+  const uids = hasOwnUsers ? { uids: newUids(config.qemuUidBase) } : {}
   const launcher = newLauncher({ program, folders, userNetwork, directIo, hypervisor, log, ...uids })
   const stateProblem = () => health.problem
   const events = newEventHub(stateProblem)

@@ -59,6 +59,7 @@ export const DataStorageReason = {
   PathMissing: 'PathMissing',
   NotADirectory: 'NotADirectory',
   NotWritable: 'NotWritable',
+  NotPassable: 'NotPassable',
   NotOurs: 'NotOurs',
   Full: 'Full',
 } as const

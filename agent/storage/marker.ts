@@ -13,6 +13,7 @@ export interface Marker {
 }
 
 const MARKER = '.holdfast-storage'
+const usual: ReadonlySet<string> = new Set([DISKS, IMAGES, 'lost+found'])
 
 const markerSchema = z.object({ storage: z.string().min(1), id: z.uuid() })
 
@@ -74,6 +75,18 @@ async function makeFolders(folder: string): Promise<void> {
     }),
   )
   if (made.includes(true)) await syncFolder(folder)
+}
+
+/**
+ * Why a folder that no storage has yet is not one for disks alone: it has files of somebody else. What a file system
+ * has by itself does not count. Throws what `problemOf` understands, but not for a folder that is missing.
+ */
+export async function objectionToContents(folder: string): Promise<Problem | undefined> {
+  const names = await listIfThere(folder)
+  const stranger = names.find((name) => !usual.has(name) && !name.startsWith('.'))
+  if (stranger === undefined || names.includes(MARKER)) return undefined
+  const message = `The folder ${folder} has other files than disks, such as ${stranger}: make an empty one for the disks`
+  return { code: 'NotOurs', message }
 }
 
 /** Whether disks or images lie in a folder. */

@@ -69,6 +69,8 @@ export interface StorageConfig {
   /** Made where it is not there. */
   readonly downloadDir: string
   readonly runDir: string
+  /** Guests run as users of their own, and not as the agent's. */
+  readonly hasOwnUsers: boolean
   /** Name or path of the program. */
   readonly qemuImg: string
   readonly log: Log
@@ -76,7 +78,7 @@ export interface StorageConfig {
 
 /** Takes up the storages that an earlier agent knew, and removes what it left half made. */
 export async function openStorage(config: StorageConfig): Promise<Storage> {
-  const { stateDir, runDir, importDir, downloadDir, qemuImg: program, log } = config
+  const { stateDir, runDir, importDir, downloadDir, hasOwnUsers, qemuImg: program, log } = config
   const listeners: ((event: StorageEvent) => void)[] = []
   const tell = (event: StorageEvent) => {
     for (const listener of listeners) listener(event)
@@ -88,7 +90,13 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     const removed = await Promise.all(places.map((place) => folder.names.sweep(place)))
     log.info({ storage: folder.name, path: folder.path, removed: removed.reduce((a, b) => a + b) }, 'storage in use')
   }
-  const storages = await openStorages({ stateDir, otherDirs: [importDir, runDir], log, onFirstUse })
+  const storages = await openStorages({
+    stateDir,
+    otherDirs: [importDir, downloadDir, runDir],
+    hasOwnUsers,
+    log,
+    onFirstUse,
+  })
   const locks = newLocks()
   const growth = newGrowth(qemuImg)
   const shared = { storages, qemuImg, growth, locks }

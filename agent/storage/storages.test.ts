@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { silentLog } from '../../lib/log.ts'
@@ -13,13 +13,13 @@ interface World extends AsyncDisposable {
   reopen(): Promise<Storages>
 }
 
-async function newWorld(): Promise<World> {
+async function newWorld({ hasOwnUsers = false } = {}): Promise<World> {
   const dir = await newFolder()
   const path = join(dir.path, 'storage')
   await Promise.all([path, join(dir.path, 'state')].map((folder) => mkdir(folder)))
   const onFirstUse = () => Promise.resolve()
   const [stateDir, importDir] = [join(dir.path, 'state'), join(dir.path, 'import')]
-  const reopen = () => openStorages({ stateDir, otherDirs: [importDir], log: silentLog, onFirstUse })
+  const reopen = () => openStorages({ stateDir, otherDirs: [importDir], hasOwnUsers, log: silentLog, onFirstUse })
   return {
     dir: dir.path,
     path,
@@ -214,14 +214,14 @@ test.each([
   expect(await world.storages.survey()).toEqual({ usable: [], unusable: [] })
 })
 
-test.each(['{}/inside', '{}/..', '{}-link/inside', '{}/../storage/inside/'])(
+test.each(['{}/.inside', '{}/..', '{}-link/.inside', '{}/../storage/.inside/'])(
   'a storage is not at %s of another one that is taken at the same time',
   async (template) => {
     await using world = await newWorld()
     const { storages } = world
     const outer = join(world.dir, 'outer')
     const path = join(outer, 'storage')
-    await mkdir(join(path, 'inside'), { recursive: true })
+    await mkdir(join(path, '.inside'), { recursive: true })
     await symlink(path, `${path}-link`)
     const chosen = { name: 'slow', path: template.replace('{}', path) }
     const both = [storages.put({ name: 'fast', path }), storages.put(chosen)]
@@ -233,10 +233,10 @@ test.each(['{}/inside', '{}/..', '{}-link/inside', '{}/../storage/inside/'])(
 test('a storage is not inside another one that is known from before, also while that is away', async () => {
   await using world = await newWorld()
   const { path, storages } = world
-  await mkdir(join(path, 'inside'))
+  await mkdir(join(path, '.inside'))
   await storages.put({ name: 'fast', path })
   const next = await world.reopen()
-  const inside = { name: 'slow', path: join(path, 'inside') }
+  const inside = { name: 'slow', path: join(path, '.inside') }
   const message = expect.stringContaining(`${path}, the folder of DataStorage fast: choose`)
   expect((await next.put(inside)).problem).toEqual({ code: 'NotOurs', message })
   await rename(path, `${path}-away`)
@@ -268,4 +268,34 @@ test('an agent with a damaged list of storages says so', async () => {
   await using world = await newWorld()
   await writeFile(join(world.path, '..', 'state', 'storages.json'), '{')
   await expect(world.reopen()).rejects.toThrow(/storages\.json is damaged/)
+})
+
+test('a folder that guests cannot pass through is not used until they can', async () => {
+  await using world = await newWorld({ hasOwnUsers: true })
+  const closed = join(world.dir, 'closed')
+  const path = join(closed, 'disks')
+  await mkdir(path, { recursive: true })
+  await Promise.all([world.dir, path].map((folder) => chmod(folder, 0o755)))
+  await chmod(closed, 0o700)
+  expect((await world.storages.put({ name: 'fast', path })).problem).toEqual({
+    code: 'NotPassable',
+    message: expect.stringContaining(`chmod o+x ${closed}, or`),
+  })
+  expect(await readdir(path)).toEqual([])
+  await chmod(closed, 0o711)
+  expect((await world.storages.put({ name: 'fast', path })).problem).toBeUndefined()
+})
+
+test('a folder with files of somebody else is not taken; what a file system has by itself does not count', async () => {
+  await using world = await newWorld()
+  await mkdir(join(world.path, 'lost+found'))
+  await writeFile(join(world.path, 'passwd'), '')
+  expect((await world.storages.put({ name: 'fast', path: world.path })).problem).toEqual({
+    code: 'NotOurs',
+    message: expect.stringMatching(/such as passwd: make an empty one/),
+  })
+  await rm(join(world.path, 'passwd'))
+  expect((await world.storages.put({ name: 'fast', path: world.path })).problem).toBeUndefined()
+  await writeFile(join(world.path, 'later'), '')
+  expect((await (await world.reopen()).put({ name: 'fast', path: world.path })).problem).toBeUndefined()
 })

@@ -9,8 +9,9 @@ import { newTemporaryNames, type Folder, type TemporaryNames } from './files.ts'
 import { objectionToChoice, pathsOf, type TakenFolder } from './folder-choice.ts'
 import { measure, objectionToFolder, objectionToSpace, objectionToWriting, problemOf } from './folder-problem.ts'
 import type { Problem } from './folder-problem.ts'
+import { objectionToAccess } from './guest-access.ts'
 import { newLocks } from './lock.ts'
-import { holdsData, readMarker, takeFolder } from './marker.ts'
+import { holdsData, objectionToContents, readMarker, takeFolder } from './marker.ts'
 import { newSpaceMeter, type MeasuredStorage } from './space-meter.ts'
 
 /** The folders that disks are kept in, by name. They are remembered on the host's own disk, so that nobody need be asked. */
@@ -29,6 +30,8 @@ export interface StoragesDeps {
   readonly stateDir: string
   /** Folders of the agent besides, which are none for disks. */
   readonly otherDirs: readonly string[]
+  /** Guests run as users of their own, and not as the agent's. */
+  readonly hasOwnUsers: boolean
   readonly log: Log
   /** A storage can be used for the first time since the agent started. */
   readonly onFirstUse: (folder: Folder) => Promise<void>
@@ -50,11 +53,17 @@ const known = z.object({
 type Known = z.infer<typeof known>
 type Entry = Known['storages'][number]
 
-export async function openStorages({ stateDir, otherDirs, log, onFirstUse }: StoragesDeps): Promise<Storages> {
+export async function openStorages({
+  stateDir,
+  otherDirs,
+  hasOwnUsers,
+  log,
+  onFirstUse,
+}: StoragesDeps): Promise<Storages> {
   const registry = await openRegistry(join(stateDir, 'storages.json'))
   const names = newTemporaryNames(registry.agentId)
   const locks = newLocks()
-  const choose = newChooser([stateDir, ...otherDirs], registry, names)
+  const choose = newChooser({ ownDirs: [stateDir, ...otherDirs], hasOwnUsers, registry, names })
   const begun = new Map<string, Promise<void>>()
 
   const begin = async (folder: Folder): Promise<void> => {
@@ -163,8 +172,15 @@ async function load(path: string): Promise<Known> {
   }
 }
 
+interface ChooserDeps {
+  readonly ownDirs: readonly string[]
+  readonly hasOwnUsers: boolean
+  readonly registry: Registry
+  readonly names: TemporaryNames
+}
+
 /** Takes folders for storages, where they may be taken. What it throws is understood by `problemOf`. */
-function newChooser(ownDirs: readonly string[], registry: Registry, names: TemporaryNames) {
+function newChooser({ ownDirs, hasOwnUsers, registry, names }: ChooserDeps) {
   /** Folders that are being taken, by the storage's name: of two at once, one around the other, the later is refused. */
   const taking = new Map<string, readonly string[]>()
 
@@ -172,14 +188,16 @@ function newChooser(ownDirs: readonly string[], registry: Registry, names: Tempo
     const pathsOfOwn = await Promise.all(ownDirs.map(pathsOf))
     const own = pathsOfOwn.map((paths) => ({ of: 'the agent itself', paths }))
     const paths = await pathsOf(path)
+    const contents = await objectionToContents(path)
     const others = [...foldersIn(registry), ...[...taking].map(([of, chosen]) => ({ of, paths: chosen }))]
       .filter(({ of }) => of !== name)
       .map((other) => ({ ...other, of: `DataStorage ${other.of}` }))
-    const objection = objectionToChoice(paths, own, others)
+    const objection = objectionToChoice(paths, own, others) ?? contents
     if (objection) return objection
     taking.set(name, paths)
     try {
-      return await take({ name, path, realPath: paths.at(-1) ?? path }, registry, names)
+      const realPath = paths.at(-1) ?? path
+      return await take({ name, path, realPath, hasOwnUsers }, registry, names)
     } finally {
       taking.delete(name)
     }
@@ -195,7 +213,7 @@ function foldersIn(registry: Registry): TakenFolder[] {
 
 /** Takes a folder for a storage. What throws is understood by `problemOf`. */
 async function take(
-  { name, path, realPath }: DesiredStorage & { readonly realPath: string },
+  { name, path, realPath, hasOwnUsers }: DesiredStorage & { readonly realPath: string; readonly hasOwnUsers: boolean },
   registry: Registry,
   names: TemporaryNames,
 ): Promise<Problem | undefined> {
@@ -206,12 +224,18 @@ async function take(
   // Also when it is missing: then everything that is asked of it can say so.
   await registry.save(entry)
   const objection =
-    (await objectionToFolder(path)) ?? (await objectionToMarker(entry)) ?? (await objectionToWriting(path, names))
-  if (objection) return objection
+    (await objectionToPlace(path, hasOwnUsers ? realPath : undefined)) ?? (await objectionToMarker(entry))
+  const unfit = objection ?? (await objectionToWriting(path, names))
+  if (unfit) return unfit
   const taken = await takeFolder(path, name, names)
   if ('code' in taken) return taken
   await registry.save({ name, path, realPath, markerId: taken.id })
   return undefined
+}
+
+/** `realPath` where guests are to reach it as users of their own. */
+async function objectionToPlace(path: string, realPath: string | undefined): Promise<Problem | undefined> {
+  return (await objectionToFolder(path)) ?? (realPath === undefined ? undefined : objectionToAccess(realPath))
 }
 
 /** A name stays with the folder that has its disks: under another path the same marker must be found. */

@@ -41,7 +41,15 @@ export async function newStorageWorld({ qemuImg = 'qemu-img' } = {}): Promise<St
   if (stateDir === undefined || importDir === undefined || storagePath === undefined) throw new Error('unreachable')
   await Promise.all([stateDir, importDir, storagePath].map((path) => mkdir(path)))
   const reopen = () =>
-    openStorage({ stateDir, runDir, importDir, downloadDir: join(stateDir, 'images'), qemuImg, log: silentLog })
+    openStorage({
+      hasOwnUsers: false,
+      stateDir,
+      runDir,
+      importDir,
+      downloadDir: join(stateDir, 'images'),
+      qemuImg,
+      log: silentLog,
+    })
   const storage = await reopen()
   await storage.putStorage({ name: 'fast', path: storagePath })
   const end = () => folder[Symbol.asyncDispose]()
