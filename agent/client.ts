@@ -38,7 +38,8 @@ export type CallOutcome = 'OK' | AgentErrorCode
 
 /** How an agent is reached, and as whom. */
 interface Peer extends Pick<AgentAddress, 'term' | 'onStaleTerm' | 'onCalled'> {
-  readonly pool: Pool
+  /** Throws for an address that is none. */
+  readonly pool: () => Pool
 }
 
 /** What an answer may take beyond the time that it was asked to wait. */
@@ -60,20 +61,22 @@ interface Call<T> {
 
 /**
  * The agent of one host. Connects when it is first asked. Throws `AgentError`, with `UNREACHABLE` when there is no
- * answer, or none from the host of this name; `events` throws that when nothing came for 15 s, and when it is cut off.
+ * answer, or none from the host of this name, or the address is none; `events` throws that when nothing came for 15 s, and when it is cut off.
  */
 export function connectAgent({ address, port, hostName, tls, ...caller }: AgentAddress): HostAgent & AsyncDisposable {
-  const pool = new Pool(`https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`, {
-    connections: 64,
-    headersTimeout: 0, // Each call has a time limit of its own.
-    bodyTimeout: 0,
-    connect: {
-      secureContext: contextOf(tls),
-      timeout: CONNECT_MS,
-      ...(isIP(hostName) === 0 ? { servername: hostName } : {}),
-      checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
-    },
-  })
+  let opened: Pool | undefined
+  const pool = () =>
+    (opened ??= new Pool(`https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`, {
+      connections: 64,
+      headersTimeout: 0, // Each call has a time limit of its own.
+      bodyTimeout: 0,
+      connect: {
+        secureContext: contextOf(tls),
+        timeout: CONNECT_MS,
+        ...(isIP(hostName) === 0 ? { servername: hostName } : {}),
+        checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
+      },
+    }))
   const peer: Peer = { pool, ...caller }
   const call = <T>(request: Call<T>) => send(peer, request)
   const nothing = z.object({})
@@ -102,7 +105,7 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
       await call({ method: 'POST', path: '/v1/host/stop-guests', timeoutMs: STOP_GUESTS_MS, reply: nothing })
     },
     events: (signal) => readEvents(peer, signal),
-    [Symbol.asyncDispose]: () => pool.destroy(),
+    [Symbol.asyncDispose]: async () => opened?.destroy(),
   }
 }
 
@@ -141,7 +144,7 @@ async function ask<T>(peer: Peer, call: Call<T>, term: Record<string, string>): 
   const { method, path, body, waitMs, timeoutMs, reply } = call
   const headers = { ...term, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
   const { status, content } = await reach(async () => {
-    const response = await peer.pool.request({
+    const response = await peer.pool().request({
       method,
       path,
       ...(waitMs === undefined ? {} : { query: { waitMs } }),
@@ -169,7 +172,7 @@ async function* readEvents(peer: Peer, signal: AbortSignal): AsyncGenerator<Agen
   listen()
   try {
     const either = AbortSignal.any([signal, silence.signal])
-    const response = await peer.pool.request({ method: 'GET', path: '/v1/events', headers, signal: either })
+    const response = await peer.pool().request({ method: 'GET', path: '/v1/events', headers, signal: either })
     if (response.statusCode !== 200) throw toError(response.statusCode, await response.body.json())
     for await (const line of toLines(response.body)) {
       clearTimeout(timer) // The time that the reader takes is not the agent's.

@@ -30,6 +30,19 @@ test('Guest is halted while it is to be paused, also by the next agent, and then
   await eventually('it goes on', async () => (await ticks()) > before)
 })
 
+test('Guest that is reset while it is halted stays so, and boots once it is to go on', limit, async () => {
+  await using world = await newAgentWorld()
+  const { agent } = await world.start()
+  const { machine, pid } = await bootGuest(world, agent)
+  const paused = decidedAnew(machine, { paused: true })
+  await agent.putMachine(paused, WAIT_MS)
+  const reset = decidedAnew(paused, { once: 'Reset' })
+  expect(await agent.putMachine(reset, WAIT_MS)).toMatchObject({ state: 'Paused', pid })
+  const { once: _, ...rest } = reset
+  expect(await agent.putMachine(decidedAnew(rest, { paused: false }), WAIT_MS)).toMatchObject({ state: 'Running', pid })
+  await hasBooted(world, machine, 2)
+})
+
 test('Guest that is paused is shut down in order when it is stopped', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()

@@ -180,6 +180,8 @@ describe('A manifest is refused with what to do', () => {
 
     ['an address with a scheme', host({ address: 'https://a' }), ADDRESS],
     ['an address with a port', host({ address: '10.0.0.5:8444' }), ADDRESS],
+    ['an address that is no IPv4 address', host({ address: '300.1.1.1' }), ADDRESS],
+    ['a name with an empty label', host({ address: 'a..b' }), ADDRESS],
     ['no address', host({ address: '' }), ADDRESS],
     ['port 0', host({ port: 0 }), 'spec.port in body should be greater than or equal to 1'],
     ['port 65536', host({ port: 65_536 }), 'spec.port in body should be less than or equal to 65535'],

@@ -5,6 +5,9 @@ import { defineKind, type Resource } from './kind.ts'
 /** More are counted, and not listed. */
 export const MAX_ORPHANS = 32
 
+/** Of a DNS name, RFC 1123. */
+const LABEL = '[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?'
+
 const orphan = z.object({
   name: z.string().max(320).describe('Namespace and name of the VirtualMachine that it was started for.'),
   machineId: z.uuid().describe('Identity of the machine, for spec.adopt of a VirtualMachine.'),
@@ -35,7 +38,8 @@ export const Host = defineKind({
   description: 'A hypervisor host: a machine where a Holdfast agent runs virtual machines.',
   spec: z.object({
     address: cel(z.string().max(253), {
-      rule: "isIP(self) || self.matches('^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$')",
+      // A name whose last label is a number would be read as an IPv4 address.
+      rule: `isIP(self) || (self.matches('^${LABEL}([.]${LABEL})*$') && !self.matches('(^|[.])([0-9]+|0[xX][0-9A-Fa-f]*)$'))`,
       message: 'write an IP address or a DNS name, such as 10.0.0.5; the port is in spec.port',
     }).describe('IP address or name that its agent listens on.'),
     port: z.int32().min(1).max(65535).default(8444).describe('Port that its agent listens on.'),
@@ -93,6 +97,7 @@ export const HostReason = {
   Connecting: 'Connecting',
   HostUnreachable: 'HostUnreachable',
   NotThisHost: 'NotThisHost',
+  AddressUnusable: 'AddressUnusable',
   ContractTooOld: 'ContractTooOld',
   QemuMissing: 'QemuMissing',
   QemuTooOld: 'QemuTooOld',

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { decide, type Situation, type Step } from './decide.ts'
+import { toHardware } from './hardware.ts'
 import { newDesired } from './testing.ts'
 
 const now = new Date('2026-01-01T00:00:00Z')
@@ -12,6 +13,11 @@ const paused = { desired: { ...running.desired, paused: true } }
 const reset = { desired: { ...running.desired, once: 'Reset' as const } }
 const restart = { desired: { ...running.desired, once: 'Restart' as const } }
 const atOnce = { desired: { ...stopped.desired, gracePeriodSeconds: 0 } }
+const launch = (confirmed: boolean) => ({
+  bootId: 'boot-1',
+  hardware: toHardware(running.desired, 'pc-q35-7.2'),
+  confirmed,
+})
 const attach = { do: 'Attach', slot: 1, id: decision.id } as const
 const detach = { do: 'Detach', slot: 1, id: decision.id } as const
 const at = (beganMs: number, pressedMs: number) => ({ shutdown: { beganMs, pressedMs }, nowMs: 100_000 })
@@ -69,6 +75,22 @@ test.each<[why: string, change: Partial<Situation>, step: Step]>([
   ['is to be paused and was by its disk', { record: paused, process: 'io-error' }, { do: 'Wait' }],
   ['is to be paused and is silent', { record: paused, process: 'Silent' }, { do: 'Wait' }],
   ['is to go on', { process: 'paused' }, { do: 'Resume' }],
+  ['has yet to run', { record: { ...running, launch: launch(false) }, process: 'prelaunch' }, { do: 'Wait' }],
+  [
+    'was reset while it was halted',
+    { record: { ...running, launch: launch(true) }, process: 'prelaunch' },
+    { do: 'Resume' },
+  ],
+  [
+    'was reset and is to be paused',
+    { record: { ...paused, launch: launch(true) }, process: 'prelaunch' },
+    { do: 'Wait' },
+  ],
+  [
+    'was reset and is to stop',
+    { record: { ...stopped, launch: launch(true) }, process: 'prelaunch' },
+    { do: 'Resume' },
+  ],
   ['is to be reset', { record: reset, process: 'running' }, { do: 'Reset' }],
   ['is to be reset and is paused by its disk', { record: reset, process: 'io-error' }, { do: 'Reset' }],
   ['is to be reset and is silent', { record: reset, process: 'Silent' }, { do: 'Wait' }],

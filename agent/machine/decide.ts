@@ -14,7 +14,7 @@ export interface Shutdown {
 }
 
 export interface Situation {
-  readonly record: Pick<MachineRecord, 'desired' | 'ended' | 'retryAt' | 'buriedAt' | 'carriedOut'>
+  readonly record: Pick<MachineRecord, 'desired' | 'ended' | 'retryAt' | 'buriedAt' | 'carriedOut' | 'launch'>
   readonly process: ProcessState
   /** The host is going down: nothing starts. */
   readonly held: boolean
@@ -112,7 +112,12 @@ function steer({ record, process }: Situation): Step | undefined {
   if (process === 'Silent') return undefined
   if (once === 'Reset' && isDue(record)) return { do: 'Reset' }
   if (paused) return process === 'running' ? { do: 'Pause' } : undefined
-  return process === 'paused' ? { do: 'Resume' } : undefined
+  return isHalted({ record, process }) ? { do: 'Resume' } : undefined
+}
+
+/** QEMU calls it `prelaunch` as well when a guest was reset while it was halted: it does not go on by itself then. */
+export function isHalted({ record: { launch }, process }: Pick<Situation, 'record' | 'process'>): boolean {
+  return process === 'paused' || (process === 'prelaunch' && launch?.confirmed === true)
 }
 
 function shutDown({ record, process, shutdown, nowMs }: Situation): Step {
@@ -120,7 +125,7 @@ function shutDown({ record, process, shutdown, nowMs }: Situation): Step {
   const end: Step = { do: 'End', how: process === 'Silent' ? 'Kill' : 'Quit' }
   if (gracePeriodSeconds === 0) return end
   // A guest that is halted cannot obey.
-  if (process === 'paused') return { do: 'Resume' }
+  if (isHalted({ record, process })) return { do: 'Resume' }
   if (!shutdown) return { do: 'PressPowerButton' }
   const graceMs = shutdown.beganMs + gracePeriodSeconds * 1000 - nowMs
   if (graceMs <= 0) return end

@@ -1,3 +1,4 @@
+import { isHalted } from './decide.ts'
 import type { MachineState, ObservedMachine } from '../contract.ts'
 import type { RunState } from '../qmp/commands.ts'
 import type { ProcessState } from './decide.ts'
@@ -73,13 +74,14 @@ export function observe(record: MachineRecord, sight: Sight): Omit<ObservedMachi
   }
 }
 
-function stateOf({ buriedAt, launch }: MachineRecord, { process, starting, stopping }: Sight): MachineState {
+function stateOf(record: MachineRecord, { process, starting, stopping }: Sight): MachineState {
+  const { buriedAt, launch } = record
   if (process === 'None') {
     if (buriedAt !== undefined) return 'Absent'
     return starting ? 'Starting' : 'Stopped'
   }
   if (stopping) return 'Stopping'
-  if (process !== 'Silent') return states[process]
+  if (process !== 'Silent') return isHalted({ record, process }) ? 'Paused' : states[process]
   // When it was seen running and its process lives, a silent monitor is a problem, not a state.
   return launch?.confirmed === true ? 'Running' : 'Starting'
 }

@@ -9,7 +9,7 @@ import {
 import { HostReason } from '../../crds/host.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
-import type { FleetEvent, FleetHost, Refusal } from './fleet-host.ts'
+import type { FleetEvent, FleetHost, Obstacle, Refusal } from './fleet-host.ts'
 import { paceMachines } from './pace.ts'
 import type { ReplaceableView } from './machine-view.ts'
 
@@ -40,7 +40,7 @@ export async function keepConnected(name: string, deps: ConnectionDeps): Promise
     } catch (error) {
       if (hasEnded(signal)) return
       if (!isUnreachable(error)) log.warn({ err: error, host: name }, 'the connection to the agent broke')
-      deps.update({ state: 'Unreachable', isCertificateInvalid: isCertificateInvalid(error) })
+      deps.update({ state: 'Unreachable', obstacle: obstacleOf(error) })
     }
     await clock.sleep(retryMs * (0.5 + Math.random()), signal).catch(() => undefined) // Only an abort ends it early.
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
@@ -66,7 +66,7 @@ async function follow(name: string, deps: ConnectionDeps, onSynced: () => void):
       synced = true
       deps.machines.replace(first)
       onSynced()
-      deps.update({ state: 'Connected', isCertificateInvalid: false, observed: shown, session: deps.newSession() })
+      deps.update({ state: 'Connected', obstacle: undefined, observed: shown, session: deps.newSession() })
     } else if (!synced && event.type === 'Machine') first.push(event.machine)
     else passOn(name, event, to)
   }
@@ -112,10 +112,24 @@ function hasEnded({ aborted }: AbortSignal): boolean {
 }
 
 // Of the agent's certificate. That of the controllers is looked at by the agent, which only hangs up.
-function isCertificateInvalid(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const code = 'code' in error ? error.code : undefined
-  return code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID' || isCertificateInvalid(error.cause)
+const obstacles: ReadonlyMap<unknown, Obstacle> = new Map<unknown, Obstacle>([
+  ['CERT_HAS_EXPIRED', 'CertificateNotValid'],
+  ['CERT_NOT_YET_VALID', 'CertificateNotValid'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'NotThisHost'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'NotThisHost'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'NotThisHost'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'NotThisHost'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'NotThisHost'],
+  ['CERT_SIGNATURE_FAILURE', 'NotThisHost'],
+  // It speaks something else than TLS.
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'NotThisHost'],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'NotThisHost'],
+  ['ERR_INVALID_URL', 'AddressUnusable'],
+])
+
+function obstacleOf(error: unknown): Obstacle | undefined {
+  if (!(error instanceof Error)) return undefined
+  return obstacles.get('code' in error ? error.code : undefined) ?? obstacleOf(error.cause)
 }
 
 function isUnreachable(error: unknown): boolean {

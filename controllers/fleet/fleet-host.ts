@@ -5,6 +5,12 @@ export interface Refusal {
   readonly message: string
 }
 
+/**
+ * CertificateNotValid: not at this time. NotThisHost: what answers has no certificate for this host. AddressUnusable:
+ * it is neither an IP address nor a name.
+ */
+export type Obstacle = 'CertificateNotValid' | 'NotThisHost' | 'AddressUnusable'
+
 /** A host as it last showed itself. What is known stays known while it does not answer. */
 export interface FleetHost {
   readonly name: string
@@ -12,8 +18,8 @@ export interface FleetHost {
   /** Refused: something answers, but it is not an agent of this host that we can talk to. */
   readonly state: 'Connecting' | 'Connected' | 'Unreachable' | 'Refused'
   readonly refusal?: Refusal
-  /** It is Unreachable because the certificate that it showed last is not valid at this time. */
-  readonly isCertificateInvalid?: boolean
+  /** Why it is Unreachable, where that is known. */
+  readonly obstacle?: Obstacle | undefined
   readonly observed?: ObservedHost
   /** Grows with every connection, over all hosts. What was ordered in an earlier one has to be ordered again. */
   readonly session: number

@@ -204,12 +204,12 @@ describe('Fleet', () => {
     agent.fault = new AgentError('UNREACHABLE', 'no answer', { cause })
     agent.cut(agent.fault)
     await settle()
-    expect(world.fleet.get('a')).toMatchObject({ state: 'Unreachable', isCertificateInvalid: true })
+    expect(world.fleet.get('a')).toMatchObject({ state: 'Unreachable', obstacle: 'CertificateNotValid' })
     agent.fault = undefined
     await world.clock.advance(60_000)
     agent.send({ type: 'Synced' })
     await settle()
-    expect(world.fleet.get('a')).toMatchObject({ state: 'Connected', isCertificateInvalid: false })
+    expect(world.fleet.get('a')).toMatchObject({ state: 'Connected', obstacle: undefined })
   })
 
   test('ends with every connection that it had', async () => {

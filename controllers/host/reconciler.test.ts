@@ -94,10 +94,25 @@ describe('Host', () => {
   test('whose agent shows a certificate of another time is unknown, and says what to set right', async () => {
     const { store, host, reconciler } = new World()
     await store.reconcile(reconciler)
-    Object.assign(host, { state: 'Unreachable', isCertificateInvalid: true })
+    Object.assign(host, { state: 'Unreachable', obstacle: 'CertificateNotValid' })
     await store.settle(reconciler)
     expect(store.condition('Ready')).toMatchObject({ status: 'Unknown', reason: 'CertificateNotValid' })
     expect(store.condition('Ready')?.message).toContain('set the clocks')
+  })
+
+  test.each([
+    ['NotThisHost', 'has no certificate for host host-a: correct'],
+    ['AddressUnusable', 'is not the IP address or DNS name of a host'],
+  ])('that cannot be reached because of %s says so', async (obstacle, message) => {
+    const { store, host, reconciler } = new World()
+    await store.reconcile(reconciler)
+    Object.assign(host, { state: 'Unreachable', obstacle })
+    await store.settle(reconciler)
+    expect(store.condition('Ready')).toMatchObject({
+      status: 'Unknown',
+      reason: obstacle,
+      message: expect.stringContaining(message),
+    })
   })
 
   test('has room in memory that is no whole MiB, rounded down', async () => {

@@ -3,6 +3,7 @@ import { HostCondition, HostReason } from '../../../crds/host.ts'
 import { done, unknown, waiting } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { toQuantity } from '../../../policy/quantity.ts'
+import type { Obstacle, Refusal } from '../../fleet/fleet-host.ts'
 import type { Scope } from '../scope.ts'
 
 const MI = 2 ** 20
@@ -15,21 +16,38 @@ export const connectHost: Phase<Scope> = {
     const host = deps.fleet.get(metadata.name)
     if (!host || host.state === 'Connecting') return waiting(HostReason.Connecting, 'The agent is being connected')
     if (host.state === 'Refused' && host.refusal) return waiting(host.refusal.reason, host.refusal.message)
-    if (host.state === 'Unreachable' && host.isCertificateInvalid === true) {
-      return unknown(
-        HostReason.CertificateNotValid,
-        `The certificate of the agent at ${spec.address}:${spec.port} is not valid at this time: set the clocks of the host and of the controllers, or renew it`,
-      )
-    }
     if (host.state !== 'Connected' || !host.observed) {
-      return unknown(
-        HostReason.HostUnreachable,
-        `No agent answers at ${spec.address}:${spec.port}: see that the host is up and its agent runs`,
-      )
+      const { reason, message } = unreachable(metadata.name, `${spec.address}:${spec.port}`, host.obstacle)
+      return unknown(reason, message)
     }
     describe(status, host.observed)
     return done
   },
+}
+
+function unreachable(name: string, at: string, obstacle: Obstacle | undefined): Refusal {
+  switch (obstacle) {
+    case 'CertificateNotValid':
+      return {
+        reason: HostReason.CertificateNotValid,
+        message: `The certificate of the agent at ${at} is not valid at this time: set the clocks of the host and of the controllers, or renew it`,
+      }
+    case 'NotThisHost':
+      return {
+        reason: HostReason.NotThisHost,
+        message: `What answers at ${at} has no certificate for host ${name}: correct spec.address or spec.port, or give its agent a certificate for this name`,
+      }
+    case 'AddressUnusable':
+      return {
+        reason: HostReason.AddressUnusable,
+        message: `${at} is not the IP address or DNS name of a host: correct spec.address`,
+      }
+    case undefined:
+      return {
+        reason: HostReason.HostUnreachable,
+        message: `No agent answers at ${at}: see that the host is up and its agent runs`,
+      }
+  }
 }
 
 function describe(status: Scope['status'], observed: ObservedHost): void {
