@@ -16,17 +16,20 @@ const CLEAN_AGAIN_MS = 100
 /** A guest that has a disk for so long after it was asked is in use of it. */
 const KEEPS_AFTER_MS = 15_000
 
+/** What is asked of a process. */
+export type Monitored = Pick<Guest, 'state' | 'deviceDeletions' | 'ask'>
+
 type PendingDisks = NonNullable<ObservedMachine['pendingDisks']>
 
 interface Circumstances {
-  readonly guest: Guest
+  readonly guest: Monitored
   /** What the machine holds claims on. */
   readonly disks: readonly OpenableDisk[]
   readonly nowMs: number
 }
 
 interface Sight {
-  readonly guest: Guest
+  readonly guest: Monitored
   readonly deletions: number
   readonly plugged: Plugged
 }
@@ -49,7 +52,7 @@ export class DiskPlugs {
   }
 
   /** What a process has is known from what it was started with. */
-  noteLaunch(guest: Guest): void {
+  noteLaunch(guest: Monitored): void {
     const { slots = {} } = this.#record.current
     const used = Object.values(slots)
     const ports = Array.from({ length: diskPorts(used) }, (_, slot) => `disk-port-${slot}`)
@@ -65,24 +68,27 @@ export class DiskPlugs {
   }
 
   /** What is known of the process; undefined when somebody has to look. */
-  plugged(guest: Guest | undefined): Plugged | undefined {
+  plugged(guest: Monitored | undefined): Plugged | undefined {
     const sight = this.#sight
     const isCurrent = !this.#isStale && sight && sight.guest === guest && sight.deletions === guest.deviceDeletions
     return isCurrent ? sight.plugged : undefined
   }
 
   /** The last that was seen of the process. */
-  #lastSeen(guest: Guest | undefined): Plugged | undefined {
+  #lastSeen(guest: Monitored | undefined): Plugged | undefined {
     return guest !== undefined && this.#sight?.guest === guest ? this.#sight.plugged : undefined
   }
 
-  /** Whether a process may have a disk open. */
-  isOpen(guest: Guest | undefined, id: string): boolean {
+  /** Whether a process may have a disk open. One that never had a slot was never given to it, whatever changed since. */
+  isOpen(guest: Monitored | undefined, id: string): boolean {
+    if (guest === undefined) return false
     const plugged = this.plugged(guest)
-    return guest !== undefined && (!plugged || slotOf(plugged, id) !== undefined)
+    if (plugged) return slotOf(plugged, id) !== undefined
+    const { slots } = this.#record.current
+    return slots === undefined || slots[id] !== undefined
   }
 
-  next(guest: Guest | undefined, nowMs: number): PlugStep {
+  next(guest: Monitored | undefined, nowMs: number): PlugStep {
     if (!guest || guest.state === 'Silent') return { do: 'Wait' }
     const { desired, slots = {} } = this.#record.current
     const wanted = desired.disks.map(({ id }) => id)
@@ -91,14 +97,14 @@ export class DiskPlugs {
   }
 
   /** Whether a disk waits for a root port, of which there are more at the next start. */
-  lacksPort(guest: Guest | undefined): boolean {
+  lacksPort(guest: Monitored | undefined): boolean {
     const plugged = this.#lastSeen(guest)
     const { desired, slots = {} } = this.#record.current
     return plugged !== undefined && lacksPort({ wanted: desired.disks.map(({ id }) => id), slots }, plugged)
   }
 
   /** Disks that the machine has yet to get, or to give back. */
-  pending(guest: Guest | undefined, nowMs: number): PendingDisks {
+  pending(guest: Monitored | undefined, nowMs: number): PendingDisks {
     const record = this.#record.current
     const plugged = this.#lastSeen(guest)
     const message = this.#failure === undefined ? {} : { message: this.#failure }
@@ -147,7 +153,7 @@ export class DiskPlugs {
     }
   }
 
-  async #look(guest: Guest): Promise<void> {
+  async #look(guest: Monitored): Promise<void> {
     const deletions = guest.deviceDeletions
     const peripherals = await guest.ask('qom-list', { path: '/machine/peripheral' })
     const nodes = await guest.ask('query-named-block-nodes', { flat: true })
@@ -161,7 +167,7 @@ export class DiskPlugs {
     for (const id of this.#askedMs.keys()) if (!open.has(id)) this.#askedMs.delete(id)
   }
 
-  async #attach(guest: Guest, slot: number, disk: OpenableDisk | undefined): Promise<void> {
+  async #attach(guest: Monitored, slot: number, disk: OpenableDisk | undefined): Promise<void> {
     if (!disk) throw new AgentError('INTERNAL', 'a disk is plugged in that was not claimed')
     await this.#record.update((record) => {
       return record.slots?.[disk.id] === slot ? record : { ...record, slots: { ...record.slots, [disk.id]: slot } }
@@ -172,7 +178,7 @@ export class DiskPlugs {
   }
 
   /** Makes a disk larger that the process has open. False when it has not, or does not answer. */
-  async resize(guest: Guest, id: string, sizeBytes: number): Promise<boolean> {
+  async resize(guest: Monitored, id: string, sizeBytes: number): Promise<boolean> {
     try {
       if (!this.plugged(guest)) await this.#look(guest)
       const plugged = this.plugged(guest)
@@ -188,11 +194,11 @@ export class DiskPlugs {
   }
 }
 
-async function clean(guest: Guest, nodes: readonly string[]): Promise<void> {
+async function clean(guest: Monitored, nodes: readonly string[]): Promise<void> {
   for (const node of nodes) await guest.ask('blockdev-del', { 'node-name': node })
 }
 
-async function detach(guest: Guest, slot: number): Promise<void> {
+async function detach(guest: Monitored, slot: number): Promise<void> {
   try {
     await guest.ask('device_del', { id: deviceId(slot) })
   } catch (error) {

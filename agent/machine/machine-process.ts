@@ -187,11 +187,11 @@ export class MachineProcess {
   /** Returns after how many milliseconds to go on; undefined: at once. */
   async plug(step: Exclude<PlugStep, { do: 'Wait' }>): Promise<number | undefined> {
     if (!this.#guest) return undefined
-    return this.#plugs.perform(step, {
-      guest: this.#guest,
-      disks: this.#claims.granted,
-      nowMs: this.#deps.clock.monotonicMs(),
-    })
+    const nowMs = this.#deps.clock.monotonicMs()
+    const againMs = await this.#plugs.perform(step, { guest: this.#guest, disks: this.#claims.granted, nowMs })
+    // The file may not be as it should: the next try has storage look at it again.
+    if (step.do === 'Attach' && againMs !== undefined) this.#claims.recheck()
+    return againMs
   }
 
   async #pressPowerButton(): Promise<undefined> {
