@@ -63,9 +63,7 @@ describe('Two hosts', () => {
       shown: 'ErrorUnschedulable',
       message: expect.stringMatching(/^No host fits: host-1 has .* of memory left, 4Ti are asked; host-2 has /),
     })
-    expect((await told('picky')).message).toBe(
-      'No host fits: host-1 is not the one in spec.placement.host; host-2 is not the one in spec.placement.host',
-    )
+    expect((await told('picky')).message).toBe('There is no Host host-9: correct spec.placement.host, or add it')
   })
 
   test('a host that does not answer is not gone: its machines run on and are shown as Unknown', async () => {

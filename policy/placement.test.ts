@@ -61,7 +61,6 @@ describe('Placement', () => {
 
   test.each([
     ['there is none', {}, [], /There is no Host/],
-    ['another host is asked for', { host: 'z' }, [host('a')], /a is not the one in spec.placement.host/],
     ['a label is missing', { hostSelector: { disk: 'ssd' } }, [host('a')], /a lacks the label disk=ssd/],
     ['it is away', {}, [host('a', { obstacle: 'does not answer' })], /a does not answer/],
     ['it has fewer CPUs than one machine needs', { cpus: 9 }, [host('a')], /a has 8 CPUs, 9 are asked/],
@@ -75,9 +74,9 @@ describe('Placement', () => {
     ['it does not reach the disks', { reachableFrom: ['z'] }, [host('a')], /a does not reach its disks and image/],
     [
       'it has no such storage',
-      { newDisk: { sizeBytes: 1, dataStorage: 'x' } },
-      [host('a')],
-      /a does not reach DataStorage x/,
+      { newDisk: { sizeBytes: 1, dataStorage: 'a-disks' } },
+      [host('b')],
+      /b does not reach DataStorage a-disks/,
     ],
     [
       'its storage is full',
@@ -88,6 +87,14 @@ describe('Placement', () => {
   ])('says of a host why it does not fit: %s', (_name, overrides, hosts, message) => {
     const placement = place(request(overrides), hosts, [storage('a')], defaultPlacement)
     expect(placement).toEqual({ fits: false, message: expect.stringMatching(message) })
+  })
+
+  test.each([
+    [{ host: 'b' }, 'There is no Host b: correct spec.placement.host, or add it'],
+    [{ newDisk: { sizeBytes: 1, dataStorage: 'b' } }, 'There is no DataStorage b: create it, or name another one'],
+  ])('says that there is not what it names: %o', (overrides, message) => {
+    const placement = place(request(overrides), [host('a')], [storage('a')], defaultPlacement)
+    expect(placement).toEqual({ fits: false, message })
   })
 
   test('names hosts that have no room before those that are away', () => {
@@ -101,7 +108,9 @@ describe('Placement', () => {
     const hosts = Array.from({ length: 50 }, (_, index) => host(`host-${index}`, { cpus: 1 }))
     const placement = place(request(), hosts, [], defaultPlacement)
     expect(placement).toMatchObject({
-      message: expect.stringMatching(/^No host fits: (host-\d has [^;]+; ){5}and 45 more$/),
+      message: expect.stringMatching(
+        /^No host fits: (host-\d has [^;]+; ){5}and 45 more: ask for less, make room, or add a Host$/,
+      ),
     })
   })
 })

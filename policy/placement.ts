@@ -56,6 +56,8 @@ export function place(
   storages: readonly StorageCandidate[],
   settings: PlacementSettings,
 ): Placement {
+  const missing = whatIsMissing(request, hosts, storages)
+  if (missing !== undefined) return { fits: false, message: missing }
   const objections: string[] = []
   const fitting: { host: string; dataStorage?: string; leftBytes: number }[] = []
   // Where something can be done about it comes first: a host that is away may need nothing but to come back.
@@ -72,11 +74,25 @@ export function place(
   return { fits: true, host: best.host, ...(best.dataStorage !== undefined && { dataStorage: best.dataStorage }) }
 }
 
+/** What the machine names and there is not, or undefined. */
+function whatIsMissing(
+  { host, newDisk }: PlacementRequest,
+  hosts: readonly HostCandidate[],
+  storages: readonly StorageCandidate[],
+): string | undefined {
+  if (hosts.length === 0) return 'There is no Host: add one with an agent'
+  if (host !== undefined && hosts.every(({ name }) => name !== host)) {
+    return `There is no Host ${host}: correct spec.placement.host, or add it`
+  }
+  const storage = newDisk?.dataStorage
+  if (storage === undefined || storages.some(({ name }) => name === storage)) return undefined
+  return `There is no DataStorage ${storage}: create it, or name another one`
+}
+
 function explain(objections: readonly string[]): string {
-  if (objections.length === 0) return 'There is no Host: add one with an agent'
   const shown = objections.slice(0, MAX_REASONS).join('; ')
   const rest = objections.length - MAX_REASONS
-  return `No host fits: ${shown}${rest > 0 ? `; and ${rest} more` : ''}`
+  return `No host fits: ${shown}${rest > 0 ? `; and ${rest} more` : ''}: ask for less, make room, or add a Host`
 }
 
 /** Why the host itself does not fit, as the end of a sentence that starts with its name. */

@@ -20,7 +20,7 @@ describe('VirtualMachine', () => {
     await world.settle()
     expect(world.condition('Ready')).toMatchObject({
       reason: 'NoHostFits',
-      message: 'No host fits: host-a has 7Gi of memory left, 20Gi are asked',
+      message: 'No host fits: host-a has 7Gi of memory left, 20Gi are asked: ask for less, make room, or add a Host',
     })
     expect(world.stored?.status).toMatchObject({ printableStatus: 'ErrorUnschedulable' })
     expect(world.stored?.status?.machineId).toBeUndefined()
@@ -57,7 +57,7 @@ describe('VirtualMachine', () => {
       'is on another host than its image',
       (world: World) => void world.disks.set('data', disk('data', { host: 'host-b' })),
       'NoHostFits',
-      'No host fits: host-a does not reach its disks and image',
+      'No host fits: host-a does not reach its disks and image: ask for less, make room, or add a Host',
     ],
   ])('is not placed while a disk that it names %s', async (_name, spoil, reason, message) => {
     const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
