@@ -3,4 +3,13 @@ import { flows } from './testing/sweep.ts'
 
 const percent = Number(process.env['HOLDFAST_SWEEP_PERCENT'] ?? 100)
 
-describeSweep({ flows, percentOf: () => percent, seed: Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000) })
+/** What the whole sweep has. */
+const POINTS = 200
+
+describeSweep({
+  flows,
+  percentOf: () => percent,
+  seed: Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000),
+  guest: 'Linux',
+  atLeast: Math.floor((POINTS * percent) / 100),
+})

@@ -1,5 +1,5 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readlink } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { condition, isReady, run, type Found, type Platform } from './platform.ts'
@@ -14,14 +14,15 @@ const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages']
 interface Process {
   readonly pid: number
   readonly machineId: string
-  /** Files that it writes to. */
+  /** Ids of the disks that it has open, also those that were plugged in. */
   readonly disks: readonly string[]
 }
 
 /**
  * Waits until nothing is wrong any more, and then that nothing is written any more. Throws with what is still wrong.
- * Wrong is: a machine with another number of QEMUs than its spec wants; two QEMUs that write one disk; a status that
- * says something else than the processes; a process, a socket or a file that belongs to no object; an object or an entry
+ * Wrong is: a machine with another number of QEMUs than its spec wants; a QEMU without a disk that its machine is to
+ * have, or with another while it says that all is as ordered; two QEMUs that write one disk; a status that says something
+ * else than the processes; a process, a socket or a file that belongs to no object; an object or an entry
  * of the recycle bin without its file, or two with the same one; an entry that is neither kept nor ended.
  */
 export async function untilSound(test: UnderTest, quietMs = QUIET_MS): Promise<void> {
@@ -44,7 +45,7 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
   ]
   const files = await readdir(join(storage, 'disks'))
   return [
-    ...vms.flatMap((vm) => objections(vm, processes)),
+    ...vms.flatMap((vm) => objections(vm, processes, disks)),
     ...disks
       .filter((disk) => !isReady(disk))
       .map((disk) => `Disk ${disk.metadata.name}: ${condition(disk)?.message ?? 'new'}`),
@@ -56,18 +57,38 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
   ]
 }
 
-const spec = z.looseObject({ runStrategy: z.string(), power: z.object({ request: z.string() }).optional() })
+const spec = z.looseObject({
+  runStrategy: z.string(),
+  power: z.object({ request: z.string() }).optional(),
+  disks: z.array(z.object({ diskRef: z.object({ name: z.string() }) })).default([]),
+})
 
-function objections(vm: Found, processes: readonly Process[]): string[] {
+function objections(vm: Found, processes: readonly Process[], disks: readonly Found[]): string[] {
   const { name } = vm.metadata
   if (vm.status?.host?.startsWith('simulated') === true) return [] // Has no process of its own.
   if (!isReady(vm)) return [`VirtualMachine ${name} is not ready: ${JSON.stringify(condition(vm))}`]
-  const running = processes.filter(({ machineId }) => machineId === vm.status?.machineId).length
+  const its = processes.filter(({ machineId }) => machineId === vm.status?.machineId)
+  const running = its.length
   const wanted = wantedState(vm)
   const shown = vm.status?.printableStatus
   return [
     ...(running === (wanted === 'Stopped' ? 0 : 1) ? [] : [`${name} has ${running} processes of QEMU`]),
     ...(shown === wanted ? [] : [`${name} is ${String(shown)} and not ${wanted}`]),
+    ...its.flatMap(({ disks: open }) => wrongDisks(vm, open, disks)),
+  ]
+}
+
+function wrongDisks(vm: Found, open: readonly string[], disks: readonly Found[]): string[] {
+  const { name } = vm.metadata
+  const names = [vm.status?.['rootDisk'], ...spec.parse(vm['spec']).disks.map(({ diskRef }) => diskRef.name)]
+  const wanted = disks.filter(({ metadata }) => names.includes(metadata.name)).map(({ status }) => status?.id ?? '')
+  const missing = wanted.filter((id) => !open.includes(id))
+  // A guest may keep what it is asked to give back.
+  const isAsOrdered = condition(vm, 'SpecApplied')?.status === 'True'
+  const others = isAsOrdered ? open.filter((id) => !wanted.includes(id)) : []
+  return [
+    ...missing.map((id) => `the process of ${name} has not disk ${id}`),
+    ...others.map((id) => `the process of ${name} still has disk ${id}`),
   ]
 }
 
@@ -153,9 +174,21 @@ async function versions(platform: Platform): Promise<string> {
 async function findQemus({ home }: Platform): Promise<Process[]> {
   const { stdout } = await run('ps', ['-eo', 'pid=,args=', '--width', '100000'], process.env)
   const lines = stdout.split('\n').filter((line) => line.includes('qemu-system') && line.includes(`${home}/`))
-  return lines.map((line) => ({
-    pid: Number.parseInt(line, 10),
-    machineId: /-uuid ([0-9a-f-]{36})/.exec(line)?.[1] ?? '',
-    disks: [...line.matchAll(/"filename":"([^"]*\/disks\/[^"]*)"/g)].map(([, path]) => path ?? ''),
-  }))
+  return Promise.all(
+    lines.map(async (line) => {
+      const pid = Number.parseInt(line, 10)
+      return { pid, machineId: /-uuid ([0-9a-f-]{36})/.exec(line)?.[1] ?? '', disks: await openDisks(pid) }
+    }),
+  )
+}
+
+/** Ids of the disks whose files a process has open. None of one that has just ended. */
+async function openDisks(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`
+  const names = await readdir(folder).catch(() => [])
+  const paths = await Promise.all(names.map((name) => readlink(join(folder, name)).catch(() => '')))
+  const ids = paths
+    .filter((path) => /\/disks\/[0-9a-f-]{36}\.qcow2$/.test(path))
+    .map((path) => basename(path, '.qcow2'))
+  return [...new Set(ids)]
 }

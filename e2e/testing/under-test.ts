@@ -2,7 +2,7 @@ import { ControllersProcess } from './controllers-process.ts'
 import type { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import { freePort } from './free-port.ts'
 import { dataStorage, host } from './manifests.ts'
-import { eventually, isReady, newPlatform, type Platform } from './platform.ts'
+import { eventually, isReady, newPlatform, type Platform, type PlatformOptions } from './platform.ts'
 import { proxiedKubeconfig, proxyToAgent, proxyToApi } from './proxies.ts'
 import { startAgent, type SecondAgent } from './second-agent.ts'
 import { WebhooksProcess } from './webhooks-process.ts'
@@ -50,8 +50,8 @@ export class UnderTest implements AsyncDisposable {
     this.#agent = parts.agent
   }
 
-  static async start(): Promise<UnderTest> {
-    const platform = await newPlatform()
+  static async start(options?: PlatformOptions): Promise<UnderTest> {
+    const platform = await newPlatform(options)
     const started = await platform.start()
     if (started.code !== 0) throw new Error(started.stdout + started.stderr)
     // Its own controllers, which lead no more once they miss their lease.
