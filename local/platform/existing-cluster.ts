@@ -6,6 +6,7 @@ import { isKubeError } from '../../lib/kube/errors.ts'
 import { writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
+import { tlsObjection } from './tls-objection.ts'
 
 /** Its CRDs know selectable fields, and its CEL knows quantities. */
 const MIN_MINOR = 32
@@ -36,6 +37,8 @@ function explain(error: unknown, kubeconfig: string): unknown {
     const message = `the cluster does not accept the credentials in ${kubeconfig}: log in again, or use another kubeconfig`
     return new LocalError('KUBECONFIG_WRONG', message, { cause: error })
   }
+  const objection = isKubeError(error, 'Unreachable') ? tlsObjection(error.cause, kubeconfig) : undefined
+  if (objection !== undefined) return new LocalError('KUBECONFIG_WRONG', objection, { cause: error })
   if (isKubeError(error, 'Unreachable', 'Timeout', 'Other')) {
     const message = `no Kubernetes API answers where ${kubeconfig} says (${error.message}): start the cluster, or use another kubeconfig`
     return new LocalError('CLUSTER_UNREACHABLE', message, { cause: error })
