@@ -112,7 +112,9 @@ async function startParts(options: RunOptions, observer: Observer, { running, au
   // Both sides prove themselves with these.
   await prepareIdentities(home.agent.pki)
   const [cluster, hosts] = await Promise.allSettled([
-    openCluster({ home, env, port, kubeconfig, observer, signal }).then((opened) => running.use(opened)),
+    openCluster({ home, env, port, kubeconfig, isSimulated: simulated !== undefined, observer, signal }).then(
+      (opened) => running.use(opened),
+    ),
     simulated
       ? startSimulatedHosts({ ...options, ...simulated, observer })
       : startOwnHost({ ...options, observer, signal }),
