@@ -7,9 +7,10 @@ import { parseConfig, type AgentConfig } from './config.ts'
 import type { ObservedMachine } from './contract.ts'
 import { removeLeftovers } from './durable-file.ts'
 import { newEventHub } from './event-hub.ts'
+import { explainStart } from './explain.ts'
 import { boundLogs, makeFolders } from './folders.ts'
 import { lookAtHost } from './hypervisor.ts'
-import { FolderInUse, lockFolder } from './lock.ts'
+import { lockFolder } from './lock.ts'
 import { newLauncher } from './machine/launcher.ts'
 import { openMachines } from './machine/machines.ts'
 import { openRecordStore } from './machine/record-store.ts'
@@ -76,17 +77,6 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   log.info({ name, addresses: app.addresses() }, 'the agent is ready')
 }
 
-/** One sentence for what a person can help with; undefined for everything else. */
-function explain(error: unknown, config: AgentConfig): string | undefined {
-  if (error instanceof FolderInUse) return error.message
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  const place = `${config.listen} port ${config.port}`
-  if (error.code === 'EADDRINUSE') return `${place} is taken; stop what listens there, or set HOLDFAST_AGENT_PORT`
-  if (error.code === 'EADDRNOTAVAIL') return `this host does not have the address ${config.listen}`
-  if (error.code === 'EACCES' || error.code === 'ENOENT') return error.message
-  return undefined
-}
-
 function fail(message: string): never {
   process.stderr.write(`${message}\n`)
   process.exit(1)
@@ -104,7 +94,7 @@ async function main(): Promise<void> {
     await open(config, log, opened)
   } catch (error) {
     log.error({ err: error }, 'the agent cannot start')
-    fail(explain(error, config) ?? 'the agent cannot start; the reason is above')
+    fail(explainStart(error, config) ?? 'the agent cannot start; the reason is above')
   }
   await once(stop.signal, 'abort')
   log.info('the agent ends; guests run on')
