@@ -26,9 +26,9 @@ import { followStateHealth } from './state-health.ts'
 import { probeSandbox } from './storage/sandbox.ts'
 import { openStorage } from './storage/storage.ts'
 import { openTerms } from './terms.ts'
+import { readVersion } from './version.ts'
 import { callerName, followTlsFiles, readTlsFiles } from '../lib/tls/server-files.ts'
 
-const VERSION = '0.1.0'
 const PROBE_MS = 10_000
 
 /** Everything that an agent has open, in the order in which it was opened. Guests are no part of it: they run on. */
@@ -60,7 +60,8 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   const health = opened.use(await followStateHealth({ stateDir, machines: folders.machines, reserve, log }))
 
   const { name, clientNames, readerNames } = config
-  const agent = newAgent({ name, version: VERSION, imageSandbox, stateProblem, hypervisor, machines, storage, events })
+  const version = { version: readVersion() }
+  const agent = newAgent({ name, ...version, imageSandbox, stateProblem, hypervisor, machines, storage, events })
   const take = async (): Promise<Sample> => {
     const [measured, storages] = await Promise.all([machines.measure(), storage.measure()])
     return { host: readHostUsage(), machines: measured, storages }
