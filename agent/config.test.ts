@@ -48,6 +48,10 @@ test('Configuration takes what is set', () => {
 test.each([
   ['HOLDFAST_AGENT_NAME', undefined],
   ['HOLDFAST_AGENT_NAME', ''],
+  ['HOLDFAST_AGENT_NAME', 'Bad_Name'],
+  ['HOLDFAST_AGENT_NAME', 'host-'],
+  ['HOLDFAST_AGENT_NAME', 'host..1'],
+  ['HOLDFAST_AGENT_NAME', 'h'.repeat(254)],
   ['HOLDFAST_AGENT_STATE_DIR', 'relative/path'],
   ['HOLDFAST_AGENT_RUN_DIR', `/${'x'.repeat(80)}`],
   ['HOLDFAST_AGENT_PORT', '65536'],
@@ -58,6 +62,12 @@ test.each([
   ['HOLDFAST_AGENT_DIRECT_IO', 'true'],
 ])('Configuration with %s=%s is refused by the name of the variable', (name, value) => {
   expect(() => parseConfig({ ...environment, [name]: value })).toThrow(`\n${name}: `)
+})
+
+test('Configuration takes the name of any Host', () => {
+  for (const name of ['h', '1', 'host-1', 'host-1.rack2.example.org']) {
+    expect(parseConfig({ ...environment, HOLDFAST_AGENT_NAME: name }).name).toBe(name)
+  }
 })
 
 test('Configuration names every mistake at once', () => {

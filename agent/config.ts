@@ -10,8 +10,17 @@ const wholeNumber = z
   .regex(/^\d+$/, 'write a whole number')
   .transform((text) => Number(text))
 
+// RFC 1123, as the API server asks of it.
+const hostName = z
+  .string()
+  .max(253)
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'write the name of its Host: lower-case letters, digits, dashes and dots, with a letter or digit at both ends',
+  )
+
 const environment = z.object({
-  HOLDFAST_AGENT_NAME: z.string().min(1).max(253),
+  HOLDFAST_AGENT_NAME: hostName,
   HOLDFAST_AGENT_STATE_DIR: folder,
   HOLDFAST_AGENT_RUN_DIR: folder.superRefine((path, context) => {
     const message = objectionToRunDir(path)

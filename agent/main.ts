@@ -7,9 +7,10 @@ import { parseConfig, type AgentConfig } from './config.ts'
 import type { ObservedMachine } from './contract.ts'
 import { removeLeftovers } from './durable-file.ts'
 import { newEventHub } from './event-hub.ts'
+import { explainStart } from './explain.ts'
 import { boundLogs, makeFolders } from './folders.ts'
 import { lookAtHost } from './hypervisor.ts'
-import { FolderInUse, lockFolder } from './lock.ts'
+import { lockFolder } from './lock.ts'
 import { newLauncher } from './machine/launcher.ts'
 import { openMachines } from './machine/machines.ts'
 import { openRecordStore } from './machine/record-store.ts'
@@ -25,9 +26,9 @@ import { followStateHealth } from './state-health.ts'
 import { probeSandbox } from './storage/sandbox.ts'
 import { openStorage } from './storage/storage.ts'
 import { openTerms } from './terms.ts'
+import { readVersion } from './version.ts'
 import { callerName, followTlsFiles, readTlsFiles } from '../lib/tls/server-files.ts'
 
-const VERSION = '0.1.0'
 const PROBE_MS = 10_000
 
 /** Everything that an agent has open, in the order in which it was opened. Guests are no part of it: they run on. */
@@ -60,7 +61,8 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   const health = opened.use(await followStateHealth({ stateDir, machines: folders.machines, reserve, log }))
 
   const { name, clientNames, readerNames } = config
-  const agent = newAgent({ name, version: VERSION, imageSandbox, stateProblem, hypervisor, machines, storage, events })
+  const version = { version: readVersion() }
+  const agent = newAgent({ name, ...version, imageSandbox, stateProblem, hypervisor, machines, storage, events })
   const take = async (): Promise<Sample> => {
     const [measured, storages] = await Promise.all([machines.measure(), storage.measure()])
     return { host: readHostUsage(), machines: measured, storages }
@@ -75,17 +77,6 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   opened.use(boundLogs(folders, log))
   opened.use(followTlsFiles(app.server, config, log))
   log.info({ name, addresses: app.addresses() }, 'the agent is ready')
-}
-
-/** One sentence for what a person can help with; undefined for everything else. */
-function explain(error: unknown, config: AgentConfig): string | undefined {
-  if (error instanceof FolderInUse) return error.message
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  const place = `${config.listen} port ${config.port}`
-  if (error.code === 'EADDRINUSE') return `${place} is taken; stop what listens there, or set HOLDFAST_AGENT_PORT`
-  if (error.code === 'EADDRNOTAVAIL') return `this host does not have the address ${config.listen}`
-  if (error.code === 'EACCES' || error.code === 'ENOENT') return error.message
-  return undefined
 }
 
 function fail(message: string): never {
@@ -105,7 +96,7 @@ async function main(): Promise<void> {
     await open(config, log, opened)
   } catch (error) {
     log.error({ err: error }, 'the agent cannot start')
-    fail(explain(error, config) ?? 'the agent cannot start; the reason is above')
+    fail(explainStart(error, config) ?? 'the agent cannot start; the reason is above')
   }
   await once(stop.signal, 'abort')
   log.info('the agent ends; guests run on')

@@ -11,15 +11,8 @@ import { kindPages, requireMeanings } from './docs.ts'
 const pages = new Map(kindPages(kinds))
 
 test('every kind has a page with all its parts', () => {
-  expect([...pages.keys()].toSorted()).toEqual([
-    'docs/kinds/data-storage.md',
-    'docs/kinds/disk.md',
-    'docs/kinds/host.md',
-    'docs/kinds/image.md',
-    'docs/kinds/platform-settings.md',
-    'docs/kinds/recycled-resource.md',
-    'docs/kinds/virtual-machine.md',
-  ])
+  const names = kinds.map(({ kind }) => kind.replaceAll(/\B[A-Z]/g, '-$&').toLowerCase())
+  expect([...pages.keys()]).toEqual(names.map((name) => `docs/kinds/${name}.md`))
   const headings = ['Example', 'Spec', 'What is refused', 'Status', 'Conditions', 'Reasons', 'Columns of kubectl get']
   for (const page of pages.values()) {
     expect([...page.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)).toEqual(headings)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, stat } from 'node:fs/promises'
+import { access, chmod, constants, mkdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { FolderInUse, lockFolder } from '../agent/lock.ts'
@@ -32,6 +32,7 @@ export interface AgentHome {
 
 // Machines' own users pass through to their disks, and see nothing else.
 const PASSABLE = 0o711
+const ANOTHER = 'choose another folder with HOLDFAST_HOME'
 
 /** The folder that HOLDFAST_HOME names, else the user's data directory; for root one that other users can pass through. */
 export function homeFolder({ HOLDFAST_HOME, XDG_DATA_HOME, HOME }: NodeJS.ProcessEnv): string {
@@ -95,23 +96,55 @@ export async function prepareHome({ root, logs, agent, storage }: Home): Promise
     for (const folder of [root, agent.run, agent.imports, storage]) await makeFolder(folder, PASSABLE)
     for (const folder of [logs, dirname(agent.pki), agent.pki]) await makeFolder(folder, 0o700)
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error)) throw error
-    throw unusable(`${error.message}: choose another folder with HOLDFAST_HOME`, error)
+    if (!(error instanceof Error) || codeOf(error) === undefined) throw error
+    throw unusable(`${error.message}: ${ANOTHER}`, error)
   }
   const closed = isRoot() ? await closedFolder(root) : undefined
   if (closed !== undefined) {
     throw unusable(
       `guests run as users of their own, which cannot pass through ${closed} to their disks: ` +
-        `choose another folder with HOLDFAST_HOME, or chmod o+x ${closed}`,
+        `${ANOTHER}, or chmod o+x ${closed}`,
     )
   }
 }
 
+/** Throws `HOME_UNUSABLE` where a home can never be, or is somebody else's. One that is not there yet may come. */
+export async function refuseUnusableHome({ root }: Pick<Home, 'root'>): Promise<void> {
+  try {
+    if (!(await stat(root)).isDirectory()) throw unusable(`${root} is no folder: ${ANOTHER}`)
+    await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'ENOENT') return
+    if (code === 'ENOTDIR') throw unusable(`what ${root} is in is no folder: ${ANOTHER}`, error)
+    if (code === 'EACCES' || code === 'EROFS') throw unusable(`you may not use ${root}: ${ANOTHER}`, error)
+    throw error
+  }
+}
+
 async function makeFolder(path: string, mode: number): Promise<void> {
-  await mkdir(path, { recursive: true, mode })
-  const { uid } = await stat(path)
-  if (uid !== process.getuid?.()) throw unusable(`${path} belongs to another user: choose another HOLDFAST_HOME`)
+  await makeWithParents(path, mode)
+  const found = await stat(path)
+  if (!found.isDirectory()) throw unusable(`${path} is no folder: ${ANOTHER}`)
+  if (found.uid !== process.getuid?.()) throw unusable(`${path} belongs to another user: ${ANOTHER}`)
   await chmod(path, mode)
+}
+
+// Node's own `recursive` tries for ever where a folder can be found and nothing be made in it, as in /proc.
+async function makeWithParents(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode })
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeWithParents(dirname(path), mode)
+    await mkdir(path, { mode })
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && !(error instanceof LocalError) && 'code' in error ? error.code : undefined
 }
 
 /** The first folder on the way that others cannot pass through. */

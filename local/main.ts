@@ -7,7 +7,7 @@ import { start } from './commands/start.ts'
 import { status } from './commands/status.ts'
 import { stop } from './commands/stop.ts'
 import { LocalError } from './errors.ts'
-import { homeAt, homeFolder } from './home.ts'
+import { homeAt, homeFolder, refuseUnusableHome } from './home.ts'
 import type { RunOptions } from './platform/run.ts'
 import { newTerminal, type Terminal } from './terminal.ts'
 
@@ -51,6 +51,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0
   }
   const home = homeAt(homeFolder(env), env)
+  await refuseUnusableHome(home)
   switch (command) {
     case 'start':
       return startWith(values, { home, env, args }, terminal)

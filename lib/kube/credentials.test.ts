@@ -119,6 +119,14 @@ test('a file that the kubeconfig names and that is not there is named', async ()
   })
 })
 
+test('a login program that is not installed is named', async () => {
+  const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: '/no/such/login', interactiveMode: 'Never' }
+  await expect((await sourceOf({ exec })).get()).rejects.toMatchObject({
+    code: 'BadKubeconfig',
+    message: expect.stringContaining('/no/such/login of the kubeconfig is not installed'),
+  })
+})
+
 test('KUBECONFIG names several files, of which those that are missing do not matter', async () => {
   const path = await put('config', kubeconfig({ token: 't' }))
   const source = new CredentialSource(undefined, { KUBECONFIG: ['/no/such', path, ''].join(delimiter) }, clock)

@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { KubeError } from './errors.ts'
 import { readKubeconfig, type Context, type User } from './kubeconfig.ts'
+import { loginOf, type Authenticate } from './login-program.ts'
 
 export interface Tls {
   readonly ca: string | undefined
@@ -27,7 +28,6 @@ export interface Credentials {
 export type Environment = Readonly<Record<string, string | undefined>>
 
 const CHECK_MS = 10_000
-const EXEC_TIMEOUT_MS = 30_000
 const POD_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 /**
@@ -97,7 +97,7 @@ export class CredentialSource {
 
   async #authenticator({ user }: Context): Promise<Authenticate | undefined> {
     if (user.exec === undefined && user['auth-provider'] === undefined) return undefined
-    this.#login ??= await clientNode(user)
+    this.#login ??= await loginOf(user)
     return this.#login
   }
 }
@@ -187,37 +187,6 @@ function impersonation(user: User): Record<string, string | string[]> {
     ...(user['as-groups'] && { 'impersonate-group': user['as-groups'] }),
     ...Object.fromEntries(extra.map(([key, values]) => [`impersonate-extra-${encodeURIComponent(key)}`, values])),
   }
-}
-
-interface Answer {
-  readonly headers: Record<string, string>
-  readonly cert?: string
-  readonly key?: string
-}
-type Authenticate = () => Promise<Answer>
-
-/** Login programs (`exec`) and cloud providers. client-node knows them, and takes a second and 60 MB to load. */
-async function clientNode(user: User): Promise<Authenticate> {
-  const { KubeConfig } = await import('@kubernetes/client-node')
-  const config = new KubeConfig()
-  const { exec, 'auth-provider': authProvider } = user
-  config.loadFromClusterAndUser(
-    { name: 'cluster', server: 'https://unused', skipTLSVerify: false },
-    { name: 'user', exec, authProvider },
-  )
-  return async () => {
-    const options: { headers: Record<string, string>; cert?: string; key?: string } = { headers: {} }
-    await Promise.race([config.applyToHTTPSOptions(options), tooLate()])
-    const { headers, cert, key } = options
-    return { headers, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) }
-  }
-}
-
-async function tooLate(): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const error = new KubeError('Timeout', `the kubeconfig's login program took over ${EXEC_TIMEOUT_MS / 1000} s`)
-  setTimeout(() => reject(error), EXEC_TIMEOUT_MS).unref()
-  return promise
 }
 
 async function exists(file: string): Promise<boolean> {

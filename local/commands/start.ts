@@ -1,5 +1,6 @@
 import { prepareHome } from '../home.ts'
 import { runPlatform, type RunOptions } from '../platform/run.ts'
+import { findSerialLog } from '../platform/serial-log.ts'
 import { summary } from '../platform/summary.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -21,7 +22,7 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
     ready: async (inventory, { kubectl }) => {
       if (stop.aborted) return
       const text = summary(inventory, {
-        home,
+        serialLog: findSerialLog(home, inventory.machines),
         kubectl: kubectl.program,
         kubeconfig: kubectl.kubeconfig,
         detached: env['HOLDFAST_DETACHED'] !== undefined,

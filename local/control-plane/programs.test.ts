@@ -15,6 +15,7 @@ beforeEach(async () => {
   cache = join(folder, 'holdfast/control-plane', VERSION, 'bin')
   env = { XDG_CACHE_HOME: folder, KUBEBUILDER_ASSETS: join(folder, 'assets'), PATH: join(folder, 'path') }
   said = []
+  await mkdir(join(folder, 'assets'))
 })
 afterEach(() => rm(folder, { recursive: true }))
 
@@ -80,6 +81,26 @@ test.each([
     code: 'PROGRAMS_MISSING',
     message: expect.stringMatching(new RegExp(`${why}: install Go .* KUBEBUILDER_ASSETS .* --kubeconfig FILE$`)),
   })
+})
+
+test.each([
+  ['that is not there', '/no/such/folder'],
+  ['that is a file', '/etc/hostname'],
+])('KUBEBUILDER_ASSETS with a folder %s is refused, and not passed over', async (_name, path) => {
+  await put(cache, all)
+  env['KUBEBUILDER_ASSETS'] = path
+  const refusal = {
+    code: 'PROGRAMS_MISSING',
+    message: `KUBEBUILDER_ASSETS is ${path}, which is no folder: name the folder with the programs of the control plane, or unset it`,
+  }
+  await expect(findPrograms(search())).rejects.toMatchObject(refusal)
+  await expect(findKubectl(search())).rejects.toMatchObject(refusal)
+})
+
+test.each(['', undefined])('KUBEBUILDER_ASSETS that is %j is as if it were not set', async (path) => {
+  await put(cache, all)
+  env['KUBEBUILDER_ASSETS'] = path
+  expect(await findKubectl(search())).toBe(join(cache, 'kubectl'))
 })
 
 /** A Go that answers with its version, and builds as told into the folder after -o. */

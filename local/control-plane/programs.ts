@@ -1,4 +1,4 @@
-import { access, constants } from 'node:fs/promises'
+import { access, constants, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import * as z from 'zod'
@@ -27,6 +27,7 @@ export interface ProgramSearch {
  * nowhere is built with Go, which takes minutes, once. Throws `PROGRAMS_MISSING` when there is no Go either.
  */
 export async function findPrograms(search: ProgramSearch): Promise<Programs> {
+  await assertAssetsExist(search.env)
   const cache = join(cacheFolder(search.env), 'control-plane', VERSION, 'bin')
   const missing: Program[] = []
   const locate = async (program: Program) => {
@@ -47,6 +48,7 @@ export async function findPrograms(search: ProgramSearch): Promise<Programs> {
 
 /** A kubectl of a fitting version, built if there is none: all that a cluster that exists needs from here. */
 export async function findKubectl(search: ProgramSearch): Promise<string> {
+  await assertAssetsExist(search.env)
   const cache = join(cacheFolder(search.env), 'control-plane', VERSION, 'bin')
   const found = await findProgram('kubectl', cache, search.env)
   if (found === undefined) await buildPrograms(['kubectl'], cache, search)
@@ -56,6 +58,18 @@ export async function findKubectl(search: ProgramSearch): Promise<string> {
 /** Where Holdfast keeps what can be made again. */
 export function cacheFolder({ XDG_CACHE_HOME, HOME }: NodeJS.ProcessEnv): string {
   return join(XDG_CACHE_HOME ?? join(HOME ?? homedir(), '.cache'), 'holdfast')
+}
+
+/** Who names a folder wants its programs. Those that are not in it come from elsewhere, but a folder there must be. */
+async function assertAssetsExist({ KUBEBUILDER_ASSETS }: NodeJS.ProcessEnv): Promise<void> {
+  if (!KUBEBUILDER_ASSETS) return
+  const isFolder = await stat(KUBEBUILDER_ASSETS).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (isFolder) return
+  const next = 'name the folder with the programs of the control plane, or unset it'
+  throw new LocalError('PROGRAMS_MISSING', `KUBEBUILDER_ASSETS is ${KUBEBUILDER_ASSETS}, which is no folder: ${next}`)
 }
 
 async function findProgram(program: Program, cache: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {

@@ -18,6 +18,8 @@ export interface ClusterOptions {
   readonly port: number | undefined
   /** Of a cluster that exists and is to be used instead. */
   readonly kubeconfig: string | undefined
+  /** Whether hosts are simulated, instead of this machine. */
+  readonly isSimulated: boolean
   readonly observer: Observer
   /** Gives up what takes minutes. */
   readonly signal: AbortSignal
@@ -72,8 +74,9 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
   }
 }
 
-async function joinExisting({ home, env, observer, signal }: ClusterOptions, kubeconfig: string): Promise<Cluster> {
-  await assertClusterFits(kubeconfig)
+async function joinExisting(options: ClusterOptions, kubeconfig: string): Promise<Cluster> {
+  const { home, env, isSimulated, observer, signal } = options
+  await assertClusterFits(kubeconfig, isSimulated ? undefined : home.storage)
   const program = await findKubectl({ env, say: observer.say, signal })
   const kubectl = { program, kubeconfig, cache: cacheOf(home), env }
   observer.say(`installing our kinds in the cluster of ${kubeconfig}`)

@@ -3,15 +3,15 @@ import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import * as z from 'zod'
 import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
 import type { Home } from '../home.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { clusterOf, keepLogin } from './existing-cluster.ts'
-import { installWebhooks, removeWebhooks, SERVED_BY } from './install.ts'
+import { installWebhooks, removeWebhooks } from './install.ts'
 import { startWebhooks } from './webhooks.ts'
+import { whoServes } from './who-serves.ts'
 
 const ACCOUNT = 'holdfast-webhooks'
 const CONNECT_MS = 5_000
@@ -80,16 +80,11 @@ async function tryRemove(cluster: Kubectl, say: (line: string) => void): Promise
   }
 }
 
-const found = z.looseObject({
-  metadata: z.looseObject({ annotations: z.record(z.string(), z.string()).optional() }),
-})
-
 /** Who else serves them: another machine, or a Deployment. */
 async function otherServer(cluster: Kubectl, servedBy: string): Promise<string | undefined> {
   const args = ['get', 'validatingwebhookconfiguration', 'holdfast', '--ignore-not-found', '--output=json']
   const text = await kubectl(cluster, args)
-  if (text.trim() === '') return undefined
-  const other = found.parse(JSON.parse(text)).metadata.annotations?.[SERVED_BY] ?? 'a Service of the cluster'
+  const other = text.trim() === '' ? undefined : whoServes(JSON.parse(text))
   return other === servedBy ? undefined : other
 }
 

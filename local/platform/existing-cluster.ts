@@ -6,6 +6,8 @@ import { isKubeError } from '../../lib/kube/errors.ts'
 import { writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
+import { refuseOtherPlatform } from './objects.ts'
+import { tlsObjection } from './tls-objection.ts'
 
 /** Its CRDs know selectable fields, and its CEL knows quantities. */
 const MIN_MINOR = 32
@@ -13,8 +15,11 @@ const ANSWER_MS = 10_000
 const TOKEN_LIFETIME = '1h'
 const RENEWAL_MS = 20 * 60_000
 
-/** Throws `KUBECONFIG_WRONG`, `CLUSTER_UNREACHABLE` or `CLUSTER_UNFIT` where we cannot work with a cluster. */
-export async function assertClusterFits(kubeconfig: string): Promise<void> {
+/**
+ * Throws `KUBECONFIG_WRONG`, `CLUSTER_UNREACHABLE` or `CLUSTER_UNFIT` where we cannot work with a cluster, or it is
+ * another platform's: `storage` is the folder of our DataStorage, undefined with simulated hosts. Writes nothing.
+ */
+export async function assertClusterFits(kubeconfig: string, storage: string | undefined): Promise<void> {
   try {
     await using kube = await Kube.connect(kubeconfig)
     const { body } = await kube.send<{ major: string; minor: string; gitVersion: string }>({
@@ -22,9 +27,11 @@ export async function assertClusterFits(kubeconfig: string): Promise<void> {
       path: '/version',
       deadlineMs: ANSWER_MS,
     })
-    if (Number.parseInt(body.minor, 10) >= MIN_MINOR) return
-    const wanted = `1.${MIN_MINOR} or newer`
-    throw new LocalError('CLUSTER_UNFIT', `the cluster is ${body.gitVersion}, and Holdfast needs ${wanted}: upgrade it`)
+    if (Number.parseInt(body.minor, 10) < MIN_MINOR) {
+      const message = `the cluster is ${body.gitVersion}, and Holdfast needs 1.${MIN_MINOR} or newer: upgrade it`
+      throw new LocalError('CLUSTER_UNFIT', message)
+    }
+    await refuseOtherPlatform(kube, storage)
   } catch (error) {
     throw explain(error, kubeconfig)
   }
@@ -32,10 +39,16 @@ export async function assertClusterFits(kubeconfig: string): Promise<void> {
 
 function explain(error: unknown, kubeconfig: string): unknown {
   if (isKubeError(error, 'BadKubeconfig')) return new LocalError('KUBECONFIG_WRONG', error.message, { cause: error })
-  if (isKubeError(error, 'Unauthorized', 'Forbidden')) {
+  if (isKubeError(error, 'Forbidden')) {
+    const message = `the user of ${kubeconfig} may not do what this takes (${error.message}): use the kubeconfig of an administrator of the cluster`
+    return new LocalError('KUBECONFIG_WRONG', message, { cause: error })
+  }
+  if (isKubeError(error, 'Unauthorized')) {
     const message = `the cluster does not accept the credentials in ${kubeconfig}: log in again, or use another kubeconfig`
     return new LocalError('KUBECONFIG_WRONG', message, { cause: error })
   }
+  const objection = isKubeError(error, 'Unreachable') ? tlsObjection(error.cause, kubeconfig) : undefined
+  if (objection !== undefined) return new LocalError('KUBECONFIG_WRONG', objection, { cause: error })
   if (isKubeError(error, 'Unreachable', 'Timeout', 'Other')) {
     const message = `no Kubernetes API answers where ${kubeconfig} says (${error.message}): start the cluster, or use another kubeconfig`
     return new LocalError('CLUSTER_UNREACHABLE', message, { cause: error })

@@ -10,6 +10,7 @@ import { markBoots, watchBoot } from './boot.ts'
 import { openCluster, type Cluster } from './cluster.ts'
 import { startControllers, type LocalControllers } from './controllers.ts'
 import type { LocalHosts } from './hosts.ts'
+import { noteCluster, refuseOwnControlPlane } from './joined-cluster.ts'
 import { makeObjects, refuseOtherPlatform } from './objects.ts'
 import { startOwnHost } from './own-host.ts'
 import { ensureQemu } from './qemu.ts'
@@ -49,6 +50,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   await using running = new AsyncDisposableStack()
   running.use(await lockHome(home))
   refuseHalfRestored(home)
+  await refuseOwnControlPlane(home, options.kubeconfig)
 
   const boots = await markBoots(home)
   const { observer, state } = await observe(options, audience)
@@ -57,6 +59,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
   await refuseOtherPlatform(kube, options.simulated ? undefined : home.storage)
+  await noteCluster(home, options.kubeconfig)
   await makeObjects(cluster.kubectl, kube, hosts)
   const controllers = await startControllers(options.controllers, {
     kubeconfig: cluster.controllersKubeconfig,
@@ -112,7 +115,9 @@ async function startParts(options: RunOptions, observer: Observer, { running, au
   // Both sides prove themselves with these.
   await prepareIdentities(home.agent.pki)
   const [cluster, hosts] = await Promise.allSettled([
-    openCluster({ home, env, port, kubeconfig, observer, signal }).then((opened) => running.use(opened)),
+    openCluster({ home, env, port, kubeconfig, isSimulated: simulated !== undefined, observer, signal }).then(
+      (opened) => running.use(opened),
+    ),
     simulated
       ? startSimulatedHosts({ ...options, ...simulated, observer })
       : startOwnHost({ ...options, observer, signal }),

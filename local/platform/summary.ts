@@ -1,11 +1,11 @@
-import { join } from 'node:path'
 import { keyOf } from '../../lib/kube/paths.ts'
+import type { Host } from '../../crds/host.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
-import { serialFolder, type Home } from '../home.ts'
 import { whyNotReady, type Inventory } from './readiness.ts'
 
 export interface SummaryOptions {
-  readonly home: Home
+  /** Where a machine prints to, if one does. */
+  readonly serialLog: string | undefined
   /** What to type to run kubectl. */
   readonly kubectl: string
   readonly kubeconfig: string
@@ -14,12 +14,12 @@ export interface SummaryOptions {
 
 /** What runs, and what to try next. */
 export function summary({ hosts, machines }: Inventory, options: SummaryOptions): string {
-  const { home, kubectl, kubeconfig, detached } = options
-  const accelerators = hosts.map(({ metadata, status }) => `${metadata.name} (${status?.accelerator ?? 'unknown'})`)
-  const serial = machines.find(({ status }) => status?.machineId !== undefined)
+  const { serialLog, kubectl, kubeconfig, detached } = options
+  const isReady = (host: Host) => whyNotReady(host) === undefined
   return [
     '',
-    `Holdfast runs on ${accelerators.join(', ')}.`,
+    whereItRuns(hosts.filter(isReady)),
+    ...hosts.filter((host) => !isReady(host)).map((host) => `  Host ${host.metadata.name}: ${whyNot(host)}`),
     ...machines.map((vm) => `  VirtualMachine ${keyOf(vm.metadata)}: ${stateOf(vm)}`),
     '',
     'Try next:',
@@ -27,12 +27,21 @@ export function summary({ hosts, machines }: Inventory, options: SummaryOptions)
     `  ${kubectl} get hfvm,hfdisk,hfimg,hfds,hfhost`,
     `  ${kubectl} apply -f config/samples`,
     `  ${kubectl} explain virtualmachine.spec`,
-    ...(serial ? [`  tail -f ${join(serialFolder(home), `${serial.status?.machineId}.log`)}`] : []),
+    ...(serialLog === undefined ? [] : [`  tail -f ${serialLog}`]),
     '',
     detached
       ? 'npm run status says what runs; npm stop ends it, guests included.'
       : 'Ctrl-C ends it, guests included; the next npm start finds everything as it was.',
   ].join('\n')
+}
+
+function whereItRuns(hosts: readonly Host[]): string {
+  const names = hosts.map(({ metadata, status }) => `${metadata.name} (${status?.accelerator ?? 'unknown'})`)
+  return names.length === 0 ? 'Holdfast runs, and no Host is ready.' : `Holdfast runs on ${names.join(', ')}.`
+}
+
+function whyNot(host: Host): string {
+  return ['not ready', whyNotReady(host)].filter((text) => text !== undefined && text !== '').join(': ')
 }
 
 function stateOf(vm: VirtualMachine): string {

@@ -1,0 +1,36 @@
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+/**
+ * What of a kubeconfig keeps TLS from working, as a sentence that says what to do; undefined where it is nothing of the
+ * file. The error is the one of a connection: its code is OpenSSL's, as Node.js names it.
+ */
+export function tlsObjection(error: unknown, kubeconfig: string): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  const what = objectionTo(error.code, kubeconfig)
+  return what === undefined ? undefined : `${what} (${error.code})`
+}
+
+function objectionTo(code: string, kubeconfig: string): string | undefined {
+  const next = 'get a fresh kubeconfig from whoever runs the cluster'
+  if (UNTRUSTED.has(code)) {
+    return `the certificate authority in ${kubeconfig} does not fit the API server, or is missing: ${next}`
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return `the certificate of the API server is not for the address in ${kubeconfig}: name one that it is for, or ${next}`
+  }
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
+    return `the certificate of the API server that ${kubeconfig} names is not valid now: set the clocks right, or have it renewed`
+  }
+  if (code.startsWith('ERR_OSSL_')) {
+    return `the client certificate in ${kubeconfig}, or its key, is damaged, or they do not belong together: ${next}`
+  }
+  return undefined
+}
