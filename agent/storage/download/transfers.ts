@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import type { DesiredImage } from '../../contract.ts'
 import { measure } from '../folder-problem.ts'
 import type { Refusal } from '../import-file.ts'
@@ -7,6 +6,7 @@ import { Job } from '../job.ts'
 import { download, type DownloadDeps } from './download.ts'
 import { DownloadError } from './failure.ts'
 import type { Places } from './part-file.ts'
+import { newRefusals } from './refusals.ts'
 import { newSlots } from './slots.ts'
 
 /** A download that is under way, or waits for its turn. */
@@ -40,30 +40,16 @@ interface Running extends Transfer {
   totalBytes: number | undefined
 }
 
-type Terms = Pick<DesiredImage, 'url' | 'caBundle' | 'maxBytes' | 'allowedNetworks'>
-
-interface Refused {
-  readonly terms: Terms
-  readonly refusal: Refusal
-  readonly untilMs: number
-}
-
 const AT_ONCE = 4
 const TOTAL_MS = 24 * 3_600_000
-/** A server is not asked again sooner, however often somebody asks here. */
-const LOOK_AGAIN_MS = 30_000
-/** Nor when that cost a whole download. */
-const DOWNLOAD_AGAIN_MS = 900_000
-const costly = new Set<Refusal['code']>(['ChecksumMismatch', 'ImageTooLarge'])
 /** What is left for the host itself, and for what may lie beside: 1 GiB, or a twentieth of a small file system. */
 const RESERVE_BYTES = 2 ** 30
 const RESERVE_SHARE = 0.05
-const MAX_REMEMBERED = 1000
 
 export function newTransfers(deps: TransfersDeps): Transfers {
   const { downloadDir, clock, log, onEnd } = deps
   const running = new Map<string, Running>()
-  const refused = new Map<string, Refused>()
+  const refusals = newRefusals(clock)
   const slots = newSlots(AT_ONCE)
   const room = () => roomIn(downloadDir)
 
@@ -93,24 +79,19 @@ export function newTransfers(deps: TransfersDeps): Transfers {
       const job = new Job(run(order, abort), (result, isAwaitedLater) => {
         clearTimeout(timer)
         running.delete(order.sha256)
-        if (result.status === 'fulfilled' && result.value) remember(refused, order, result.value, clock.monotonicMs())
+        if (result.status === 'fulfilled' && result.value) refusals.note(order, result.value)
         if (isAwaitedLater) onEnd(order.sha256)
       })
       const made: Running = { url: order.url, abort, job, receivedBytes: 0, totalBytes: undefined }
       running.set(order.sha256, made)
       return made
     },
-    refusal: (order) => {
-      const known = refused.get(order.sha256)
-      // Another URL, or other settings, are another chance.
-      const isSame = known !== undefined && isDeepStrictEqual(known.terms, termsOf(order))
-      return isSame && clock.monotonicMs() < known.untilMs ? known.refusal : undefined
-    },
+    refusal: (order) => refusals.find(order),
     cancel: async (sha256) => {
       const known = running.get(sha256)
       known?.abort.abort(cancelled)
       await known?.job.result(undefined)
-      refused.delete(sha256)
+      refusals.forget(sha256)
     },
   }
 }
@@ -132,20 +113,7 @@ async function roomIn(folder: string): Promise<number> {
   return availableBytes - Math.min(RESERVE_BYTES, capacityBytes * RESERVE_SHARE)
 }
 
-/** What a download depends on. */
-function termsOf({ url, caBundle, maxBytes, allowedNetworks }: DesiredImage): Terms {
-  return { url, caBundle, maxBytes, allowedNetworks }
-}
-
 function toRefusal(error: unknown): Refusal {
   if (error instanceof DownloadError) return { code: error.code, message: error.message }
   return { code: 'DownloadFailed', message: 'The host cannot download the file: look into the log of its agent' }
-}
-
-function remember(refused: Map<string, Refused>, order: DesiredImage, refusal: Refusal, nowMs: number): void {
-  const untilMs = nowMs + (costly.has(refusal.code) ? DOWNLOAD_AGAIN_MS : LOOK_AGAIN_MS)
-  refused.delete(order.sha256)
-  refused.set(order.sha256, { terms: termsOf(order), refusal, untilMs })
-  const [oldest] = refused.keys()
-  if (refused.size > MAX_REMEMBERED && oldest !== undefined) refused.delete(oldest)
 }
