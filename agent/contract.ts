@@ -180,8 +180,16 @@ export const imageProblem = z.enum([
 export type ImageProblem = z.infer<typeof imageProblem>
 
 export const inspectedImage = z.discriminatedUnion('state', [
-  /** `totalBytes` once the server has told. Ask again. */
-  z.object({ state: z.literal('Downloading'), receivedBytes: bytes, totalBytes: bytes.optional() }),
+  /**
+   * `totalBytes` once the server has told. `waitsFor` is given while it waits for its turn: so many other downloads are
+   * under way on the host. Ask again.
+   */
+  z.object({
+    state: z.literal('Downloading'),
+    receivedBytes: bytes,
+    totalBytes: bytes.optional(),
+    waitsFor: z.int().min(0).optional(),
+  }),
   z.object({ state: z.literal('Checking') }),
   z.object({
     state: z.literal('Verified'),

@@ -61,6 +61,17 @@ describe('Image by http', () => {
     expect(world.store.stored?.status).toMatchObject({ progress: 100, hosts: ['host-a'] })
   })
 
+  test('says that it waits for its turn, until one of its hosts downloads', async () => {
+    const world = new World(http)
+    for (const host of world.hosts) host.image = { state: 'Downloading', receivedBytes: 0, waitsFor: 4 }
+    await world.settle()
+    const message = 'The file waits for its turn: other downloads are under way on host host-a (4)'
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'False', reason: 'Downloading', message })
+    world.b.image = at(0)
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ message: 'The file is being downloaded' })
+  })
+
   test('trusts what a ConfigMap holds, once it is there', async () => {
     const caBundle = { configMapKeyRef: { name: 'company', key: 'ca.crt' } }
     const world = new World({ ...http, source: { http: { url, caBundle } } })

@@ -4,13 +4,14 @@ import type { DesiredImage } from '../../contract.ts'
 import type { Resolve } from './connector.ts'
 import { DownloadError, explain, noSpace } from './failure.ts'
 import { judgeAnswer, rangeOf } from './judge-answer.ts'
-import { noteOrigin } from './origins.ts'
-import { PartFile, type Places } from './part-file.ts'
+import { PartFile } from './part-file.ts'
+import type { Places } from './places.ts'
 import { get, type Answer, type RequestLimits } from './request.ts'
 import { tooLarge } from '../import-file.ts'
+import type { Turn, TurnLimits } from './turns.ts'
 import { newWatchdog } from './watchdog.ts'
 
-export interface DownloadLimits extends RequestLimits {
+export interface DownloadLimits extends RequestLimits, TurnLimits {
   /** Within this time at least so much has to come. */
   readonly stallMs: number
   readonly stallBytes: number
@@ -18,6 +19,8 @@ export interface DownloadLimits extends RequestLimits {
   readonly maxFailures: number
   readonly firstRetryMs: number
   readonly lastRetryMs: number
+  /** What nobody asks for so long ends, and may be removed. Whoever wants an image asks every few seconds. */
+  readonly unaskedMs: number
 }
 
 export const usualLimits: DownloadLimits = {
@@ -28,6 +31,10 @@ export const usualLimits: DownloadLimits = {
   maxFailures: 6,
   firstRetryMs: 1000,
   lastRetryMs: 60_000,
+  atOnce: 4,
+  inAll: 16,
+  fairMs: 60_000,
+  unaskedMs: 600_000,
 }
 
 export interface DownloadDeps {
@@ -43,6 +50,8 @@ export interface Task {
   readonly order: DesiredImage
   readonly places: Places
   readonly signal: AbortSignal
+  /** Has a server asked when it is this download's turn, and anew when the turn was taken away meanwhile. */
+  readonly inTurn: (work: (turn: Turn) => Promise<void>) => Promise<void>
   /** Called with every piece that was written. */
   readonly onProgress: (receivedBytes: number, totalBytes: number | undefined) => void
 }
@@ -51,15 +60,15 @@ export interface Task {
 const STEP_BYTES = 32 * 2 ** 20
 
 /**
- * Downloads a file, over as many connections as it takes, and moves it to its place when its digest is right. Throws
- * `DownloadError`; what is there is kept for the next try where that can go on from it, and removed otherwise.
+ * Downloads a file, over as many connections as it takes, and moves it to its place when its digest is right. Between two
+ * connections it has no turn: whoever waits to try again keeps nobody out. Throws `DownloadError`; what is there is kept
+ * for the next try where that can go on from it, and removed otherwise.
  */
 export async function download(transfer: Task, deps: DownloadDeps): Promise<void> {
-  await using file = await PartFile.open(transfer.places, transfer.order.url)
+  await using file = await PartFile.open(transfer.places)
   try {
     await transferWhole(file, transfer, deps)
     await file.finish()
-    await noteOrigin(transfer.places, transfer.order.url)
   } catch (error) {
     const failure = transfer.signal.aborted ? abortReason(transfer.signal) : toFailure(error, transfer)
     if (!failure.isPassing) await file.remove()
@@ -104,7 +113,7 @@ async function transferAll(file: PartFile, transfer: Task, deps: DownloadDeps): 
   let mark = file.part.bytes
   for (;;) {
     try {
-      await transferSome(file, transfer, deps)
+      await transfer.inTurn((turn) => transferSome(file, { ...transfer, ...turn }, deps))
       return
     } catch (error) {
       const failure = transfer.signal.aborted ? abortReason(transfer.signal) : toFailure(error, transfer)
@@ -121,7 +130,7 @@ async function transferAll(file: PartFile, transfer: Task, deps: DownloadDeps): 
   }
 }
 
-async function transferSome(file: PartFile, transfer: Task, deps: DownloadDeps): Promise<void> {
+async function transferSome(file: PartFile, transfer: Task & Turn, deps: DownloadDeps): Promise<void> {
   const { order, signal } = transfer
   const { caBundle, allowedNetworks, url } = order
   const { resolve, limits, clock } = deps
@@ -156,7 +165,7 @@ function changed({ server }: Answer): DownloadError {
   return new DownloadError('DownloadFailed', message, { isPassing: true })
 }
 
-async function receive(answer: Answer, file: PartFile, transfer: Task, deps: DownloadDeps): Promise<void> {
+async function receive(answer: Answer, file: PartFile, transfer: Task & Turn, deps: DownloadDeps): Promise<void> {
   const { totalBytes } = file.part
   transfer.onProgress(file.part.bytes, totalBytes)
   await requireRoom(file, transfer.order, deps)
@@ -166,6 +175,7 @@ async function receive(answer: Answer, file: PartFile, transfer: Task, deps: Dow
     requireSize(file.part.bytes + chunk.length, transfer.order)
     await file.write(chunk)
     watchdog.note(chunk.length)
+    transfer.note(chunk.length)
     transfer.onProgress(file.part.bytes, totalBytes)
     if (file.part.bytes < next) continue
     next += STEP_BYTES

@@ -1,14 +1,14 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissing, syncFolder } from '../../durable-file.ts'
+import { syncFolder } from '../../durable-file.ts'
 import type { DesiredImage, InspectedImage } from '../../contract.ts'
 import type { Refusal } from '../import-file.ts'
 import { newInspect, type InspectDeps } from '../inspect.ts'
 import { timeLeft, type TimeLeft } from '../job.ts'
 import { newLocks } from '../lock.ts'
-import { forgetOrigins, hasSent } from './origins.ts'
-import { removePart } from './part-file.ts'
-import { newTransfers, placesOf, type Transfer, type TransfersDeps } from './transfers.ts'
+import { hasSent } from './origins.ts'
+import { isThere, placesOf, removeAll } from './places.ts'
+import { newTransfers, type Transfer, type TransfersDeps } from './transfers.ts'
 
 /** Files that are downloaded, each named by its SHA-256, and sent once by every URL that asks for it. They are to hosts what an import folder is, but filled by us. */
 export interface Downloads {
@@ -28,29 +28,36 @@ export function newDownloads(deps: DownloadsDeps): Downloads {
 
   const look = (order: DesiredImage): Promise<Transfer | Refusal | 'Whole'> =>
     locks.with([order.sha256], async () => {
-      const running = transfers.running(order.sha256)
+      const running = transfers.running(order)
       if (running) return running
-      const places = placesOf(downloadDir, order.sha256)
+      const places = placesOf(downloadDir, order)
       if ((await isThere(places.whole)) && (await hasSent(places, order.url))) return 'Whole'
       return transfers.refusal(order) ?? transfers.start(order)
     })
 
   /** The very same checks as for a file that a person put into the import folder, the digest among them. */
-  const check = async ({ sha256, format }: DesiredImage, leftMs: TimeLeft): Promise<InspectedImage> => {
+  const check = async (order: DesiredImage, leftMs: TimeLeft): Promise<InspectedImage> => {
+    const { sha256, format } = order
     const found = await inspect({ path: sha256, format, sha256 }, leftMs())
     if (found.state !== 'Refused' || found.code !== 'ChecksumMismatch') return found
     // It was right when it came. Who asks again has it fetched anew.
-    await rm(placesOf(downloadDir, sha256).whole, { force: true })
+    await rm(placesOf(downloadDir, order).whole, { force: true })
     return { state: 'Downloading', receivedBytes: 0 }
   }
+
+  const progressOf = ({ isWaiting, receivedBytes, totalBytes }: Transfer): InspectedImage => ({
+    state: 'Downloading',
+    receivedBytes,
+    ...(totalBytes !== undefined && { totalBytes }),
+    ...(isWaiting && { waitsFor: transfers.underWay }),
+  })
 
   const put = async (order: DesiredImage, leftMs: TimeLeft): Promise<InspectedImage> => {
     const found = await look(order)
     if (found === 'Whole') return check(order, leftMs)
     if ('code' in found) return { state: 'Refused', ...found }
     const refusal = await found.job.result(leftMs())
-    // How another URL fares says nothing of this one, which has its turn then.
-    if (refusal && found.url === order.url) return { state: 'Refused', ...refusal }
+    if (refusal) return { state: 'Refused', ...refusal }
     return found.job.isRunning ? progressOf(found) : put(order, leftMs)
   }
 
@@ -59,25 +66,9 @@ export function newDownloads(deps: DownloadsDeps): Downloads {
     remove: (sha256) =>
       locks.with([sha256], async () => {
         await transfers.cancel(sha256)
-        const places = placesOf(downloadDir, sha256)
-        await removePart(places)
-        await forgetOrigins(places)
-        await rm(places.whole, { force: true })
+        await removeAll(downloadDir, sha256)
         await syncFolder(downloadDir)
       }),
-  }
-}
-
-function progressOf({ receivedBytes, totalBytes }: Transfer): InspectedImage {
-  return { state: 'Downloading', receivedBytes, ...(totalBytes !== undefined && { totalBytes }) }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isFile()
-  } catch (error) {
-    if (isMissing(error)) return false
-    throw error
   }
 }
 

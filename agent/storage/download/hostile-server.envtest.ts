@@ -226,3 +226,18 @@ describe('a server is refused that', () => {
     expect(server.requests).toHaveLength(2)
   })
 })
+
+test.each([
+  ['sends other bytes', 200, 'ChecksumMismatch'],
+  ['has no such file', 404, 'FileNotFound'],
+])('a server that %s is not asked again soon, also when several images name it', async (_how, status, code) => {
+  await using world = await newDownloadWorld()
+  await using server = await serve((_request, response) => void response.writeHead(status).end('other bytes'))
+  const order = orderOf(file, server.url)
+  const orders = [order, { ...order, url: `${server.url}/2` }, { ...order, url: `${server.url}/3` }]
+  for (let times = 0; times < 6; times += 1) {
+    for (const one of orders)
+      expect(await world.downloads.put(one, undefined)).toMatchObject({ state: 'Refused', code })
+  }
+  expect(server.requests).toHaveLength(orders.length)
+})

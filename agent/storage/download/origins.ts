@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
-import { rm } from 'node:fs/promises'
 import * as z from 'zod'
 import { readIfThere, writeDurably } from '../../durable-file.ts'
-import type { Places } from './part-file.ts'
+import type { Places } from './places.ts'
 
 /** More than ever use one file. The oldest is forgotten, and has to send the file once more. */
 const MAX_ORIGINS = 64
@@ -17,14 +16,10 @@ export async function hasSent(places: Places, url: string): Promise<boolean> {
   return (await readOrigins(places)).includes(originOf(url))
 }
 
-/** Notes durably that this URL has sent the file. */
+/** Notes durably that this URL has sent the file. One at a time of each digest. */
 export async function noteOrigin(places: Places, url: string): Promise<void> {
   const others = (await readOrigins(places)).filter((origin) => origin !== originOf(url))
   await writeDurably(places.origins, JSON.stringify([...others, originOf(url)].slice(-MAX_ORIGINS)))
-}
-
-export async function forgetOrigins({ origins }: Places): Promise<void> {
-  await rm(origins, { force: true })
 }
 
 /** A URL may hold a secret, and is not to be read from here. */

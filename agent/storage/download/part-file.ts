@@ -5,16 +5,9 @@ import * as z from 'zod'
 import { readIfThere, syncFolder, writeDurably } from '../../durable-file.ts'
 import { writeAt } from '../files.ts'
 import type { Part } from './judge-answer.ts'
+import { isThere, removePart, type Places } from './places.ts'
 
-/** Where a download is kept: as it comes, what its server said of it, whole, and which URLs have sent it. */
-export interface Places {
-  readonly part: string
-  readonly facts: string
-  readonly whole: string
-  readonly origins: string
-}
-
-const factsSchema = z.object({ url: z.string(), etag: z.string().optional(), totalBytes: z.int().optional() })
+const factsSchema = z.object({ etag: z.string().optional(), totalBytes: z.int().optional() })
 
 const CHUNK_BYTES = 2 ** 20
 const PRIVATE = 0o600
@@ -23,29 +16,27 @@ const READ_ONLY = 0o400
 /** A file that is being downloaded. It survives its agent; what a crash of the host did to it, the digest shows. */
 export class PartFile implements AsyncDisposable {
   readonly #places: Places
-  readonly #url: string
   readonly #file: FileHandle
   #hash: Hash
   #part: Part
   /** Not all of it is from one answer. */
   #isPatched: boolean
 
-  private constructor(places: Places, url: string, file: FileHandle, found: { hash: Hash; part: Part }) {
+  private constructor(places: Places, file: FileHandle, found: { hash: Hash; part: Part }) {
     this.#places = places
-    this.#url = url
     this.#file = file
     this.#hash = found.hash
     this.#part = found.part
     this.#isPatched = found.part.bytes > 0
   }
 
-  /** Takes up what an earlier download from this URL, or from another one, has left. Reads it once, for the digest. */
-  static async open(places: Places, url: string): Promise<PartFile> {
+  /** Takes up what an earlier download from this URL has left. Reads it once, for the digest. */
+  static async open(places: Places): Promise<PartFile> {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
     const file = await open(places.part, flags, PRIVATE)
     try {
       const { hash, bytes } = await digestSoFar(file)
-      return new PartFile(places, url, file, { hash, part: { bytes, ...(await readFacts(places, url)) } })
+      return new PartFile(places, file, { hash, part: { bytes, ...(await readFacts(places)) } })
     } catch (error) {
       await file.close()
       throw error
@@ -89,8 +80,9 @@ export class PartFile implements AsyncDisposable {
     await this.#file.datasync()
   }
 
-  /** Makes it the whole file, durably. */
+  /** Makes it the whole file, durably. Where another URL has sent that before, it stays: it may be in use. */
   async finish(): Promise<void> {
+    if (await isThere(this.#places.whole)) return this.remove()
     await this.#file.chmod(READ_ONLY)
     await this.#file.sync()
     await rename(this.#places.part, this.#places.whole)
@@ -109,13 +101,8 @@ export class PartFile implements AsyncDisposable {
   async #note(part: Part): Promise<void> {
     this.#part = part
     const { etag, totalBytes } = part
-    await writeDurably(this.#places.facts, JSON.stringify({ url: this.#url, etag, totalBytes }))
+    await writeDurably(this.#places.facts, JSON.stringify({ etag, totalBytes }))
   }
-}
-
-/** Removes what a download left, but for the whole file. */
-export async function removePart({ part, facts }: Places): Promise<void> {
-  await Promise.all([part, facts].map((path) => rm(path, { force: true })))
 }
 
 async function digestSoFar(file: FileHandle): Promise<{ hash: Hash; bytes: number }> {
@@ -130,11 +117,9 @@ async function digestSoFar(file: FileHandle): Promise<{ hash: Hash; bytes: numbe
   }
 }
 
-/** What one server said is nothing to another. */
-async function readFacts({ facts }: Places, url: string): Promise<Omit<Part, 'bytes'>> {
+async function readFacts({ facts }: Places): Promise<Omit<Part, 'bytes'>> {
   const text = await readIfThere(facts)
-  const found = factsSchema.safeParse(text === undefined ? undefined : parseJson(text)).data
-  return found?.url === url ? { etag: found.etag, totalBytes: found.totalBytes } : {}
+  return factsSchema.safeParse(text === undefined ? undefined : parseJson(text)).data ?? {}
 }
 
 function parseJson(text: string): unknown {

@@ -6,6 +6,7 @@ import { run } from '../../run.ts'
 import { eventually } from '../../testing.ts'
 import { call } from '../testing.ts'
 import type { Downloads } from './downloads.ts'
+import { placesOf } from './places.ts'
 import { digestOf, newDownloadWorld, noise, orderOf, sendRange, serve } from './testing.ts'
 
 const KIB = 1024
@@ -166,7 +167,7 @@ describe('a download', () => {
     await using world = await newDownloadWorld()
     await using server = await serve((request, response) => sendRange(file, request, response))
     const order = orderOf(file, server.url)
-    await writeFile(join(world.downloadDir, `${order.sha256}.part`), Buffer.alloc(50 * KIB))
+    await writeFile(placesOf(world.downloadDir, order).part, Buffer.alloc(50 * KIB))
     expect(await world.downloads.put(order, undefined)).toMatchObject({ state: 'Verified' })
     expect(server.requests.map(({ range }) => range)).toEqual([`bytes=${50 * KIB}-`, undefined])
   })

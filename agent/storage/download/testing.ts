@@ -31,6 +31,10 @@ export const quickLimits: DownloadLimits = {
   maxFailures: 4,
   firstRetryMs: 5,
   lastRetryMs: 20,
+  atOnce: 4,
+  inAll: 16,
+  fairMs: 60_000,
+  unaskedMs: 600_000,
 }
 
 /** Downloads of one host, in a folder of their own. */

@@ -1,30 +1,34 @@
-import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import type { DesiredImage } from '../../contract.ts'
 import { measure } from '../folder-problem.ts'
 import type { Refusal } from '../import-file.ts'
 import { Job } from '../job.ts'
+import { newLocks } from '../lock.ts'
 import { download, type DownloadDeps } from './download.ts'
 import { DownloadError } from './failure.ts'
-import type { Places } from './part-file.ts'
-import { newSlots } from './slots.ts'
+import { noteOrigin } from './origins.ts'
+import { placesOf, removeOldParts, type Places } from './places.ts'
+import { newRefusals } from './refusals.ts'
+import { newTurns, type Asker } from './turns.ts'
 
 /** A download that is under way, or waits for its turn. */
 export interface Transfer {
-  readonly url: string
   /** Ends with what a user has to be told; with nothing when the file is there. */
   readonly job: Job<Refusal | undefined>
   readonly receivedBytes: number
   readonly totalBytes: number | undefined
+  readonly isWaiting: boolean
 }
 
-/** Downloads by digest, one at a time of each. */
+/** Downloads, one at a time of each digest and URL. */
 export interface Transfers {
-  running(sha256: string): Transfer | undefined
+  /** Whoever asks for it keeps it going. */
+  running(order: DesiredImage): Transfer | undefined
   start(order: DesiredImage): Transfer
   /** Why an order like this one failed a moment ago; nothing once it is worth another try. */
   refusal(order: DesiredImage): Refusal | undefined
-  /** Ends a download and forgets how it ended. */
+  /** Downloads that have their turn now. */
+  readonly underWay: number
+  /** Ends all downloads of a digest and forgets how they ended. */
   cancel(sha256: string): Promise<void>
 }
 
@@ -34,49 +38,107 @@ export interface TransfersDeps extends Omit<DownloadDeps, 'room'> {
   readonly onEnd: (sha256: string) => void
 }
 
-interface Running extends Transfer {
-  readonly abort: AbortController
+interface State extends Asker {
+  readonly order: DesiredImage
+  readonly places: Places
   receivedBytes: number
   totalBytes: number | undefined
 }
 
-type Terms = Pick<DesiredImage, 'url' | 'caBundle' | 'maxBytes' | 'allowedNetworks'>
-
-interface Refused {
-  readonly terms: Terms
-  readonly refusal: Refusal
-  readonly untilMs: number
+interface Running extends State {
+  readonly job: Job<Refusal | undefined>
+  readonly abort: AbortController
+  /** Ends it when nobody asks for it. */
+  readonly unasked: NodeJS.Timeout
 }
 
-const AT_ONCE = 4
 const TOTAL_MS = 24 * 3_600_000
-/** A server is not asked again sooner, however often somebody asks here. */
-const LOOK_AGAIN_MS = 30_000
-/** Nor when that cost a whole download. */
-const DOWNLOAD_AGAIN_MS = 900_000
-const costly = new Set<Refusal['code']>(['ChecksumMismatch', 'ImageTooLarge'])
 /** What is left for the host itself, and for what may lie beside: 1 GiB, or a twentieth of a small file system. */
 const RESERVE_BYTES = 2 ** 30
 const RESERVE_SHARE = 0.05
-const MAX_REMEMBERED = 1000
 
 export function newTransfers(deps: TransfersDeps): Transfers {
-  const { downloadDir, clock, log, onEnd } = deps
+  const { downloadDir, clock, log, limits, onEnd } = deps
+  const { unaskedMs } = limits
   const running = new Map<string, Running>()
-  const refused = new Map<string, Refused>()
-  const slots = newSlots(AT_ONCE)
+  const refusals = newRefusals(clock)
+  const runs = newRuns(deps)
+
+  const sweep = async ({ sha256 }: DesiredImage) => {
+    const used = new Set([...running.values()].map(({ places }) => places.part))
+    try {
+      await removeOldParts(downloadDir, sha256, { used, beforeMs: clock.now().getTime() - unaskedMs })
+    } catch (error) {
+      log.warn({ err: error, sha256 }, 'parts of downloads that nobody asks for cannot be removed')
+    }
+  }
+
+  const run = async (state: State): Promise<Refusal | undefined> => {
+    const refusal = await runs.run(state)
+    await sweep(state.order)
+    return refusal
+  }
+
+  return {
+    get underWay() {
+      return runs.underWay
+    },
+    running: (order) => {
+      const found = running.get(keyOf(order))
+      found?.unasked.refresh()
+      return found
+    },
+    start: (order) => {
+      const abort = new AbortController()
+      const timer = setTimeout(() => abort.abort(tooLong), TOTAL_MS)
+      const unasked = setTimeout(() => abort.abort(cancelled), unaskedMs)
+      const state: State = { ...begin(order, downloadDir), signal: abort.signal }
+      const job = new Job(run(state), (result, isAwaitedLater) => {
+        clearTimeout(timer)
+        clearTimeout(unasked)
+        running.delete(keyOf(order))
+        if (result.status === 'fulfilled' && result.value) refusals.note(order, result.value)
+        if (isAwaitedLater) onEnd(order.sha256)
+      })
+      const made: Running = Object.assign(state, { job, abort, unasked })
+      running.set(keyOf(order), made)
+      return made
+    },
+    refusal: (order) => refusals.find(order),
+    cancel: async (sha256) => {
+      const found = [...running.values()].filter(({ order }) => order.sha256 === sha256)
+      for (const { abort } of found) abort.abort(cancelled)
+      await Promise.all(found.map(({ job }) => job.result(undefined)))
+      refusals.forget(sha256)
+    },
+  }
+}
+
+function keyOf({ sha256, url }: DesiredImage): string {
+  return `${sha256} ${url}`
+}
+
+function begin(order: DesiredImage, folder: string): Omit<State, 'signal'> {
+  return { order, places: placesOf(folder, order), isWaiting: false, receivedBytes: 0, totalBytes: undefined }
+}
+
+/** Runs downloads to their ends, in turns. */
+function newRuns(deps: TransfersDeps) {
+  const { downloadDir, log, limits } = deps
+  const turns = newTurns(limits)
+  const locks = newLocks()
   const room = () => roomIn(downloadDir)
 
-  const run = async (order: DesiredImage, { signal }: AbortController): Promise<Refusal | undefined> => {
+  const run = async (state: State): Promise<Refusal | undefined> => {
+    const { order, places, signal } = state
     const { sha256, url } = order
-    const onProgress = (receivedBytes: number, totalBytes: number | undefined) => {
-      Object.assign(running.get(sha256) ?? {}, { receivedBytes, totalBytes })
-    }
+    const inTurn = (work: Parameters<typeof turns.with<void>>[1]) => turns.with(state, work)
+    const onProgress = (receivedBytes: number, totalBytes: number | undefined) =>
+      void Object.assign(state, { receivedBytes, totalBytes })
     try {
-      await slots.with(signal, async () => {
-        log.info({ sha256, server: URL.parse(url)?.host }, 'a download begins')
-        await download({ order, places: placesOf(downloadDir, sha256), signal, onProgress }, { ...deps, room })
-      })
+      log.info({ sha256, server: URL.parse(url)?.host }, 'a download begins')
+      await download({ order, places, signal, inTurn, onProgress }, { ...deps, room })
+      await locks.with([sha256], () => noteOrigin(places, url))
       log.info({ sha256 }, 'a download is complete')
       return undefined
     } catch (error) {
@@ -84,68 +146,29 @@ export function newTransfers(deps: TransfersDeps): Transfers {
       return toRefusal(error)
     }
   }
-
   return {
-    running: (sha256) => running.get(sha256),
-    start: (order) => {
-      const abort = new AbortController()
-      const timer = setTimeout(() => abort.abort(tooLong), TOTAL_MS)
-      const job = new Job(run(order, abort), (result, isAwaitedLater) => {
-        clearTimeout(timer)
-        running.delete(order.sha256)
-        if (result.status === 'fulfilled' && result.value) remember(refused, order, result.value, clock.monotonicMs())
-        if (isAwaitedLater) onEnd(order.sha256)
-      })
-      const made: Running = { url: order.url, abort, job, receivedBytes: 0, totalBytes: undefined }
-      running.set(order.sha256, made)
-      return made
-    },
-    refusal: (order) => {
-      const known = refused.get(order.sha256)
-      // Another URL, or other settings, are another chance.
-      const isSame = known !== undefined && isDeepStrictEqual(known.terms, termsOf(order))
-      return isSame && clock.monotonicMs() < known.untilMs ? known.refusal : undefined
-    },
-    cancel: async (sha256) => {
-      const known = running.get(sha256)
-      known?.abort.abort(cancelled)
-      await known?.job.result(undefined)
-      refused.delete(sha256)
+    run,
+    get underWay() {
+      return turns.taken
     },
   }
 }
 
-const cancelled = new DownloadError('DownloadFailed', 'The download was cancelled: nothing asks for it any more')
+const cancelled = new DownloadError('DownloadFailed', 'The download was cancelled: nothing asks for it any more', {
+  isPassing: true,
+})
 const tooLong = new DownloadError(
   'DownloadFailed',
   'The download takes longer than a day: use a server that is nearer; it goes on from here',
   { isPassing: true },
 )
 
-export function placesOf(folder: string, sha256: string): Places {
-  const whole = join(folder, sha256)
-  return { whole, part: `${whole}.part`, facts: `${whole}.json`, origins: `${whole}.origins` }
-}
-
 async function roomIn(folder: string): Promise<number> {
   const { capacityBytes, availableBytes } = await measure(folder)
   return availableBytes - Math.min(RESERVE_BYTES, capacityBytes * RESERVE_SHARE)
 }
 
-/** What a download depends on. */
-function termsOf({ url, caBundle, maxBytes, allowedNetworks }: DesiredImage): Terms {
-  return { url, caBundle, maxBytes, allowedNetworks }
-}
-
 function toRefusal(error: unknown): Refusal {
   if (error instanceof DownloadError) return { code: error.code, message: error.message }
   return { code: 'DownloadFailed', message: 'The host cannot download the file: look into the log of its agent' }
-}
-
-function remember(refused: Map<string, Refused>, order: DesiredImage, refusal: Refusal, nowMs: number): void {
-  const untilMs = nowMs + (costly.has(refusal.code) ? DOWNLOAD_AGAIN_MS : LOOK_AGAIN_MS)
-  refused.delete(order.sha256)
-  refused.set(order.sha256, { terms: termsOf(order), refusal, untilMs })
-  const [oldest] = refused.keys()
-  if (refused.size > MAX_REMEMBERED && oldest !== undefined) refused.delete(oldest)
 }

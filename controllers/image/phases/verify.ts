@@ -133,10 +133,20 @@ function judge(scope: Scope): Outcome {
   noteProgress(scope, answers)
   if (answers.some(({ answer }) => answer?.state === 'Checking'))
     return waiting(ImageReason.Checking, 'The file is being checked', RETRY_MS)
-  if (answers.some(({ answer }) => answer?.state === 'Downloading'))
-    return waiting(ImageReason.Downloading, 'The file is being downloaded', RETRY_MS)
+  const download = downloadText(answers)
+  if (download !== undefined) return waiting(ImageReason.Downloading, download, RETRY_MS)
   const refusals = answers.flatMap(({ name, answer }) => (answer?.state === 'Refused' ? [{ name, ...answer }] : []))
   const worst = refusals.find(({ code }) => code !== ImageReason.FileNotFound) ?? refusals[0]
   if (worst) return blocked(worst.code, `${worst.message} (host ${worst.name})`, LOOK_AGAIN_MS)
   return unknown(ImageReason.NoHostReachable, 'No host answers that could have the file: see that its agent runs')
+}
+
+/** One host that downloads is enough to say so. Nothing when none is about to. */
+function downloadText(answers: readonly Answer[]): string | undefined {
+  const downloads = answers.flatMap(({ name, answer }) =>
+    answer?.state === 'Downloading' ? [{ name, ...answer }] : [],
+  )
+  const [first] = downloads
+  if (!first || downloads.some(({ waitsFor }) => waitsFor === undefined)) return first && 'The file is being downloaded'
+  return `The file waits for its turn: other downloads are under way on host ${first.name} (${first.waitsFor})`
 }
