@@ -65,6 +65,7 @@ export async function openStorages({
   const locks = newLocks()
   const choose = newChooser({ ownDirs: [stateDir, ...otherDirs], hasOwnUsers, registry, names })
   const begun = new Map<string, Promise<void>>()
+  const tell = newTeller(log)
 
   const begin = async (folder: Folder): Promise<void> => {
     const key = `${folder.name}:${folder.path}`
@@ -80,8 +81,8 @@ export async function openStorages({
 
   const put = async ({ name, path }: DesiredStorage): Promise<ObservedStorage> => {
     const problem = await problemOf(path, () => choose({ name, path }))
-    if (problem) log.warn({ storage: name, path, problem }, 'a storage cannot be used')
-    else await begin({ name, path, names })
+    tell({ name, path }, problem)
+    if (!problem) await begin({ name, path, names })
     const space = await measure(path)
     const shown = problem ?? objectionToSpace(space)
     return { name, ...space, ...(shown && { problem: shown }) }
@@ -110,6 +111,19 @@ export async function openStorages({
         unusable: all.filter((_, index) => results[index]?.status === 'rejected'),
       }
     },
+  }
+}
+
+/** Logs why a storage cannot be used, once: the controllers ask every few seconds. */
+function newTeller(log: Log) {
+  const told = new Map<string, string>()
+  return ({ name, path }: DesiredStorage, problem: Problem | undefined) => {
+    const what = problem && JSON.stringify([path, problem])
+    if (what === undefined) told.delete(name)
+    else if (told.get(name) !== what) {
+      told.set(name, what)
+      log.warn({ storage: name, path, problem }, 'a storage cannot be used')
+    }
   }
 }
 

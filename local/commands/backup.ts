@@ -1,5 +1,6 @@
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { identify } from '../../lib/process-identity.ts'
 import { copyFiles, whileFrozen } from '../backup/frozen.ts'
 import { isThere, writeArchive } from '../backup/archive.ts'
 import { LocalError } from '../errors.ts'
@@ -8,6 +9,8 @@ import { findRunning } from '../platform/state.ts'
 import type { Terminal } from '../terminal.ts'
 
 const DATA = 'etcd/data'
+/** Followed by the pid of who makes it. */
+const DRAFT = 'backup-draft-'
 
 /** Writes the state of the platform, and the keys to it, into one file. The platform may run meanwhile. */
 export async function backup(home: Home, target: string, terminal: Terminal): Promise<number> {
@@ -23,7 +26,8 @@ export async function backup(home: Home, target: string, terminal: Terminal): Pr
     )
   }
   if (await isThere(target)) throw new LocalError('USAGE', `${target} exists already: name another file`)
-  const draft = await mkdtemp(join(home.root, 'backup-'))
+  await removeDrafts(home)
+  const draft = await mkdtemp(join(home.root, `${DRAFT}${process.pid}-`))
   try {
     await copyState(home, draft)
     const files = (await listFiles(draft)).toSorted()
@@ -41,6 +45,14 @@ export async function backup(home: Home, target: string, terminal: Terminal): Pr
     ].join('\n'),
   )
   return 0
+}
+
+/** What backups that were killed left of the state, keys included. */
+export async function removeDrafts({ root }: Pick<Home, 'root'>): Promise<void> {
+  for (const name of (await readdir(root)).filter((one) => one.startsWith(DRAFT))) {
+    const maker = Number.parseInt(name.slice(DRAFT.length), 10)
+    if (!(await identify(maker))) await rm(join(root, name), { recursive: true, force: true })
+  }
 }
 
 /** The data of etcd at one moment, be it running or not, and what hardly ever changes. */

@@ -35,7 +35,7 @@ export async function takeInventory(kube: Kube): Promise<Inventory> {
 
 export interface Waiting {
   readonly kube: Kube
-  readonly hosts: Pick<LocalHosts, 'machines'>
+  readonly hosts: Pick<LocalHosts, 'machines' | 'ports'>
   readonly say: (line: string) => void
   readonly signal: AbortSignal
 }
@@ -47,7 +47,9 @@ export async function untilReady({ kube, hosts, say, signal }: Waiting): Promise
   let toldAt = performance.now()
   for (;;) {
     const inventory = await takeInventory(kube)
-    const pending = [...obstacles(inventory), ...laggards(await hosts.machines())]
+    const observed = await hosts.machines()
+    const here = inventory.machines.filter(({ status }) => hosts.ports.has(status?.host ?? ''))
+    const pending = [...obstacles(inventory), ...laggards(observed), ...outdated(here, observed)]
     if (pending.length === 0 || signal.aborted) return inventory
     if (performance.now() > deadline || performance.now() - toldAt > STUCK_MS) {
       say(`not ready, and not waited for any longer: ${pending.join('; ')}`)
@@ -73,6 +75,14 @@ function obstacles({ hosts, storages, machines }: Inventory): string[] {
 function laggards(machines: readonly ObservedMachine[]): string[] {
   const late = machines.filter(({ power, state }) => power === 'Running' && state !== 'Running')
   return late.map(({ name, state }) => `VirtualMachine ${name}: it is ${state}`)
+}
+
+/** Machines that are said to run, and of which their host has nothing that runs: as after a restore, until somebody looks. */
+export function outdated(machines: readonly VirtualMachine[], observed: readonly ObservedMachine[]): string[] {
+  const running = new Set(observed.filter(({ state }) => state !== 'Stopped').map(({ id }) => id))
+  return machines
+    .filter(({ status }) => status?.printableStatus === 'Running' && !running.has(status.machineId ?? ''))
+    .map(({ metadata }) => `VirtualMachine ${keyOf(metadata)}: it is said to run, and its host has no process of it`)
 }
 
 /** What keeps an object from being Ready, '' where nobody says; undefined when it is. */
