@@ -65,8 +65,14 @@ describe('An entry of the recycle bin', () => {
 describe('The newest entry of a name', () => {
   const at = (day: number, more: Partial<Spec> = {}, status?: Status) => {
     const deletion = { by: 'ann', at: `2026-01-0${day}T00:00:00Z`, policy: 'Never' } as const
-    return entry({ deletion, ...more }, status, `on-${day}`)
+    const made = entry({ deletion, ...more }, status, `on-${day}`)
+    return { ...made, metadata: { ...made.metadata, creationTimestamp: deletion.at } }
   }
+  /** Its time of deletion is an estimate, and half a second too late. */
+  const late = (one: RecycledResource): RecycledResource => ({
+    ...one,
+    spec: { ...one.spec, deletion: { ...one.spec.deletion, at: '2026-01-01T00:00:00.500Z' } },
+  })
   const version = (one: RecycledResource, resourceVersion: string, name: string): RecycledResource => ({
     ...one,
     metadata: { ...one.metadata, resourceVersion },
@@ -76,7 +82,7 @@ describe('The newest entry of a name', () => {
   test.each<[string, RecycledResource[], string | undefined]>([
     ['of none', [], undefined],
     ['of two', [at(1), at(2)], 'on-2'],
-    ['of two of one second', [version(at(1), '9', 'older'), version(at(1), '10', 'newer')], 'newer'],
+    ['of two of one second', [late(version(at(1), '9', 'older')), version(at(1), '10', 'newer')], 'newer'],
     [
       'that is not gone',
       [at(1), at(2, {}, { phase: 'Purging' }), at(3, { action: 'Purge' }), at(9, immediate)],

@@ -56,12 +56,13 @@ export function newestOf(entries: readonly RecycledResource[]): RecycledResource
 }
 
 /**
- * Entries by when their object was deleted, the last one first. Times have seconds: of one second the one that was
- * written last counts, because the object of the other had to be gone before this one was made.
+ * Entries by when they were made, the last one first, for `deletion.at` is an estimate that may be a second off. Of one
+ * second the one that was written last counts, because the object of the other had to be gone before this one was made.
  */
 export function newestFirst(entries: readonly RecycledResource[]): RecycledResource[] {
+  const madeAt = ({ metadata }: RecycledResource) => metadata.creationTimestamp ?? ''
   const version = ({ metadata }: RecycledResource) => Number(metadata.resourceVersion)
-  return entries.toSorted((a, b) => b.spec.deletion.at.localeCompare(a.spec.deletion.at) || version(b) - version(a))
+  return entries.toSorted((a, b) => madeAt(b).localeCompare(madeAt(a)) || version(b) - version(a))
 }
 
 function isToBeHad(entry: RecycledResource): boolean {
