@@ -60,7 +60,7 @@ export function newestOf(entries: readonly RecycledResource[]): RecycledResource
  * second the one that was written last counts, because the object of the other had to be gone before this one was made.
  */
 export function newestFirst(entries: readonly RecycledResource[]): RecycledResource[] {
-  const madeAt = ({ metadata }: RecycledResource) => metadata.creationTimestamp ?? ''
+  const madeAt = ({ metadata }: RecycledResource) => metadata.creationTimestamp
   const version = ({ metadata }: RecycledResource) => Number(metadata.resourceVersion)
   return entries.toSorted((a, b) => madeAt(b).localeCompare(madeAt(a)) || version(b) - version(a))
 }
