@@ -61,7 +61,8 @@ interface Call<T> {
 
 /**
  * The agent of one host. Connects when it is first asked. Throws `AgentError`, with `UNREACHABLE` when there is no
- * answer, or none from the host of this name, or the address is none; `events` throws that when nothing came for 15 s, and when it is cut off.
+ * answer, or none from the host of this name, or the address is none; `events` throws that when nothing came for 15 s,
+ * and when it is cut off.
  */
 export function connectAgent({ address, port, hostName, tls, ...caller }: AgentAddress): HostAgent & AsyncDisposable {
   let opened: Pool | undefined

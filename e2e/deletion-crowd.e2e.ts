@@ -112,8 +112,9 @@ function toText(found: Found): string {
 }
 
 /** It runs, is kept, or waits for a name or a disk that another one has: nothing comes of it by itself. */
-function isSettled({ metadata, ...found }: Found): boolean {
-  const ready = condition({ metadata, ...found })
+function isSettled(found: Found): boolean {
+  const { metadata } = found
+  const ready = condition(found)
   if (metadata.deletionTimestamp !== undefined || ready?.observedGeneration !== metadata.generation) return false
   return ready?.status === 'True' || /^(DiskInUse|DiskNameTaken|NameTaken)$/.test(ready?.reason ?? '')
 }

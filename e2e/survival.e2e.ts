@@ -47,12 +47,16 @@ describe('Holdfast under kill -9', () => {
 
   test('QEMU: the machine is started again', async () => {
     const [before] = await qemus(platform)
+    const boots = async () => (await platform.serialLog('hello')).match(/booted/g)?.length ?? 0
+    const bootsBefore = await boots()
     killProcess(before?.pid)
     const after = await eventually(async () => {
       const [now] = await qemus(platform)
       return now && now.pid !== before?.pid && now
     })
     expect(after.machineId).toBe(before?.machineId)
+    // Ready alone may still be that of the process before.
+    await eventually(async () => (await boots()) > bootsBefore)
     await eventually(async () => isReady(await platform.get('virtualmachines', 'hello')))
   })
 
@@ -62,13 +66,13 @@ describe('Holdfast under kill -9', () => {
     const ready = async () => condition(await platform.get('virtualmachines', 'hello'), 'Ready')
     process.kill(frozen.pid, 'SIGSTOP')
     try {
-      await eventually(async () => (await ready())?.reason === 'MonitorSilent')
+      await eventually(async () => (await ready())?.reason === 'MonitorSilent', 15_000)
       expect(await ready()).toMatchObject({ status: 'False' })
       expect(await qemus(platform)).toEqual([frozen])
     } finally {
       process.kill(frozen.pid, 'SIGCONT')
     }
-    await eventually(async () => (await ready())?.status === 'True')
+    await eventually(async () => (await ready())?.status === 'True', 15_000)
     expect(await qemus(platform)).toEqual([frozen])
   })
 

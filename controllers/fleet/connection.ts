@@ -9,6 +9,7 @@ import {
 import { HostReason } from '../../crds/host.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
+import { OTHER_NAME, OUT_OF_DATE, UNTRUSTED } from '../../lib/tls/verify-errors.ts'
 import type { FleetEvent, FleetHost, Obstacle, Refusal } from './fleet-host.ts'
 import { paceMachines } from './pace.ts'
 import type { ReplaceableView } from './machine-view.ts'
@@ -111,25 +112,16 @@ function hasEnded({ aborted }: AbortSignal): boolean {
   return aborted
 }
 
-// Of the agent's certificate. That of the controllers is looked at by the agent, which only hangs up.
-const obstacles: ReadonlyMap<unknown, Obstacle> = new Map<unknown, Obstacle>([
-  ['CERT_HAS_EXPIRED', 'CertificateNotValid'],
-  ['CERT_NOT_YET_VALID', 'CertificateNotValid'],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', 'NotThisHost'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'NotThisHost'],
-  ['SELF_SIGNED_CERT_IN_CHAIN', 'NotThisHost'],
-  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'NotThisHost'],
-  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'NotThisHost'],
-  ['CERT_SIGNATURE_FAILURE', 'NotThisHost'],
-  // It speaks something else than TLS.
-  ['ERR_SSL_WRONG_VERSION_NUMBER', 'NotThisHost'],
-  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'NotThisHost'],
-  ['ERR_INVALID_URL', 'AddressUnusable'],
-])
+/** It speaks something else than TLS. */
+const NO_TLS: ReadonlySet<unknown> = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'])
 
+// Of the agent's certificate. That of the controllers is looked at by the agent, which only hangs up.
 function obstacleOf(error: unknown): Obstacle | undefined {
   if (!(error instanceof Error)) return undefined
-  return obstacles.get('code' in error ? error.code : undefined) ?? obstacleOf(error.cause)
+  const code = 'code' in error ? error.code : undefined
+  if (OUT_OF_DATE.has(code)) return 'CertificateNotValid'
+  if (UNTRUSTED.has(code) || NO_TLS.has(code) || code === OTHER_NAME) return 'NotThisHost'
+  return code === 'ERR_INVALID_URL' ? 'AddressUnusable' : obstacleOf(error.cause)
 }
 
 function isUnreachable(error: unknown): boolean {

@@ -197,14 +197,21 @@ describe('Fleet', () => {
     expect(world.fleet.get('a')?.observed).not.toHaveProperty('stateProblem')
   })
 
-  test('knows a host whose certificate is not valid at this time until it is reached', async () => {
+  test.each([
+    ['CERT_HAS_EXPIRED', 'CertificateNotValid'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'NotThisHost'],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'NotThisHost'],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'NotThisHost'],
+    ['ERR_INVALID_URL', 'AddressUnusable'],
+    ['ECONNREFUSED', undefined],
+  ])('knows why a host is not reached, by %s, until it is', async (code, obstacle) => {
     const world = new World()
     const agent = await connected(world)
-    const cause = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' })
+    const cause = Object.assign(new Error('no answer'), { code })
     agent.fault = new AgentError('UNREACHABLE', 'no answer', { cause })
     agent.cut(agent.fault)
     await settle()
-    expect(world.fleet.get('a')).toMatchObject({ state: 'Unreachable', obstacle: 'CertificateNotValid' })
+    expect(world.fleet.get('a')).toMatchObject({ state: 'Unreachable', obstacle })
     agent.fault = undefined
     await world.clock.advance(60_000)
     agent.send({ type: 'Synced' })

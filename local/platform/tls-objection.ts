@@ -1,12 +1,4 @@
-const UNTRUSTED: ReadonlySet<string> = new Set([
-  'CERT_SIGNATURE_FAILURE',
-  'CERT_UNTRUSTED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-])
+import { OTHER_NAME, OUT_OF_DATE, UNTRUSTED } from '../../lib/tls/verify-errors.ts'
 
 /**
  * What of a kubeconfig keeps TLS from working, as a sentence that says what to do; undefined where it is nothing of the
@@ -23,10 +15,10 @@ function objectionTo(code: string, kubeconfig: string): string | undefined {
   if (UNTRUSTED.has(code)) {
     return `the certificate authority in ${kubeconfig} does not fit the API server, or is missing: ${next}`
   }
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+  if (code === OTHER_NAME) {
     return `the certificate of the API server is not for the address in ${kubeconfig}: name one that it is for, or ${next}`
   }
-  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
+  if (OUT_OF_DATE.has(code)) {
     return `the certificate of the API server that ${kubeconfig} names is not valid now: set the clocks right, or have it renewed`
   }
   if (code.startsWith('ERR_OSSL_')) {
