@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { decidedAnew } from './machine/testing.ts'
-import { bootGuest, hasBooted, newAgentWorld, seen, serialLog, typeInto, eventually } from './testing.ts'
+import { bootGuest, bootSector, hasBooted, newAgentWorld, seen, serialLog, typeInto, eventually } from './testing.ts'
 
 const WAIT_MS = 30_000
 const limit = { timeout: 300_000 }
@@ -33,7 +33,7 @@ test('Guest is halted while it is to be paused, also by the next agent, and then
 test('Guest that is reset while it is halted stays so, and boots once it is to go on', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine, pid } = await bootGuest(world, agent)
+  const { machine, pid } = await bootSector(world, agent)
   const paused = decidedAnew(machine, { paused: true })
   await agent.putMachine(paused, WAIT_MS)
   const reset = decidedAnew(paused, { once: 'Reset' })
@@ -46,7 +46,7 @@ test('Guest that is reset while it is halted stays so, and boots once it is to g
 test('Guest that is paused is shut down in order when it is stopped', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine } = await bootGuest(world, agent)
+  const { machine } = await bootSector(world, agent)
   const pause = decidedAnew(machine, { paused: true })
   await agent.putMachine(pause, WAIT_MS)
   const stop = decidedAnew(pause, { power: 'Stopped', paused: false })
@@ -57,7 +57,7 @@ test('Guest that is paused is shut down in order when it is stopped', limit, asy
 test('Guest is reset once by an order, however often it comes and whoever dies meanwhile', limit, async () => {
   await using world = await newAgentWorld()
   const first = await world.start()
-  const { machine, pid } = await bootGuest(world, first.agent)
+  const { machine, pid } = await bootSector(world, first.agent)
   const reset = decidedAnew(machine, { once: 'Reset' })
   expect(await first.agent.putMachine(reset, WAIT_MS)).toMatchObject({ state: 'Running', pid, restarts: 0 })
   await first.agent.putMachine(reset, WAIT_MS)
@@ -65,8 +65,10 @@ test('Guest is reset once by an order, however often it comes and whoever dies m
   await first.end('SIGKILL')
   const { agent } = await world.start()
   expect(await agent.putMachine(reset, WAIT_MS)).toMatchObject({ state: 'Running', pid })
-  await typeInto(world.pathsOf(machine.id), 'echo still""here\n')
-  await eventually('it runs', async () => (await serialLog(world.pathsOf(machine.id))).includes('\nstillhere'))
+  // It answers, and is still the same boot.
+  const { once: _, ...rest } = reset
+  await agent.putMachine(decidedAnew(rest, { power: 'Stopped' }), WAIT_MS)
+  expect(await serialLog(world.pathsOf(machine.id))).toContain('holdfast-guest: power button')
   expect(await serialLog(world.pathsOf(machine.id))).not.toContain('boots 3')
 })
 
@@ -76,7 +78,7 @@ test.each([0, 300, 1500])(
   async (afterMs) => {
     await using world = await newAgentWorld()
     const first = await world.start()
-    const { machine, pid } = await bootGuest(world, first.agent)
+    const { machine, pid } = await bootSector(world, first.agent)
     const restart = decidedAnew(machine, { once: 'Restart' })
     expect(await first.agent.putMachine(restart, afterMs)).toMatchObject({ power: 'Running' })
     await first.end('SIGKILL')

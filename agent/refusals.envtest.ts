@@ -66,8 +66,8 @@ test('Machine that gives a disk away frees it when it is off', limit, async () =
   const [machine, second] = [await world.newMachine(agent), await world.newMachine(agent)]
   const both = { ...machine, disks: [...machine.disks, ...second.disks] }
   await agent.putMachine(both, WAIT_MS)
-  const pending = await agent.putMachine(machine, WAIT_MS)
   // There is no guest that could let go of it.
+  const pending = await agent.putMachine(machine, 500)
   expect(pending.pendingDisks).toMatchObject([{ id: second.disks[0]?.id, action: 'Detach' }])
   await expect(agent.putMachine(second, WAIT_MS)).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
   await agent.putMachine(decidedAnew(machine, { power: 'Stopped' }), WAIT_MS)

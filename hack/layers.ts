@@ -11,7 +11,16 @@ const layers: Record<string, readonly string[]> = {
   crds: ['npm:zod'],
   policy: ['crds/'],
   lib: ['crds/kind.ts', 'crds/common.ts', 'npm:', 'node:'],
-  agent: ['lib/log.ts', 'lib/clock.ts', 'lib/testing-clock.ts', 'lib/tls/', 'lib/metrics/', 'npm:', 'node:'],
+  agent: [
+    'lib/log.ts',
+    'lib/clock.ts',
+    'lib/testing-clock.ts',
+    'lib/testing/boot-sector.ts',
+    'lib/tls/',
+    'lib/metrics/',
+    'npm:',
+    'node:',
+  ],
   controllers: [
     'crds/',
     'policy/',
@@ -42,6 +51,7 @@ const layers: Record<string, readonly string[]> = {
   e2e: [
     'crds/',
     'lib/kube/client.ts',
+    'lib/kube/errors.ts',
     'lib/kube/paths.ts',
     'lib/queue/testing.ts',
     'lib/testing/',

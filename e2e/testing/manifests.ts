@@ -2,7 +2,7 @@
 export interface Manifest {
   readonly apiVersion: string
   readonly kind: string
-  readonly metadata: { readonly name: string; readonly [field: string]: unknown }
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [field: string]: unknown }
   readonly spec: object
 }
 

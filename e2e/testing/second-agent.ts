@@ -36,6 +36,7 @@ export async function startAgent(
   const child = spawn(process.execPath, [MAIN], {
     stdio: ['ignore', log.fd, log.fd],
     env: {
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
       PATH: process.env['PATH'],
       HOLDFAST_AGENT_NAME: name,
       HOLDFAST_AGENT_STATE_DIR: at('state'),

@@ -35,6 +35,7 @@ export class SimulatedHosts implements AsyncDisposable {
     const child = spawn(process.execPath, [MAIN], {
       stdio: ['ignore', log.fd, log.fd],
       env: {
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
         HOLDFAST_SIMULATED_HOSTS: [...hosts].map(([name, port]) => `${name}=${port}`).join(','),
         HOLDFAST_SIMULATED_START_MS: String(startMs),
         HOLDFAST_SIMULATED_STATE_DIR: join(folder, 'state'),
