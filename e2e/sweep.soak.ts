@@ -11,5 +11,6 @@ describeSweep({
   percentOf: () => percent,
   seed: Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000),
   guest: 'Linux',
+  quietMs: 60_000,
   atLeast: Math.floor((POINTS * percent) / 100),
 })

@@ -2,33 +2,41 @@ import { readdir, readlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
-import { condition, isReady, run, type Found, type Platform } from './platform.ts'
+import { condition, isReady, qemus, type Found, type Platform } from './platform.ts'
+import type { QmpTap } from './qmp-tap.ts'
 import { entries, type Entry } from './recycle-bin.ts'
 import { HOST, type UnderTest } from './under-test.ts'
 
 const QUIET_MS = 1_500
 const PATIENCE_MS = 60_000
+/** How long a status may say something else than QEMU does. */
+const STALE_MS = 10_000
 const POLL_MS = 250
-const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages']
+const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages', 'recycledresources', 'events']
 
 interface Process {
   readonly pid: number
   readonly machineId: string
   /** Ids of the disks that it has open, also those that were plugged in. */
   readonly disks: readonly string[]
+  /** What it says of its guest over QMP, where a test can ask it. */
+  readonly guest: string | undefined
 }
 
 /**
  * Waits until nothing is wrong any more, and then that nothing is written any more. Throws with what is still wrong.
  * Wrong is: a machine with another number of QEMUs than its spec wants; a QEMU without a disk that its machine is to
  * have, or with another while it says that all is as ordered; two QEMUs that write one disk; a status that says something
- * else than the processes; a process, a socket or a file that belongs to no object; an object or an entry
- * of the recycle bin without its file, or two with the same one; an entry that is neither kept nor ended.
+ * else than the processes, or than QMP for 10 s on end; a process, a socket or a file that belongs to no object; an
+ * object or an entry of the recycle bin without its file, or two with the same one; an entry that is neither kept nor
+ * ended.
  */
 export async function untilSound(test: UnderTest, quietMs = QUIET_MS): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS
+  const deadline = performance.now() + PATIENCE_MS + quietMs
+  const stale = new Map<string, number>()
   for (;;) {
-    const wrong = await findWrong(test)
+    const { wrong, untrue } = await findWrong(test)
+    refuseStale(stale, untrue)
     if (wrong.length === 0 && (await isQuiet(test.platform, quietMs))) return
     if (performance.now() > deadline)
       throw new Error(wrong.length > 0 ? wrong.join('\n') : 'something is written again and again')
@@ -36,15 +44,34 @@ export async function untilSound(test: UnderTest, quietMs = QUIET_MS): Promise<v
   }
 }
 
-async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
+/** Throws when a machine has been shown otherwise than it is at every look since too long. */
+function refuseStale(since: Map<string, number>, untrue: ReadonlyMap<string, string>): void {
+  const now = performance.now()
+  for (const name of [...since.keys()].filter((known) => !untrue.has(known))) since.delete(name)
+  for (const [name, what] of untrue) {
+    const first = since.get(name) ?? now
+    since.set(name, first)
+    if (now - first > STALE_MS) throw new Error(`for ${STALE_MS} ms on end, ${what}`)
+  }
+}
+
+interface Findings {
+  readonly wrong: readonly string[]
+  /** By name of the machine, how it is shown and what QEMU says. */
+  readonly untrue: ReadonlyMap<string, string>
+}
+
+async function findWrong({ platform, storage, tap }: UnderTest): Promise<Findings> {
   const [vms, disks, bin, processes] = [
     await platform.list('virtualmachines'),
     await platform.list('disks'),
     await entries(platform),
-    await findQemus(platform),
+    await findQemus(platform, tap),
   ]
   const files = await readdir(join(storage, 'disks'))
-  return [
+  const untrue = untrueStatuses(vms, processes)
+  const wrong = [
+    ...untrue.values(),
     ...vms.flatMap((vm) => objections(vm, processes, disks)),
     ...disks
       .filter((disk) => !isReady(disk))
@@ -55,6 +82,22 @@ async function findWrong({ platform, storage }: UnderTest): Promise<string[]> {
     ...bin.filter((entry) => isStuck(entry, [...vms, ...disks])).map(({ name, phase }) => `entry ${name} is ${phase}`),
     ...wrongFiles(files, holdersOf(disks, bin)),
   ]
+  return { wrong, untrue }
+}
+
+/** States of QEMU that a machine has which is shown so. */
+const shownAs: Readonly<Record<string, string>> = { Running: 'running', Paused: 'paused' }
+
+function untrueStatuses(vms: readonly Found[], processes: readonly Process[]): Map<string, string> {
+  const untrue = new Map<string, string>()
+  for (const { metadata, status } of vms.filter((vm) => vm.status?.host === HOST)) {
+    const shown = status?.printableStatus ?? ''
+    const guest = processes.find(({ machineId }) => machineId === status?.machineId)?.guest
+    // What is on its way is shown as such, whatever QEMU has come to.
+    const isUntrue = shown in shownAs ? guest !== shownAs[shown] : shown === 'Stopped' && guest !== undefined
+    if (isUntrue) untrue.set(metadata.name, `${metadata.name} is shown as ${shown}, and QEMU says ${String(guest)}`)
+  }
+  return untrue
 }
 
 const spec = z.looseObject({
@@ -171,13 +214,11 @@ async function versions(platform: Platform): Promise<string> {
   return JSON.stringify(all.flat().map(({ metadata }) => [metadata.uid, metadata.resourceVersion]))
 }
 
-async function findQemus({ home }: Platform): Promise<Process[]> {
-  const { stdout } = await run('ps', ['-eo', 'pid=,args=', '--width', '100000'], process.env)
-  const lines = stdout.split('\n').filter((line) => line.includes('qemu-system') && line.includes(`${home}/`))
+async function findQemus(platform: Platform, tap: QmpTap): Promise<Process[]> {
   return Promise.all(
-    lines.map(async (line) => {
-      const pid = Number.parseInt(line, 10)
-      return { pid, machineId: /-uuid ([0-9a-f-]{36})/.exec(line)?.[1] ?? '', disks: await openDisks(pid) }
+    (await qemus(platform)).map(async ({ pid, machineId }) => {
+      const [disks, guest] = await Promise.all([openDisks(pid), tap.stateOf(pid)])
+      return { pid, machineId, disks, guest }
     }),
   )
 }

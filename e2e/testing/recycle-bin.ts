@@ -1,5 +1,7 @@
 import * as z from 'zod'
-import { condition, eventually, type Found, type Platform, type Result } from './platform.ts'
+import { RecycledResource } from '../../crds/recycled-resource.ts'
+import { objectPath } from '../../lib/kube/paths.ts'
+import { condition, eventually, type Found, type Platform } from './platform.ts'
 
 const spec = z.object({
   resource: z.object({ kind: z.string(), namespace: z.string(), name: z.string(), uid: z.string() }),
@@ -46,8 +48,12 @@ export async function binned(platform: Platform, kind: string, name: string, nam
   })
 }
 
-/** Asks for something to be done with an entry, as a user would. */
-export async function act(platform: Platform, { name }: Entry, wanted: object): Promise<Result> {
-  const patch = JSON.stringify({ spec: wanted })
-  return platform.kubectl('patch', 'recycled', name, '--type=merge', `--patch=${patch}`)
+/** Asks for something to be done with an entry. Throws KubeError. */
+export async function act(platform: Platform, { name }: Entry, wanted: object): Promise<void> {
+  await platform.send({
+    method: 'PATCH',
+    path: objectPath(RecycledResource, { name }),
+    contentType: 'application/merge-patch+json',
+    body: { spec: wanted },
+  })
 }

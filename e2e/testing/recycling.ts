@@ -1,12 +1,20 @@
-import { eventually, isReady, type Result } from './platform.ts'
+import { KubeError } from '../../lib/kube/errors.ts'
+import type { Manifest } from './manifests.ts'
+import { eventually, isReady } from './platform.ts'
 import { act, binned, entries, type Entry } from './recycle-bin.ts'
 import type { UnderTest } from './under-test.ts'
 
 /** Asks for it until that is accepted, and waits for what comes of it. */
-async function seeThrough<T>(ask: () => Promise<Result>, look: () => Promise<T | undefined | false>): Promise<T> {
+async function seeThrough<T>(ask: () => Promise<void>, look: () => Promise<T | undefined | false>): Promise<T> {
   let isAccepted = false
   return eventually(async () => {
-    isAccepted ||= (await ask()).code === 0
+    isAccepted ||= await ask().then(
+      () => true,
+      (error: unknown) => {
+        if (!(error instanceof KubeError)) throw error
+        return false
+      },
+    )
     return isAccepted && look()
   })
 }
@@ -14,7 +22,7 @@ async function seeThrough<T>(ask: () => Promise<Result>, look: () => Promise<T |
 /** Deletes a machine to the bin, and then what is there of it. */
 export async function recycle({ platform }: UnderTest, name: string): Promise<void> {
   const uid = (await platform.get('virtualmachines', name))?.metadata.uid
-  const remove = async () => platform.kubectl('delete', 'hfvm', name, '--wait=false', '--ignore-not-found')
+  const remove = async () => platform.remove('virtualmachines', name)
   const all = async () => entries(platform)
   const isIn = async () => (await all()).find((entry) => entry.name === uid && entry.phase === 'Binned')
   const entry = await seeThrough(remove, isIn)
@@ -30,11 +38,11 @@ export async function recover(test: UnderTest, name: string): Promise<void> {
 }
 
 /** The same, by a manifest that is applied again. */
-export async function restore(test: UnderTest, name: string, manifest: object): Promise<void> {
-  await bringBack(test, name, async () => test.platform.tryApply(JSON.stringify(manifest)))
+export async function restore(test: UnderTest, name: string, manifest: Manifest): Promise<void> {
+  await bringBack(test, name, async () => test.platform.put(manifest))
 }
 
-async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Entry) => Promise<Result>): Promise<void> {
+async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Entry) => Promise<void>): Promise<void> {
   const entry = await binned(platform, 'VirtualMachine', name)
   await seeThrough(
     async () => ask(entry),

@@ -13,12 +13,14 @@ export interface Sweep {
   readonly seed: number
   /** A system gives disks back that it is asked for; a boot sector does not. */
   readonly guest?: 'Linux'
+  /** For how long nothing may be written after the last point of a flow. */
+  readonly quietMs?: number
   /** So many at least must have been played in all. */
   readonly atLeast?: number
 }
 
 /** Declares the tests of a sweep: one a flow, on one platform. */
-export function describeSweep({ flows, percentOf, seed, guest, atLeast = 1 }: Sweep): void {
+export function describeSweep({ flows, percentOf, seed, guest, quietMs, atLeast = 1 }: Sweep): void {
   describe(`Kill -9 at any request (HOLDFAST_SEED=${seed})`, () => {
     let underTest: UnderTest
     let playedInAll = 0
@@ -35,10 +37,13 @@ export function describeSweep({ flows, percentOf, seed, guest, atLeast = 1 }: Sw
         expect(points.length).toBeGreaterThan(0)
         const random = seededRandom(seed + flows.indexOf(flow))
         let played = 0
-        for (const point of points.filter(() => random() * 100 < percentOf(flow))) {
-          const isPlayed = await playPoint(underTest, point).catch((cause: unknown) => {
-            throw new Error(toText(point), { cause })
-          })
+        const chosen = points.filter(() => random() * 100 < percentOf(flow))
+        for (const point of chosen) {
+          const isPlayed = await playPoint(underTest, point, point === chosen.at(-1) ? quietMs : undefined).catch(
+            (cause: unknown) => {
+              throw new Error(toText(point), { cause })
+            },
+          )
           if (isPlayed) played += 1
         }
         playedInAll += played

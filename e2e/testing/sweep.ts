@@ -1,8 +1,8 @@
 import type { FaultProxy, Verdict } from '../../lib/testing/fault-proxy.ts'
 import { untilSound } from './invariants.ts'
-import { disk, machine, withMetadata } from './manifests.ts'
+import { disk, machine, withMetadata, type Manifest } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
-import { entries } from './recycle-bin.ts'
+import { act, entries } from './recycle-bin.ts'
 import { recover, recycle, restore } from './recycling.ts'
 import { HOST, type UnderTest, type Victim } from './under-test.ts'
 
@@ -24,17 +24,17 @@ const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
 const restoring = withMetadata(on(), { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } })
 const nothing = async () => undefined
 const apply =
-  (...manifests: object[]) =>
+  (...manifests: Manifest[]) =>
   async ({ platform }: UnderTest) =>
-    void (await platform.apply(...manifests))
+    platform.put(...manifests)
 
 const ask = (name: string) => async (test: UnderTest) =>
   apply(on({ power: { request: name, at: new Date().toISOString() } }))(test)
 
 const remove =
-  (kind: string, name: string) =>
+  (plural: string, name: string) =>
   async ({ platform }: UnderTest) =>
-    void (await platform.kubectl('delete', kind, name, '--wait=false'))
+    platform.remove(plural, name)
 
 export const flows: readonly Flow[] = [
   { name: 'create', prepare: nothing, change: apply(on()) },
@@ -52,8 +52,8 @@ export const flows: readonly Flow[] = [
   { name: 'pause', prepare: apply(on()), change: ask('Pause') },
   { name: 'reset', prepare: apply(on()), change: ask('Reset') },
   { name: 'force off', prepare: apply(on()), change: ask('ForceStop') },
-  { name: 'delete a disk', prepare: apply(data()), change: remove('hfdisk', 'data') },
-  { name: 'delete', prepare: apply(data(), on(withData)), change: remove('hfvm', VM) },
+  { name: 'delete a disk', prepare: apply(data()), change: remove('disks', 'data') },
+  { name: 'delete', prepare: apply(data(), on(withData)), change: remove('virtualmachines', VM) },
   { name: 'recycle', prepare: apply(on()), change: async (test) => recycle(test, VM), persists: true },
   { name: 'recover', prepare: binOne, change: async (test) => recover(test, VM), persists: true },
   { name: 'restore', prepare: binOne, change: async (test) => restore(test, VM, restoring), persists: true },
@@ -62,7 +62,7 @@ export const flows: readonly Flow[] = [
 async function binOne(test: UnderTest): Promise<void> {
   await apply(on())(test)
   await eventually(async () => isReady(await test.platform.get('virtualmachines', VM)))
-  await remove('hfvm', VM)(test)
+  await remove('virtualmachines', VM)(test)
 }
 
 /** Who is killed, at which request, and whether the request was carried out before. */
@@ -102,8 +102,10 @@ export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> 
 /**
  * Goes through a flow, kills at the point, starts again what was killed, and waits until all is sound. False when the
  * flow came to its end with fewer requests: how many there are depends a little on what happens at the same time.
+ * With `quietMs`, nothing may be written for that long afterwards.
  */
-export async function playPoint(test: UnderTest, { flow, victim, at, request, after }: Point): Promise<boolean> {
+export async function playPoint(test: UnderTest, point: Point, quietMs?: number): Promise<boolean> {
+  const { flow, victim, at, request, after } = point
   await flow.prepare(test)
   await untilSound(test, SETTLED_MS)
   test.resetProxies()
@@ -132,6 +134,7 @@ export async function playPoint(test: UnderTest, { flow, victim, at, request, af
   if (state.killing) await test.restart(victim)
   await changed
   await untilSound(test)
+  if (quietMs !== undefined) await untilSound(test, quietMs)
   await clear(test)
   return state.killing !== undefined
 }
@@ -140,8 +143,8 @@ export async function playPoint(test: UnderTest, { flow, victim, at, request, af
 async function clear(test: UnderTest): Promise<void> {
   const { platform } = test
   test.resetProxies()
-  await platform.kubectl('delete', 'hfvm', VM, '--ignore-not-found', '--wait=false')
-  await platform.kubectl('delete', 'hfdisk', 'data', '--ignore-not-found', '--wait=false')
+  await platform.remove('virtualmachines', VM)
+  await platform.remove('disks', 'data')
   await eventually(async () => {
     const left = [...(await platform.list('virtualmachines')), ...(await platform.list('disks'))]
     return left.every(({ metadata }) => ![VM, `${VM}-root`, 'data'].includes(metadata.name))
@@ -153,9 +156,9 @@ async function clear(test: UnderTest): Promise<void> {
 /** Destroys what is in the recycle bin, and waits until nothing of it is left, down to the last file. */
 export async function emptyBin(test: UnderTest): Promise<void> {
   const { platform } = test
-  const names = (await entries(platform)).map(({ name }) => name)
-  if (names.length === 0) return
-  await platform.kubectl('patch', 'recycled', ...names, '--type=merge', '--patch={"spec":{"action":"Purge"}}')
+  const all = await entries(platform)
+  if (all.length === 0) return
+  await Promise.all(all.map(async (entry) => act(platform, entry, { action: 'Purge' })))
   await eventually(async () => (await entries(platform)).length === 0)
   await untilSound(test, SETTLED_MS)
 }

@@ -3,6 +3,7 @@ import type { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import { freePort } from './free-port.ts'
 import { dataStorage, host } from './manifests.ts'
 import { eventually, isReady, newPlatform, type Platform, type PlatformOptions } from './platform.ts'
+import { QmpTap } from './qmp-tap.ts'
 import { proxiedKubeconfig, proxyToAgent, proxyToApi } from './proxies.ts'
 import { startAgent, type SecondAgent } from './second-agent.ts'
 import { WebhooksProcess } from './webhooks-process.ts'
@@ -20,6 +21,7 @@ interface Parts {
   readonly admission: FaultProxy
   readonly kubeconfig: string
   readonly agent: SecondAgent
+  readonly tap: QmpTap
   readonly webhooks: WebhooksProcess
 }
 
@@ -34,6 +36,8 @@ export class UnderTest implements AsyncDisposable {
   readonly admission: FaultProxy
   /** Where its controllers think that the API server is. */
   readonly kubeconfig: string
+  /** To the machines of the host whose agent can be killed. */
+  readonly tap: QmpTap
   readonly #controllers: ControllersProcess
   readonly #webhooks: WebhooksProcess
   #agent: SecondAgent
@@ -44,6 +48,7 @@ export class UnderTest implements AsyncDisposable {
     this.host = parts.host
     this.admission = parts.admission
     this.kubeconfig = parts.kubeconfig
+    this.tap = parts.tap
     const { home } = parts.platform
     this.#controllers = new ControllersProcess({ home, kubeconfig: parts.kubeconfig, name: 'controllers-under-test' })
     this.#webhooks = parts.webhooks
@@ -56,13 +61,14 @@ export class UnderTest implements AsyncDisposable {
     if (started.code !== 0) throw new Error(started.stdout + started.stderr)
     // Its own controllers, which lead no more once they miss their lease.
     process.kill(await platform.pid('controllers'), 'SIGSTOP')
-    const agent = await startAgent(platform, HOST)
+    const tap = await QmpTap.install(platform.home)
+    const agent = await startAgent(platform, HOST, { HOLDFAST_AGENT_QEMU: tap.program })
     const api = await proxyToApi(platform, 'holdfast-controllers')
     const admission = await proxyToApi(platform, 'holdfast-webhooks')
     const toHost = await proxyToAgent(platform, HOST, agent.port)
     const kubeconfig = await proxiedKubeconfig(platform, 'holdfast-controllers', api.port)
     const webhooks = await startWebhooks(platform, admission)
-    const test = new UnderTest({ platform, api, host: toHost, admission, kubeconfig, agent, webhooks })
+    const test = new UnderTest({ platform, api, host: toHost, admission, kubeconfig, agent, tap, webhooks })
     await test.startControllers()
     await platform.apply(host(HOST, toHost.port), dataStorage('local-2', HOST, agent.storage))
     await eventually(async () => isReady(await platform.get('datastorages', 'local-2')))
@@ -91,7 +97,7 @@ export class UnderTest implements AsyncDisposable {
 
   /** At the same address, with everything that it knew. */
   async restartAgent(): Promise<void> {
-    this.#agent = await startAgent(this.platform, HOST, {}, this.#agent.port)
+    this.#agent = await startAgent(this.platform, HOST, { HOLDFAST_AGENT_QEMU: this.tap.program }, this.#agent.port)
   }
 
   /** Ends it as kill -9 does, and waits until it is gone. */
