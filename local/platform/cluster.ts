@@ -6,7 +6,7 @@ import type { Kubectl } from '../kubectl.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { assertClusterFits, keepLogin } from './existing-cluster.ts'
 import { serveWebhooks } from './existing-cluster-webhooks.ts'
-import { installKinds, installPolicies, installWebhooks } from './install.ts'
+import { installKinds, installWebhooks, untilPoliciesWork } from './install.ts'
 import { startWebhooks } from './webhooks.ts'
 
 const LOOPBACK = '127.0.0.1'
@@ -56,14 +56,13 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
   undo.defer(() => controlPlane.stop())
   const kubectl = { program: programs.kubectl, kubeconfig: controlPlane.kubeconfig, cache: cacheOf(home), env }
   // In this order: once the API server was told of webhooks, nothing of our kinds is written while they do not answer.
-  await installKinds(kubectl)
+  const { hasPolicies } = await installKinds(kubectl)
   const logLevel = env['HOLDFAST_LOG_LEVEL']
   const { webhooksKubeconfig, webhookCaller: caller } = controlPlane
   const where = { kubeconfig: webhooksKubeconfig, address: LOOPBACK, caller }
   const webhooks = await startWebhooks({ ...where, home, logLevel, observer })
   undo.defer(() => webhooks.stop())
-  await installWebhooks(kubectl, webhooks.origin)
-  await installPolicies(kubectl)
+  await installWebhooks(kubectl, webhooks.origin, { hasPolicies })
   const stop = undo.move()
   return {
     kubectl,
@@ -81,11 +80,11 @@ async function joinExisting(options: ClusterOptions, kubeconfig: string): Promis
   const kubectl = { program, kubeconfig, cache: cacheOf(home), env }
   observer.say(`installing our kinds in the cluster of ${kubeconfig}`)
   await using undo = new AsyncDisposableStack()
-  await installKinds(kubectl)
+  const { hasPolicies } = await installKinds(kubectl)
   const folder = join(home.root, 'pki', 'cluster')
   const logLevel = env['HOLDFAST_LOG_LEVEL']
   const webhooks = undo.use(await serveWebhooks(kubectl, { folder, home, logLevel, observer }))
-  await installPolicies(kubectl)
+  if (hasPolicies) await untilPoliciesWork(kubectl)
   const login = undo.use(await keepLogin(kubectl, { account: 'holdfast-controllers', folder, say: observer.say }))
   const stop = undo.move()
   return {

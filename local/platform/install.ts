@@ -3,40 +3,82 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadAll } from 'js-yaml'
 import * as z from 'zod'
+import { Disk } from '../../crds/disk.ts'
+import { kinds } from '../../crds/index.ts'
+import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { Kube } from '../../lib/kube/client.ts'
+import { KubeError } from '../../lib/kube/errors.ts'
+import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
 
 const CONFIG = join(import.meta.dirname, '..', '..', 'config')
 const APPLY = ['apply', '--server-side', '--force-conflicts', '--field-manager', 'holdfast']
-const SERVED_TIMEOUT = '--timeout=30s'
+const SERVED_TIMEOUT_MS = 30_000
 const WORKS_TIMEOUT_MS = 60_000
-const POLL_MS = 200
+const POLL_MS = 100
+const CRDS = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  scope: 'Cluster',
+} as const
+const ADMISSION = '/apis/admissionregistration.k8s.io/v1'
 
-/** Teaches a cluster our kinds, permissions and admission policies. Changes nothing that is there already. */
+/** Teaches a cluster our kinds, permissions and admission policies, and waits until they work. */
 export async function installManifests(cluster: Kubectl): Promise<void> {
-  await installKinds(cluster)
-  await installPolicies(cluster)
+  const { hasPolicies } = await installKinds(cluster)
+  if (hasPolicies) await untilPoliciesWork(cluster)
 }
 
-/** Teaches a cluster our kinds and permissions, and waits until it serves them. */
-export async function installKinds(cluster: Kubectl): Promise<void> {
-  await apply(cluster, 'crd', 'rbac')
-  await kubectl(cluster, ['wait', '--for=condition=Established', SERVED_TIMEOUT, '--filename', join(CONFIG, 'crd')])
+/** To be called once nobody refuses what is written. */
+export async function untilPoliciesWork(cluster: Kubectl): Promise<void> {
+  await untilAdmitted(cluster, { policies: true })
+}
+
+/** What of ours a cluster has in the path of a write. */
+interface InPath {
+  readonly policies?: boolean
+  readonly webhooks?: boolean
 }
 
 /**
- * Installs our admission policies, and waits until they work. Where the cluster has no mutating policies, controllers
- * set finalizers with one more write.
+ * Teaches a cluster our kinds, permissions and admission policies, and waits until it serves the kinds. Changes nothing
+ * that is there already. Where the cluster has no mutating policies, controllers set finalizers with one more write.
  */
-export async function installPolicies(cluster: Kubectl): Promise<void> {
-  const served = await kubectl(cluster, ['api-resources', '--api-group=admissionregistration.k8s.io', '--output=name'])
-  if (!served.includes('mutatingadmissionpolicies')) return
-  await apply(cluster, 'admission')
-  const output = '--output=jsonpath={.metadata.finalizers}{"\\n"}' // Once for each object.
-  await untilProbed(cluster, output, {
-    failure: 'the admission policies do not work',
-    otherwise: 'they set no finalizer',
-  })
+export async function installKinds(cluster: Kubectl): Promise<{ readonly hasPolicies: boolean }> {
+  await using kube = await connect(cluster)
+  const hasPolicies = await servesPolicies(kube)
+  await apply(cluster, 'crd', 'rbac', ...(hasPolicies ? ['admission'] : []))
+  await untilEstablished(kube)
+  return { hasPolicies }
+}
+
+const resourceList = z.object({ resources: z.array(z.object({ name: z.string() })) })
+
+async function servesPolicies(kube: Kube): Promise<boolean> {
+  const { body } = await kube.send({ method: 'GET', path: ADMISSION })
+  return resourceList.parse(body).resources.some(({ name }) => name === 'mutatingadmissionpolicies')
+}
+
+const definition = z.object({
+  status: z
+    .object({ conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]) })
+    .prefault({}),
+})
+
+async function untilEstablished(kube: Kube): Promise<void> {
+  const deadline = performance.now() + SERVED_TIMEOUT_MS
+  for (const { plural, group } of kinds) {
+    const path = objectPath(CRDS, { name: `${plural}.${group}` })
+    for (;;) {
+      const { status } = definition.parse((await kube.send({ method: 'GET', path })).body)
+      if (status.conditions.some(({ type, status: is }) => type === 'Established' && is === 'True')) break
+      if (performance.now() > deadline)
+        throw new LocalError('NOT_READY', `the API server does not serve ${plural} of ${group}`)
+      await sleep(POLL_MS)
+    }
+  }
 }
 
 /** Annotation of a webhook configuration: which `npm start` serves it. */
@@ -52,6 +94,8 @@ export interface Installation {
   readonly servedBy?: string
   /** How long it may take until they are asked. */
   readonly patienceMs?: number
+  /** Whether our admission policies were installed, and are waited for as well. */
+  readonly hasPolicies?: boolean
 }
 
 /**
@@ -61,7 +105,7 @@ export interface Installation {
 export async function installWebhooks(
   cluster: Kubectl,
   origin: string,
-  { servedBy, patienceMs = WORKS_TIMEOUT_MS }: Installation = {},
+  { servedBy, patienceMs = WORKS_TIMEOUT_MS, hasPolicies = false }: Installation = {},
 ): Promise<void> {
   const documents = loadAll(await readFile(join(CONFIG, 'webhooks', 'configurations.yaml'), 'utf8'))
   const items = documents.map((document) => {
@@ -74,12 +118,7 @@ export async function installWebhooks(
   })
   const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
   await kubectl(cluster, [...APPLY, '--filename', '-'], list)
-  const output = String.raw`--output=jsonpath={.metadata.labels}{"\n"}`
-  await untilProbed(cluster, output, {
-    failure: 'the webhooks do not work',
-    otherwise: 'they set no owner',
-    patienceMs,
-  })
+  await untilAdmitted(cluster, { webhooks: true, policies: hasPolicies, patienceMs })
 }
 
 /** Has the API server ask no webhooks of ours any more. */
@@ -97,53 +136,60 @@ async function apply(cluster: Kubectl, ...folders: readonly string[]): Promise<v
   await kubectl(cluster, [...APPLY, ...files])
 }
 
-const metadata = { generateName: 'probe-', namespace: 'default' }
-const probes = {
-  apiVersion: 'v1',
-  kind: 'List',
-  items: [
-    { apiVersion: 'storage.holdfast.dev/v1alpha1', kind: 'Disk', metadata, spec: { size: '1Gi' } },
-    {
-      apiVersion: 'compute.holdfast.dev/v1alpha1',
-      kind: 'VirtualMachine',
-      metadata,
-      spec: { memory: '1Gi', rootDisk: { imageRef: { name: 'probe' } } },
-    },
-  ],
-}
+const probes = [
+  { kind: Disk, spec: { size: '1Gi' } },
+  { kind: VirtualMachine, spec: { memory: '1Gi', rootDisk: { imageRef: { name: 'probe' } } } },
+] as const
 
-interface Probing {
-  readonly patienceMs?: number
-  readonly failure: string
-  /** What is wrong where nothing is refused. */
-  readonly otherwise: string
-}
+const admitted = z.object({
+  metadata: z.object({
+    finalizers: z.array(z.string()).default([]),
+    labels: z.record(z.string(), z.string()).default({}),
+  }),
+})
 
-// For some seconds after a policy is made, the API server refuses what it is for, or lets it pass without it.
-async function untilProbed(cluster: Kubectl, output: string, probing: Probing): Promise<void> {
-  const { failure, otherwise, patienceMs = WORKS_TIMEOUT_MS } = probing
+/**
+ * Waits until what is created gets the marks of what is in its path. For some seconds after that was made, the API
+ * server refuses what it is for, or lets it pass without it. Throws `NOT_READY`.
+ */
+async function untilAdmitted(
+  cluster: Kubectl,
+  { policies = false, webhooks = false, patienceMs = WORKS_TIMEOUT_MS }: InPath & { readonly patienceMs?: number },
+): Promise<void> {
+  await using kube = await connect(cluster)
   const deadline = performance.now() + patienceMs
   for (;;) {
-    const answer = await tryProbes(cluster, output)
-    if (answer.marked === probes.items.length) return
-    if (performance.now() > deadline) {
-      throw new LocalError('NOT_READY', `${failure}: ${answer.refusal ?? otherwise}`)
-    }
+    const objections = await Promise.all(probes.map(async (probe) => tryProbe(kube, probe, { policies, webhooks })))
+    const objection = objections.find((found) => found !== undefined)
+    if (objection === undefined) return
+    if (performance.now() > deadline) throw new LocalError('NOT_READY', objection)
     await sleep(POLL_MS)
   }
 }
 
-/** How many of the probes got a mark of ours, each on a line of the output. */
-async function tryProbes(cluster: Kubectl, output: string): Promise<{ marked: number; refusal?: string }> {
+/** What is not as it is to be with an object that would be made. */
+async function tryProbe(
+  kube: Kube,
+  { kind, spec }: (typeof probes)[number],
+  { policies, webhooks }: InPath,
+): Promise<string | undefined> {
+  const apiVersion = `${kind.group}/${kind.version}`
+  const body = { apiVersion, kind: kind.kind, metadata: { generateName: 'probe-' }, spec }
+  const path = collectionPath(kind, 'default')
   try {
-    const text = await kubectl(
-      cluster,
-      ['create', '--dry-run=server', output, '--filename', '-'],
-      JSON.stringify(probes),
-    )
-    return { marked: text.split('\n').filter((line) => line.includes('holdfast.dev/')).length }
+    const reply = await kube.send({ method: 'POST', path, query: { dryRun: 'All' }, body })
+    const { finalizers, labels } = admitted.parse(reply.body).metadata
+    const isOurs = (mark: string) => mark.includes('holdfast.dev/')
+    if (policies === true && !finalizers.some(isOurs))
+      return 'the admission policies do not work: they set no finalizer'
+    if (webhooks === true && !Object.keys(labels).some(isOurs)) return 'the webhooks do not work: they set no owner'
+    return undefined
   } catch (error) {
-    if (!(error instanceof LocalError) || error.code !== 'COMMAND_FAILED') throw error
-    return { marked: 0, refusal: error.message }
+    if (!(error instanceof KubeError)) throw error
+    return `${webhooks === true ? 'the webhooks do' : 'the API server does'} not work: ${error.message}`
   }
+}
+
+async function connect({ kubeconfig, env }: Kubectl): Promise<Kube> {
+  return Kube.connect(kubeconfig, { environment: env })
 }

@@ -9,7 +9,7 @@ import { silentLog, type Log } from '../../lib/log.ts'
 import { startControlPlane, type ControlPlane } from '../../local/control-plane/control-plane.ts'
 import { findPrograms } from '../../local/control-plane/programs.ts'
 import { kubectl, type Kubectl } from '../../local/kubectl.ts'
-import { installKinds, installPolicies, installWebhooks } from '../../local/platform/install.ts'
+import { installManifests, installWebhooks } from '../../local/platform/install.ts'
 import * as z from 'zod'
 import { defaultPeriods, type Periods } from '../authorities.ts'
 import type { Door } from '../door.ts'
@@ -55,8 +55,7 @@ export async function startWorld(env: NodeJS.ProcessEnv): Promise<World> {
   undo.defer(() => plane.stop())
   const { kubeconfig } = plane
   const cluster: Kubectl = { program: programs.kubectl, kubeconfig, cache: join(folder, 'kubectl'), env }
-  await installKinds(cluster)
-  await installPolicies(cluster)
+  await installManifests(cluster)
   const kube = undo.use(await Kube.connect(kubeconfig))
   const running = undo.move()
   return {
