@@ -3,7 +3,16 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { says } from './testing/guest-console.ts'
 import { disk, image, machine, platformSettings } from './testing/manifests.ts'
-import { condition, eventually, isReady, newPlatform, qemus, type Found, type Platform } from './testing/platform.ts'
+import {
+  condition,
+  eventually,
+  isReady,
+  newPlatform,
+  qemus,
+  SECTOR,
+  type Found,
+  type Platform,
+} from './testing/platform.ts'
 
 const SLOW_MS = 120_000
 
@@ -61,10 +70,9 @@ describe('Deleting on a platform', () => {
   test('[DEL-14] machines of a namespace that is deleted all come back, and their namespace with them', async () => {
     await platform.kubectl('create', 'namespace', 'shop')
     const names = ['one', 'two']
-    const path = pathIn((await platform.get('images', 'holdfast-guest'))?.['spec'])
     const inShop = (name: string) => ({ ...machine(name), metadata: { name, namespace: 'shop' } })
     await platform.apply(
-      { ...image('holdfast-guest', path), metadata: { name: 'holdfast-guest', namespace: 'shop' } },
+      { ...image('holdfast-guest', SECTOR), metadata: { name: 'holdfast-guest', namespace: 'shop' } },
       ...names.map(inShop),
     )
     const ids = new Map<string, string | undefined>()
@@ -103,9 +111,3 @@ describe('Deleting on a platform', () => {
     await eventually(async () => (await entriesOf('brief')).length === 0)
   })
 })
-
-/** Path of the file that an image comes from. */
-function pathIn(spec: unknown): string {
-  const { source } = spec as { source: { file: { path: string } } }
-  return source.file.path
-}

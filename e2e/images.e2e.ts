@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeBootSector } from '../lib/testing/boot-sector.ts'
 import { serveImage, type ImageServer } from './testing/image-server.ts'
 import { imageByHttp, machine, platformSettings } from './testing/manifests.ts'
-import { condition, eventually, isReady, newPlatform, type Platform } from './testing/platform.ts'
+import { condition, eventually, isReady, newPlatform, toQcow2, type Platform } from './testing/platform.ts'
 
 const SLOW_MS = 120_000
+const LARGE_BYTES = 16 * 2 ** 20
 
 describe('An image by http', () => {
   let platform: Platform
@@ -15,9 +17,9 @@ describe('An image by http', () => {
   let checksum: string
 
   beforeAll(async () => {
-    platform = await newPlatform({ guest: 'Linux' })
+    platform = await newPlatform()
     await platform.start()
-    file = await readFile(join(platform.home, 'import', 'holdfast-guest.qcow2'))
+    file = await readFile(await writeLargeGuest(platform.home))
     checksum = `sha256:${createHash('sha256').update(file).digest('hex')}`
     server = await serveImage(file)
   }, 300_000)
@@ -100,3 +102,13 @@ describe('An image by http', () => {
     expect(await downloaded()).toEqual([])
   })
 })
+
+/** The guest of one sector on a disk with more on it than fits into what is under way at once. */
+async function writeLargeGuest(folder: string): Promise<string> {
+  const [raw, image] = [join(folder, 'large.raw'), join(folder, 'large.qcow2')]
+  await writeBootSector(raw)
+  await using disk = await open(raw, 'r+')
+  await disk.write(randomBytes(LARGE_BYTES), 0, LARGE_BYTES, 2 ** 20)
+  await toQcow2(raw, image)
+  return image
+}

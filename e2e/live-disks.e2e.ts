@@ -11,8 +11,8 @@ describe('Disks of machines that run', () => {
   beforeAll(async () => {
     platform = await newPlatform({ guest: 'Linux' })
     await platform.start()
-    await platform.apply(disk('shared'), machine('left'), machine('right'))
-    for (const name of ['left', 'right']) {
+    await platform.apply(disk('shared'), machine('right'))
+    for (const name of ['hello', 'right']) {
       await eventually(async () => (await platform.serialLog(name)).includes('guest# '), SLOW_MS)
     }
   }, 300_000)
@@ -34,13 +34,15 @@ describe('Disks of machines that run', () => {
   const pids = async () => (await qemus(platform)).map(({ pid }) => pid).toSorted((a, b) => a - b)
   test('move from one machine to another, and no machine is restarted', async () => {
     const before = await pids()
-    await attach('left', 'shared')
-    await eventually(async () => isReady(await platform.get('virtualmachines', 'left')) && (await holder()) === 'left')
-    await says(platform, 'left', 'echo moved >/dev/vdb; sync; head -c 5 /dev/vdb', 'moved')
+    await attach('hello', 'shared')
+    await eventually(
+      async () => isReady(await platform.get('virtualmachines', 'hello')) && (await holder()) === 'hello',
+    )
+    await says(platform, 'hello', 'echo moved >/dev/vdb; sync; head -c 5 /dev/vdb', 'moved')
 
     await attach('right', 'shared')
     await eventually(async () => condition(await platform.get('virtualmachines', 'right'))?.reason === 'DiskInUse')
-    await attach('left')
+    await attach('hello')
     await eventually(async () => (await holder()) === 'right', SLOW_MS)
     await says(platform, 'right', 'head -c 5 /dev/vdb', 'moved')
     await eventually(async () => isReady(await platform.get('virtualmachines', 'right')))
@@ -50,12 +52,12 @@ describe('Disks of machines that run', () => {
   test('are swapped between two machines in one go, and no machine is restarted', async () => {
     const before = await pids()
     await platform.apply(disk('other'))
-    await attach('left', 'other')
-    await eventually(async () => isReady(await platform.get('virtualmachines', 'left')))
-    await Promise.all([attach('left', 'shared'), attach('right', 'other')])
-    await eventually(async () => (await holder()) === 'left', SLOW_MS)
-    await says(platform, 'left', 'head -c 5 /dev/vdb', 'moved')
-    await Promise.all([attach('left'), attach('right', 'shared')])
+    await attach('hello', 'other')
+    await eventually(async () => isReady(await platform.get('virtualmachines', 'hello')))
+    await Promise.all([attach('hello', 'shared'), attach('right', 'other')])
+    await eventually(async () => (await holder()) === 'hello', SLOW_MS)
+    await says(platform, 'hello', 'head -c 5 /dev/vdb', 'moved')
+    await Promise.all([attach('hello'), attach('right', 'shared')])
     await eventually(async () => (await holder()) === 'right', SLOW_MS)
     await eventually(async () => isReady(await platform.get('virtualmachines', 'right')), SLOW_MS)
     expect(await pids()).toEqual(before)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -19,6 +19,8 @@ export interface Result {
 
 const MAIN = join(import.meta.dirname, '..', '..', 'local', 'main.ts')
 export const SAMPLES = join(import.meta.dirname, '..', '..', 'config', 'samples')
+/** In the import folder: a guest that boots at once, whatever the platform's sample machine boots. */
+export const SECTOR = 'sector.qcow2'
 const COMMAND_MS = 240_000
 /** Each look costs the API server as much as a write does. */
 const POLL_MS = 250
@@ -194,7 +196,7 @@ export class Platform implements AsyncDisposable {
 
 export interface PlatformOptions {
   readonly env?: NodeJS.ProcessEnv
-  /** What its machines boot: a sector that boots at once, unless the test wants a system. */
+  /** What its sample machine boots: a sector that boots at once, unless the test wants a system. */
   readonly guest?: 'Linux'
 }
 
@@ -203,16 +205,20 @@ export async function newPlatform({ env, guest }: PlatformOptions = {}): Promise
   const home = await mkdtemp(join(tmpdir(), 'hf-'))
   await chmod(home, 0o711)
   const imports = join(home, 'import')
-  if (guest !== 'Linux') {
-    await mkdir(imports)
-    const [raw, image] = [join(home, 'guest.raw'), join(imports, 'holdfast-guest.qcow2')]
-    await writeBootSector(raw)
-    const args = ['convert', '-f', 'raw', '-O', 'qcow2', raw, image]
-    const { code, stderr } = await run('qemu-img', args, process.env)
-    if (code !== 0) throw new Error(stderr)
-    await rm(raw)
-  }
+  await mkdir(imports)
+  const raw = join(home, 'guest.raw')
+  await writeBootSector(raw)
+  await toQcow2(raw, join(imports, SECTOR))
+  // The first start finds its image there, and makes none.
+  if (guest !== 'Linux') await copyFile(join(imports, SECTOR), join(imports, 'holdfast-guest.qcow2'))
   return new Platform(home, env)
+}
+
+/** Makes an image of a disk's bytes, which are gone afterwards. */
+export async function toQcow2(raw: string, image: string): Promise<void> {
+  const { code, stderr } = await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, image], process.env)
+  if (code !== 0) throw new Error(stderr)
+  await rm(raw)
 }
 
 /** Runs a program to its end, whatever its exit code. */
