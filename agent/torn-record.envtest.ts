@@ -1,7 +1,7 @@
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { eventually, newAgentWorld, seen } from './testing.ts'
+import { eventually, killPid, newAgentWorld, seen } from './testing.ts'
 
 const WAIT_MS = 30_000
 
@@ -14,7 +14,8 @@ test.each([
   async (_how, tear) => {
     await using world = await newAgentWorld()
     const first = await world.start()
-    const [torn, whole] = [await world.newMachine(first.agent), await world.newMachine(first.agent)]
+    const torn = await world.newMachine(first.agent, { macs: ['52:54:00:12:34:56'] })
+    const whole = await world.newMachine(first.agent)
     const { pid } = await first.agent.putMachine(torn, WAIT_MS)
     const other = await first.agent.putMachine(whole, WAIT_MS)
     await first.end('SIGKILL')
@@ -26,13 +27,39 @@ test.each([
     const { stateProblem } = await agent.host()
     expect(stateProblem).toMatchObject({ code: 'RecordsUnreadable', message: expect.stringContaining(torn.id) })
     expect(await world.pidsOf(torn.id)).toEqual([pid])
+    // What is not in a record is in its process, and beside its disks.
+    const { macs, disks, decision, name } = torn
+    expect(await seen(agent, torn.id, ({ problem }) => problem?.code === 'OrderMissing')).toMatchObject({
+      ...{ name, power: 'Running', state: 'Running', pid, macs, disks },
+      decision: { id: decision.id, epoch: decision.epoch },
+    })
     // Its user is given to nobody else, although no record names it.
     const fresh = await agent.putMachine(await world.newMachine(agent), WAIT_MS)
     const owners = await Promise.all([pid, other.pid, fresh.pid].map(async (one) => (await stat(`/proc/${one}`)).uid))
     expect(new Set(owners).size).toBe(process.getuid?.() === 0 ? 3 : 1)
 
-    expect(await agent.putMachine(torn, WAIT_MS)).toMatchObject({ state: 'Running', pid })
+    const ordered = await agent.putMachine(torn, WAIT_MS)
+    expect(ordered).toMatchObject({ state: 'Running', pid })
+    expect(ordered).not.toHaveProperty('problem')
+    expect((await agent.machines()).filter(({ id }) => id === torn.id)).toHaveLength(1)
     expect(await world.pidsOf(torn.id)).toEqual([pid])
     await eventually('the host is well', async () => (await agent.host()).stateProblem === undefined)
   },
 )
+
+test('Guest of which nothing is known any more is told of while it runs', { timeout: 120_000 }, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const lost = await world.newMachine(first.agent)
+  const { pid } = await first.agent.putMachine(lost, WAIT_MS)
+  await first.end('SIGKILL')
+  await rm(join(world.dir, 'state', 'machines', `${lost.id}.json`))
+
+  const { agent } = await world.start()
+  const found = await seen(agent, lost.id, ({ problem }) => problem?.code === 'OrderMissing')
+  expect(found).toMatchObject({ name: lost.name, pid, disks: lost.disks })
+  const [disk] = lost.disks
+  await expect(agent.deleteDisk('fast', disk?.id ?? '')).rejects.toMatchObject({ code: 'DISK_IN_USE' })
+  await killPid(pid)
+  await eventually('nobody tells of it', async () => (await agent.machines()).length === 0)
+})

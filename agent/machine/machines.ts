@@ -12,10 +12,11 @@ import { accept } from './order.ts'
 import type { FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
 import type { MachineRecord } from './record.ts'
+import { Strays } from './strays.ts'
 
 export interface MachinesDeps {
   readonly records: RecordStore
-  readonly storage: Pick<Storage, 'claimDisks' | 'releaseDisks'>
+  readonly storage: Pick<Storage, 'claimDisks' | 'releaseDisks' | 'claimsOf'>
   readonly hypervisor: Pick<Hypervisor, 'qemu' | 'bootId'>
   readonly launcher: Launcher
   readonly clock: Clock
@@ -46,19 +47,18 @@ export interface Machines extends AsyncDisposable {
 export async function openMachines(deps: MachinesDeps): Promise<Machines> {
   let held = false
   const changes = new EventTarget()
-  const machineDeps: MachineDeps = {
+  const machineDeps = {
     ...deps,
     isHeld: () => held,
-    onChange: (machine) => {
+    onChange: (machine: ObservedMachine) => {
       deps.onChange(machine)
       changes.dispatchEvent(new Event('change'))
     },
   }
-  const { all, orphans } = await takeUp(deps, machineDeps)
+  const { all, strays } = await takeUp(deps, machineDeps)
   const make = async (desired: DesiredMachine): Promise<Machine> => {
-    const orphan = orphans.get(desired.id)
-    orphans.delete(desired.id)
-    return orphan ? adoptOrphan(desired, orphan, machineDeps) : newMachine(desired, machineDeps)
+    const stray = strays.take(desired.id)
+    return stray ? adoptStray(desired, stray, machineDeps) : newMachine(desired, machineDeps)
   }
   const making = new Map<string, Promise<Machine>>()
   const find = (desired: DesiredMachine): Machine | Promise<Machine> => {
@@ -79,7 +79,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
     begin: () => {
       for (const machine of all.values()) machine.poke()
     },
-    list: () => [...all.values()].filter(isThere).map((machine) => machine.observed()),
+    list: () => [...[...all.values()].filter(isThere).map((machine) => machine.observed()), ...strays.list()],
     measure: () => Promise.all([...all.values()].filter(isThere).map((machine) => machine.measure())),
     put: async (desired, waitMs) => {
       const machine = await find(desired)
@@ -92,6 +92,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
       await untilOff(all, changes)
     },
     [Symbol.asyncDispose]: async () => {
+      strays[Symbol.dispose]()
       await Promise.all([...all.values()].map((machine) => machine.close()))
     },
   }
@@ -124,36 +125,35 @@ function isThere({ record }: Machine): boolean {
 
 interface TakenUp {
   readonly all: Map<string, Machine>
-  /** Processes without a record, by machine. They are left alone until an order speaks of them. */
-  readonly orphans: Map<string, FoundProcess>
+  readonly strays: Strays
 }
 
-async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps): Promise<TakenUp> {
+async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps & Pick<MachinesDeps, 'storage'>): Promise<TakenUp> {
   const { records, launcher, clock, log } = deps
   const [stored, found] = await Promise.all([records.loadAll(), launcher.findAll()])
-  const strays = new Set(found)
+  const unknown = new Set(found)
   const all = new Map<string, Machine>()
   const restore = async (record: MachineRecord): Promise<void> => {
     const { id } = record.desired
     if (isExpired(record, clock.now())) return records.remove(id)
     // Another user's process may say of itself that it is this machine, besides the one that is.
     const own = found.find((process) => process.machineId === id && launcher.isOwn(record, process))
-    if (own) strays.delete(own)
+    if (own) unknown.delete(own)
     all.set(id, await restoreMachine(launcher.withUid(record), own, machineDeps))
   }
   // Users that are taken come first, so that none is given away twice.
   await Promise.all(stored.toSorted((a, b) => Number(a.uid === undefined) - Number(b.uid === undefined)).map(restore))
-  const orphans = new Map<string, FoundProcess>()
-  for (const process of strays) {
+  const genuine: FoundProcess[] = []
+  for (const process of unknown) {
     const { machineId, pid, name } = process
     const isGenuine = await launcher.hasRunDir(process)
     if (isGenuine) {
-      orphans.set(machineId, process)
+      genuine.push(process)
       launcher.noteUid(process)
     }
     log.warn({ machine: machineId, name, pid, isGenuine }, 'a guest runs without an order; it is left alone')
   }
-  return { all, orphans }
+  return { all, strays: new Strays(genuine, machineDeps) }
 }
 
 function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {
@@ -189,7 +189,7 @@ function newMachine(desired: DesiredMachine, deps: MachineDeps): Machine {
   return new Machine(deps.launcher.withUid(accept(undefined, desired)), false, deps)
 }
 
-async function adoptOrphan(desired: DesiredMachine, process: FoundProcess, deps: MachineDeps): Promise<Machine> {
+async function adoptStray(desired: DesiredMachine, process: FoundProcess, deps: MachineDeps): Promise<Machine> {
   const { launcher, hypervisor, log } = deps
   // Whether what is to be done once was done to it, nobody knows: then it is not done.
   const carriedOut = desired.decision.id

@@ -14,6 +14,7 @@ export type ProblemCode =
   | 'DiskFull'
   | 'DiskFailed'
   | 'MonitorSilent'
+  | 'OrderMissing'
   | 'StillRunning'
   | 'HostStopping'
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
+import * as z from 'zod'
 import { machinePaths } from '../paths.ts'
 
 // USER_HZ is 100 on every architecture that QEMU runs on (time(7)).
@@ -39,6 +40,46 @@ async function findMachine(pid: number, runDir: string): Promise<FoundProcess | 
     return { pid, startTime, machineId, uid: Number(uid), name: name.replaceAll(',,', ',') }
   } catch (error) {
     if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+/** What the command line of a QEMU says of its devices. */
+export interface Devices {
+  /** Of its cards, in order. */
+  readonly macs: readonly string[]
+  /** Serial number of the disk that it boots from: the first 20 characters of its id. */
+  readonly root: string | undefined
+}
+
+const device = z.looseObject({
+  driver: z.string(),
+  mac: z.string().optional(),
+  serial: z.string().optional(),
+  bootindex: z.int().optional(),
+})
+
+/** None of a process that has ended. */
+export async function devicesOf(pid: number): Promise<Devices> {
+  const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(ifGone(''))).split('\0')
+  const devices = args.flatMap((arg, index) => (args[index - 1] === '-device' ? toDevice(arg) : []))
+  return {
+    macs: devices.flatMap(({ mac }) => mac ?? []),
+    root: devices.find(({ bootindex }) => bootindex === 0)?.serial,
+  }
+}
+
+function toDevice(text: string): z.infer<typeof device>[] {
+  try {
+    return [device.parse(JSON.parse(text))]
+  } catch {
+    return [] // It is none that we started it with.
+  }
+}
+
+function ifGone<T>(otherwise: T): (error: unknown) => T {
+  return (error) => {
+    if (isGone(error)) return otherwise
     throw error
   }
 }

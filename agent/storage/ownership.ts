@@ -1,5 +1,5 @@
 import { chown } from 'node:fs/promises'
-import type { Decision } from '../contract.ts'
+import type { Claim, Decision } from '../contract.ts'
 import { isMissing } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import { claimAll, listClaims, readClaim, releaseAll, type Place } from './claims.ts'
@@ -32,8 +32,16 @@ export interface Machine {
   readonly isOpen?: (diskId: string) => boolean
 }
 
+/** A disk, and the decision by which its machine has it. */
+export interface ClaimedDisk {
+  readonly id: string
+  readonly storage: string
+  readonly decision: Claim['decision']
+}
+
 /** Who may open which disk. As in `Storage`. */
 export interface Ownership {
+  claimsOf(machineId: string): Promise<ClaimedDisk[]>
   claim(machine: Machine, disks: readonly { id: string; storage: string }[]): Promise<OpenableDisk[]>
   release(
     machineId: string,
@@ -51,6 +59,14 @@ export function newOwnership(deps: OwnershipDeps): Ownership {
   }
 
   return {
+    claimsOf: async (machineId) => {
+      const { usable } = await storages.survey()
+      const found = await Promise.all(usable.map(listClaims))
+      return found
+        .flat()
+        .filter(({ claim }) => claim.machineId === machineId)
+        .map(({ place, claim }) => ({ id: place.id, storage: place.folder.name, decision: claim.decision }))
+    },
     claim: async (machine, disks) => {
       const storageNames = [...new Set(disks.map(({ storage }) => storage))]
       const folders = new Map(

@@ -13,13 +13,13 @@ import { DISKS, IMAGES, type Folder } from './files.ts'
 import { newGrowth } from './growth.ts'
 import { newInspect } from './inspect.ts'
 import { newLocks } from './lock.ts'
-import { newOwnership, type OpenableDisk } from './ownership.ts'
+import { newOwnership, type ClaimedDisk, type OpenableDisk } from './ownership.ts'
 import { newQemuImg } from './qemu-img.ts'
 import { probeSandbox } from './sandbox.ts'
 import type { MeasuredStorage } from './space-meter.ts'
 import { openStorages } from './storages.ts'
 
-export type { OpenableDisk } from './ownership.ts'
+export type { ClaimedDisk, OpenableDisk } from './ownership.ts'
 
 /** The disks and images of this host. Every method is idempotent; what it can explain it throws as `AgentError`. */
 export interface Storage {
@@ -55,6 +55,8 @@ export interface Storage {
     keep: readonly string[],
     claims?: readonly { id: string; storage: string }[],
   ): Promise<void>
+  /** What a machine has claimed on the storages that can be used now. */
+  claimsOf(machineId: string): Promise<ClaimedDisk[]>
   /** As `Storages.measure`. */
   measure(): Promise<MeasuredStorage[]>
   /** Tells of work that ended after somebody was told that it takes longer: what came of it is had by asking again. */
@@ -126,6 +128,7 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
     releaseDisks: (machineId, keep, claims) =>
       explainFailures('of the machine', () => ownership.release(machineId, keep, claims)),
+    claimsOf: (machineId) => ownership.claimsOf(machineId),
     measure: () => storages.measure(),
     onChange: (listener) => {
       listeners.push(listener)

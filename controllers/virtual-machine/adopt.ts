@@ -71,7 +71,10 @@ function bind(scope: Scope, { host, machine }: Holder): Outcome {
   }
   if (machine.power === 'Absent')
     return waiting(VirtualMachineReason.Stopping, 'The machine was ordered to go, and is ending')
-  if (!macs || !disks) return refused(`The agent of host ${host.name} is too old to give machines away: update it`)
+  if (!macs || !disks)
+    return refused(
+      `Host ${host.name} does not tell what machine ${machine.id} has: make the data storage with its disks usable there`,
+    )
   deps.ledger.release(vm)
   deps.ledger.reserve(vm, host.name)
   status.machineId = machine.id
