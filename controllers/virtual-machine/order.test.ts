@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../agent/errors.ts'
 import type { AgentErrorCode } from '../../agent/contract.ts'
 import { machine } from '../../crds/testing/objects.ts'
+import { guest } from '../fleet/testing.ts'
 import { World } from './testing.ts'
 
 const foreign = { machineId: '33333333-3333-4333-8333-333333333333', decision: { id: uuid(9), epoch: 3 } }
@@ -31,6 +32,18 @@ describe('VirtualMachine', () => {
     world.host.fault = undefined
     await world.reconcile()
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test.each([
+    ['shop/old', ' (that is an orphan on Host host-a: adopt it with spec.adopt.machineId'],
+    ['elsewhere/old', undefined],
+  ])('says of a disk that an orphan has, %s, that it is one, but not to other namespaces', async (name, told) => {
+    const world = await placed()
+    world.host.machines.note(guest(9, { id: foreign.machineId, name }))
+    world.host.fault = new AgentError('DISK_CLAIMED', 'claimed', { details: foreign })
+    await world.settle()
+    const message = world.condition('Ready')?.message ?? ''
+    expect(message.slice('claimed'.length).startsWith(told ?? ' (')).toBe(told !== undefined)
   })
 
   test.each<[AgentErrorCode, unknown]>([

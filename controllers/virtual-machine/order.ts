@@ -67,8 +67,17 @@ function refused(scope: Scope, host: string, error: AgentError): Outcome {
   const own = found?.machineId === scope.status.machineId
   if (found && own && (code === 'STALE_EPOCH' || code === 'DISK_CLAIMED')) return overtake(scope, host, found)
   const reason = reasons[code] ?? VirtualMachineReason.HostRefused
-  const message = refusalText(host, error)
+  const message = refusalText(host, error) + (found && code === 'DISK_CLAIMED' ? holderText(scope, found) : '')
   return final.has(code) ? blocked(reason, message, LOOK_AGAIN_MS) : waiting(reason, message, RETRY_MS)
+}
+
+/** Who has the disk. Hosts know a machine by its identity alone; one of another namespace is not named. */
+function holderText({ namespace, deps }: Scope, { machineId }: Claim): string {
+  const [owner] = deps.machinesOf(machineId)
+  if (owner) return owner.metadata.namespace === namespace ? ` (that is VirtualMachine ${owner.metadata.name})` : ''
+  const place = deps.fleet.all().find(({ machines }) => machines.get(machineId)?.name.startsWith(`${namespace}/`))
+  if (!place) return ''
+  return ` (that is an orphan on Host ${place.name}: adopt it with spec.adopt.machineId, and leave the disk out or delete it)`
 }
 
 /** The host holds a decision that we do not know, so ours is from a restored state: go on from the newer of both. */

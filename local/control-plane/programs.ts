@@ -1,6 +1,6 @@
 import { access, constants, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join, resolve } from 'node:path'
 import * as z from 'zod'
 import { LocalError } from '../errors.ts'
 import { runCommand } from '../processes/run-command.ts'
@@ -41,9 +41,19 @@ export async function findPrograms(search: ProgramSearch): Promise<Programs> {
     'kube-controller-manager': await locate('kube-controller-manager'),
     kubectl: await locate('kubectl'),
   }
+  tellOfOthers(programs, search)
   if (missing.length > 0) await buildPrograms(missing, cache, search)
   await assertServerFits(programs['kube-apiserver'])
   return programs
+}
+
+/** Who names a folder with some of the programs may think that it has all. Any kubectl will do. */
+function tellOfOthers({ kubectl: _any, ...servers }: Programs, { env, say }: ProgramSearch): void {
+  const { KUBEBUILDER_ASSETS } = env
+  if (!KUBEBUILDER_ASSETS) return
+  const others = Object.values(servers).filter((path) => dirname(path) !== resolve(KUBEBUILDER_ASSETS))
+  if (others.length > 0)
+    say(`not all is in ${KUBEBUILDER_ASSETS} (KUBEBUILDER_ASSETS); used as well: ${others.join(', ')}`)
 }
 
 /** A kubectl of a fitting version, built if there is none: all that a cluster that exists needs from here. */
