@@ -30,7 +30,12 @@ test.each([
     // What is not in a record is in its process, and beside its disks.
     const { macs, disks, decision, name } = torn
     expect(await seen(agent, torn.id, ({ problem }) => problem?.code === 'OrderMissing')).toMatchObject({
-      ...{ name, power: 'Running', state: 'Running', pid, macs, disks },
+      name,
+      power: 'Running',
+      state: 'Running',
+      pid,
+      macs,
+      disks,
       decision: { id: decision.id, epoch: decision.epoch },
     })
     // Its user is given to nobody else, although no record names it.

@@ -1,4 +1,6 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -139,6 +141,16 @@ describe('Holdfast under kill -9', () => {
       code: 1,
       stdout: expect.stringContaining('left guests running'),
     })
+    expect(await qemus(platform)).toEqual(before)
+
+    // A start that comes to nothing ends nothing either.
+    const squatter = createServer().listen(Number(await readFile(join(platform.home, 'port'), 'utf8')), '127.0.0.1')
+    await once(squatter, 'listening')
+    expect(await platform.start()).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('guests are left running'),
+    })
+    squatter.close()
     expect(await qemus(platform)).toEqual(before)
 
     expect(await platform.start()).toMatchObject({ code: 0 })

@@ -46,6 +46,20 @@ describe('VirtualMachine', () => {
     expect(message.slice('claimed'.length).startsWith(told ?? ' (')).toBe(told !== undefined)
   })
 
+  test('does not ask a host for ever that refuses, and tells of a change each time', async () => {
+    const world = await placed()
+    let asked = 0
+    world.host.agent.putMachine = async () => {
+      asked += 1
+      throw new AgentError('NO_SPACE', 'full')
+    }
+    await world.reconcile(50)
+    await world.settle()
+    expect(asked).toBeLessThanOrEqual(5)
+    expect(asked).toBeGreaterThan(1)
+    expect(world.condition('Ready')).toMatchObject({ reason: 'HostRefused', message: 'full' })
+  })
+
   test.each<[AgentErrorCode, unknown]>([
     ['BAD_REQUEST', undefined],
     ['INTERNAL', new Error('no JSON')],

@@ -32,8 +32,9 @@ export async function giveOrder(scope: Scope, decision: MachineDecision): Promis
   const machine = toDesiredMachine(scope, decision)
   const known = host.machines.get(machine.id)
   const order = JSON.stringify(machine)
-  if (known && scope.deps.orders.given(machine.id, host.session, order)) return known
-  return send(scope, host, machine)
+  const { orders } = scope.deps
+  if (known && orders.given(machine.id, host.session, order)) return known
+  return orders.held(machine.id, { session: host.session, order }) ?? send(scope, host, machine)
 }
 
 async function send(scope: Scope, host: FleetHost, machine: DesiredMachine): Promise<ObservedMachine | Outcome> {
@@ -46,7 +47,10 @@ async function send(scope: Scope, host: FleetHost, machine: DesiredMachine): Pro
     return observed
   } catch (error) {
     if (!(error instanceof AgentError)) throw error
-    return refused(scope, host.name, error)
+    const outcome = refused(scope, host.name, error)
+    const given = { session: host.session, order: JSON.stringify(machine) }
+    if (outcome.type === 'waiting' || outcome.type === 'blocked') orders.refuse(machine.id, given, outcome)
+    return outcome
   }
 }
 
@@ -67,12 +71,13 @@ function refused(scope: Scope, host: string, error: AgentError): Outcome {
   const own = found?.machineId === scope.status.machineId
   if (found && own && (code === 'STALE_EPOCH' || code === 'DISK_CLAIMED')) return overtake(scope, host, found)
   const reason = reasons[code] ?? VirtualMachineReason.HostRefused
-  const message = refusalText(host, error) + (found && code === 'DISK_CLAIMED' ? holderText(scope, found) : '')
+  const message = refusalText(host, error) + (code === 'DISK_CLAIMED' ? holderText(scope, found) : '')
   return final.has(code) ? blocked(reason, message, LOOK_AGAIN_MS) : waiting(reason, message, RETRY_MS)
 }
 
 /** Who has the disk. Hosts know a machine by its identity alone; one of another namespace is not named. */
-function holderText({ namespace, deps }: Scope, { machineId }: Claim): string {
+function holderText({ namespace, deps }: Scope, found: Claim | undefined): string {
+  const machineId = found?.machineId ?? ''
   const [owner] = deps.machinesOf(machineId)
   if (owner) return owner.metadata.namespace === namespace ? ` (that is VirtualMachine ${owner.metadata.name})` : ''
   const place = deps.fleet.all().find(({ machines }) => machines.get(machineId)?.name.startsWith(`${namespace}/`))

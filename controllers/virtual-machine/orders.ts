@@ -1,3 +1,8 @@
+import type { Outcome } from '../../lib/reconcile/outcome.ts'
+
+/** What a host answered to an order that it will not carry out for now. */
+type Refusal = Extract<Outcome, { reason: string; message: string; type: 'waiting' | 'blocked' | 'unknown' }>
+
 /**
  * What each machine was last ordered, and in which session of its host, so that an idle reconcile makes no call.
  * Lost with the process: then every order is given once more, which changes nothing.
@@ -6,18 +11,50 @@ export interface Orders {
   /** Whether this very order was carried out in this session of the host. */
   given(machineId: string, session: number, order: string): boolean
   remember(machineId: string, session: number, order: string): void
+  /** Notes that the host refused this order, and what came of it. */
+  refuse(machineId: string, order: GivenOrder, refusal: Refusal): void
+  /** What came of this very order last, for as long as it is not to be given again: see `PAUSES_MS`. */
+  held(machineId: string, order: GivenOrder): Refusal | undefined
   forget(machineId: string): void
 }
 
-/** Remembers nothing yet. */
-export function newOrders(): Orders {
-  const orders = new Map<string, { session: number; order: string }>()
+export interface GivenOrder {
+  readonly session: number
+  readonly order: string
+}
+
+/**
+ * After how many milliseconds an order that was refused so often is given again. A host that tries and fails tells of a
+ * change each time, which has us look again: without a pause both would be busy with that for as long as it is refused.
+ */
+const PAUSES_MS = [0, 0, 0, 0, 250, 500, 1_000, 2_000, 4_000]
+const MAX_PAUSE_MS = 5_000
+
+/** Remembers nothing yet. `monotonicMs` only grows. */
+export function newOrders(monotonicMs: () => number = () => performance.now()): Orders {
+  const orders = new Map<string, GivenOrder>()
+  const refusals = new Map<string, GivenOrder & { refusal: Refusal; times: number; untilMs: number }>()
+  const isSame = (a: GivenOrder | undefined, b: GivenOrder) => a?.session === b.session && a.order === b.order
   return {
-    given(machineId, session, order) {
-      const last = orders.get(machineId)
-      return last?.session === session && last.order === order
+    given: (machineId, session, order) => isSame(orders.get(machineId), { session, order }),
+    remember(machineId, session, order) {
+      orders.set(machineId, { session, order })
+      refusals.delete(machineId)
     },
-    remember: (machineId, session, order) => void orders.set(machineId, { session, order }),
-    forget: (machineId) => void orders.delete(machineId),
+    refuse(machineId, order, refusal) {
+      const last = refusals.get(machineId)
+      const times = last && isSame(last, order) ? last.times + 1 : 1
+      const untilMs = monotonicMs() + (PAUSES_MS[times - 1] ?? MAX_PAUSE_MS)
+      refusals.set(machineId, { ...order, refusal, times, untilMs })
+    },
+    held(machineId, order) {
+      const last = refusals.get(machineId)
+      if (!last || !isSame(last, order)) return undefined
+      const forMs = last.untilMs - monotonicMs()
+      return forMs > 0 ? { ...last.refusal, retryAfterMs: Math.ceil(forMs) } : undefined
+    },
+    forget(machineId) {
+      orders.delete(machineId)
+    },
   }
 }

@@ -56,13 +56,15 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
   undo.defer(() => controlPlane.stop())
   const kubectl = { program: programs.kubectl, kubeconfig: controlPlane.kubeconfig, cache: cacheOf(home), env }
   // In this order: once the API server was told of webhooks, nothing of our kinds is written while they do not answer.
+  observer.say('the API server answers; installing our kinds, and the webhooks')
   const { hasPolicies } = await installKinds(kubectl)
   const logLevel = env['HOLDFAST_LOG_LEVEL']
   const { webhooksKubeconfig, webhookCaller: caller } = controlPlane
   const where = { kubeconfig: webhooksKubeconfig, address: LOOPBACK, caller }
   const webhooks = await startWebhooks({ ...where, home, logLevel, observer })
   undo.defer(() => webhooks.stop())
-  await installWebhooks(kubectl, webhooks.origin, { hasPolicies })
+  const unseen = await installWebhooks(kubectl, webhooks.origin, { hasPolicies })
+  if (unseen !== undefined) observer.say(unseen)
   const stop = undo.move()
   return {
     kubectl,
@@ -84,7 +86,10 @@ async function joinExisting(options: ClusterOptions, kubeconfig: string): Promis
   const folder = join(home.root, 'pki', 'cluster')
   const logLevel = env['HOLDFAST_LOG_LEVEL']
   const webhooks = undo.use(await serveWebhooks(kubectl, { folder, home, logLevel, observer }))
-  if (hasPolicies) await untilPoliciesWork(kubectl)
+  if (hasPolicies) {
+    const unseen = await untilPoliciesWork(kubectl)
+    if (unseen !== undefined) observer.say(unseen)
+  }
   const login = undo.use(await keepLogin(kubectl, { account: 'holdfast-controllers', folder, say: observer.say }))
   const stop = undo.move()
   return {

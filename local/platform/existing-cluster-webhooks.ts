@@ -53,7 +53,9 @@ export async function serveWebhooks(cluster: Kubectl, options: ServeOptions): Pr
   undo.defer(() => webhooks.stop())
   undo.defer(() => tryRemove(cluster, say))
   try {
-    await installWebhooks(cluster, `${webhooks.origin}/${secret}`, { servedBy, patienceMs: REACHED_WITHIN_MS })
+    const origin = `${webhooks.origin}/${secret}`
+    const unseen = await installWebhooks(cluster, origin, { servedBy, patienceMs: REACHED_WITHIN_MS })
+    if (unseen !== undefined) say(withoutSecret(unseen, secret))
   } catch (error) {
     if (!(error instanceof LocalError) || error.code !== 'NOT_READY') throw error
     say(`the API server cannot ask the webhooks on this machine (${address}): ${withoutSecret(error.message, secret)}`)

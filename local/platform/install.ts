@@ -17,6 +17,11 @@ const APPLY = ['apply', '--server-side', '--force-conflicts', '--field-manager',
 const SERVED_TIMEOUT_MS = 30_000
 const WORKS_TIMEOUT_MS = 60_000
 const POLL_MS = 100
+/** For so long a refusal may be one of a cluster that has yet to learn of our kinds. */
+const FOREIGN_MS = 3_000
+const REFUSALS: ReadonlySet<string> = new Set(['Forbidden', 'Invalid', 'BadRequest'])
+/** How the API server names what it could not ask, or could not carry out. */
+const OURS = /webhook "[^"]*holdfast\.dev"|policy '[^']*holdfast\.dev'/i
 const CRDS = {
   group: 'apiextensions.k8s.io',
   version: 'v1',
@@ -31,9 +36,12 @@ export async function installManifests(cluster: Kubectl): Promise<void> {
   if (hasPolicies) await untilPoliciesWork(cluster)
 }
 
-/** To be called once nobody refuses what is written. */
-export async function untilPoliciesWork(cluster: Kubectl): Promise<void> {
-  await untilAdmitted(cluster, { policies: true })
+/**
+ * To be called once our webhooks answer, or are asked no more. Returns why it could not be seen whether they work, if so.
+ * Throws `NOT_READY`.
+ */
+export async function untilPoliciesWork(cluster: Kubectl): Promise<string | undefined> {
+  return untilAdmitted(cluster, { policies: true })
 }
 
 /** What of ours a cluster has in the path of a write. */
@@ -100,13 +108,14 @@ export interface Installation {
 
 /**
  * Has the API server ask webhooks that listen at an address such as https://127.0.0.1:9443, and waits until it does.
- * They must listen already: until they answer, our kinds cannot be written. Throws `NOT_READY`.
+ * They must listen already: until they answer, our kinds cannot be written. Returns why it could not be seen whether it
+ * asks them, if so. Throws `NOT_READY`.
  */
 export async function installWebhooks(
   cluster: Kubectl,
   origin: string,
   { servedBy, patienceMs = WORKS_TIMEOUT_MS, hasPolicies = false }: Installation = {},
-): Promise<void> {
+): Promise<string | undefined> {
   const documents = loadAll(await readFile(join(CONFIG, 'webhooks', 'configurations.yaml'), 'utf8'))
   const items = documents.map((document) => {
     const { webhooks, metadata: named, ...rest } = configuration.parse(document)
@@ -118,7 +127,7 @@ export async function installWebhooks(
   })
   const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
   await kubectl(cluster, [...APPLY, '--filename', '-'], list)
-  await untilAdmitted(cluster, { webhooks: true, policies: hasPolicies, patienceMs })
+  return untilAdmitted(cluster, { webhooks: true, policies: hasPolicies, patienceMs })
 }
 
 /** Has the API server ask no webhooks of ours any more. */
@@ -150,21 +159,32 @@ const admitted = z.object({
 
 /**
  * Waits until what is created gets the marks of what is in its path. For some seconds after that was made, the API
- * server refuses what it is for, or lets it pass without it. Throws `NOT_READY`.
+ * server refuses what it is for, or lets it pass without it. Throws `NOT_READY`. Where somebody else's rule refuses what
+ * would be created, nothing can be seen, and nothing is wrong: then it returns a sentence that says so.
  */
 async function untilAdmitted(
   cluster: Kubectl,
   { policies = false, webhooks = false, patienceMs = WORKS_TIMEOUT_MS }: InPath & { readonly patienceMs?: number },
-): Promise<void> {
+): Promise<string | undefined> {
   await using kube = await connect(cluster)
-  const deadline = performance.now() + patienceMs
+  const startedAt = performance.now()
   for (;;) {
-    const objections = await Promise.all(probes.map(async (probe) => tryProbe(kube, probe, { policies, webhooks })))
-    const objection = objections.find((found) => found !== undefined)
-    if (objection === undefined) return
-    if (performance.now() > deadline) throw new LocalError('NOT_READY', objection)
+    const found = await Promise.all(probes.map(async (probe) => tryProbe(kube, probe, { policies, webhooks })))
+    const objection = found.find((one) => one !== undefined)
+    if (!objection) return undefined
+    const passedMs = performance.now() - startedAt
+    if (objection.isForeign && passedMs > FOREIGN_MS) {
+      return `it could not be seen whether ${webhooks ? 'the webhooks' : 'our admission policies'} work, for a rule of this cluster refuses what would be created for that: ${objection.message}`
+    }
+    if (passedMs > patienceMs) throw new LocalError('NOT_READY', objection.message)
     await sleep(POLL_MS)
   }
+}
+
+interface Objection {
+  readonly message: string
+  /** A rule that is none of ours refuses the object. */
+  readonly isForeign: boolean
 }
 
 /** What is not as it is to be with an object that would be made. */
@@ -172,21 +192,25 @@ async function tryProbe(
   kube: Kube,
   { kind, spec }: (typeof probes)[number],
   { policies, webhooks }: InPath,
-): Promise<string | undefined> {
+): Promise<Objection | undefined> {
   const apiVersion = `${kind.group}/${kind.version}`
-  const body = { apiVersion, kind: kind.kind, metadata: { generateName: 'probe-' }, spec }
+  const body = { apiVersion, kind: kind.kind, metadata: { generateName: 'holdfast-probe-' }, spec }
   const path = collectionPath(kind, 'default')
+  const ours = (message: string) => ({ message, isForeign: false })
   try {
     const reply = await kube.send({ method: 'POST', path, query: { dryRun: 'All' }, body })
     const { finalizers, labels } = admitted.parse(reply.body).metadata
     const isOurs = (mark: string) => mark.includes('holdfast.dev/')
     if (policies === true && !finalizers.some(isOurs))
-      return 'the admission policies do not work: they set no finalizer'
-    if (webhooks === true && !Object.keys(labels).some(isOurs)) return 'the webhooks do not work: they set no owner'
+      return ours('the admission policies do not work: they set no finalizer')
+    if (webhooks === true && !Object.keys(labels).some(isOurs))
+      return ours('the webhooks do not work: they set no owner')
     return undefined
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    return `${webhooks === true ? 'the webhooks do' : 'the API server does'} not work: ${error.message}`
+    const { code, message } = error
+    if (REFUSALS.has(code) && !OURS.test(message)) return { message, isForeign: true }
+    return ours(`${webhooks === true ? 'the webhooks do' : 'the API server does'} not work: ${message}`)
   }
 }
 

@@ -53,9 +53,10 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   await refuseOwnControlPlane(home, options.kubeconfig)
 
   const boots = await markBoots(home)
+  let hasGuests = boots.isAdopted
   const { observer, state } = await observe(options, audience)
   running.use(state)
-  const { cluster, hosts } = await startParts(options, observer, { running, audience })
+  const { cluster, hosts } = await startParts(options, observer, { running, audience, hasGuests: () => hasGuests })
   if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
   await refuseOtherPlatform(kube, options.simulated ? undefined : home.storage)
@@ -80,6 +81,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   await watchBoot(boots, inventory, { say, signal })
   await audience.ready(inventory, cluster)
   state.update({ phase: 'Ready' })
+  hasGuests = true
   await untilAborted(signal)
   state.update({ phase: 'Stopping' })
 }
@@ -107,7 +109,11 @@ interface Parts {
 }
 
 /** The cluster and the hosts, side by side. What was started is ended with `running`, also when the other one fails. */
-async function startParts(options: RunOptions, observer: Observer, { running, audience }: Run): Promise<Parts> {
+async function startParts(
+  options: RunOptions,
+  observer: Observer,
+  { running, audience, hasGuests }: Run,
+): Promise<Parts> {
   const { home, env, port, kubeconfig, simulated } = options
   const { stop: signal, hurry } = audience
   const { say } = observer
@@ -125,8 +131,10 @@ async function startParts(options: RunOptions, observer: Observer, { running, au
   if (hosts.status === 'fulfilled') {
     running.use(hosts.value)
     running.defer(async () => {
-      if (audience.keepsGuests()) audience.say('guests are left running; the next start takes them over')
-      else await hosts.value.stopGuests({ say: audience.say, hurry })
+      // An end that nobody asked for is no reason to end the guests of somebody.
+      const isFailure = !signal.aborted && hasGuests()
+      if (audience.keepsGuests() || isFailure) say('guests are left running; the next start takes them over')
+      else await hosts.value.stopGuests({ say, hurry })
     })
   }
   if (cluster.status === 'rejected') throw cluster.reason
@@ -137,6 +145,8 @@ async function startParts(options: RunOptions, observer: Observer, { running, au
 interface Run {
   readonly running: AsyncDisposableStack
   readonly audience: Audience
+  /** Whether guests ran before this start, or it has come to its end: then they may be somebody's. */
+  readonly hasGuests: () => boolean
 }
 
 async function observe({ home }: RunOptions, { say }: Audience) {

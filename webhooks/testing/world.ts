@@ -74,7 +74,7 @@ export async function startWorld(env: NodeJS.ProcessEnv): Promise<World> {
       running.defer(() => webhooks.stop())
       return webhooks
     },
-    install: (port) => installWebhooks(cluster, `https://127.0.0.1:${port}`),
+    install: async (port) => void (await installWebhooks(cluster, `https://127.0.0.1:${port}`)),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
