@@ -160,6 +160,15 @@ export const VirtualMachine = defineKind({
       host: z.string().max(253).optional().describe('Host that the machine is placed on.'),
       rootDisk: z.string().max(253).optional().describe('Disk that it boots from.'),
       dataStorage: z.string().max(253).optional().describe('DataStorage chosen for its new root disk.'),
+      allocated: z
+        .object({
+          cpus: z.int().min(1).max(256).describe('Virtual CPUs.'),
+          memory: z.string().max(64).describe('Memory, as in the spec.'),
+        })
+        .optional()
+        .describe(
+          'What is counted on its host and ordered from it: what the spec asks for, once the host has room for that.',
+        ),
       networks: z
         .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
         .max(16)
@@ -259,6 +268,7 @@ export const VirtualMachineReason = {
   DiskNotReady: 'DiskNotReady',
   DiskInUse: 'DiskInUse',
   DiskNameTaken: 'DiskNameTaken',
+  HostFull: 'HostFull',
   NoHostFits: 'NoHostFits',
   HostNotFound: 'HostNotFound',
   HostUnreachable: 'HostUnreachable',
@@ -299,6 +309,11 @@ export function makerOf({ labels }: ObjectMeta): string | undefined {
 /** Name of the Disk that a machine boots from: the one that the spec names, or the one that is made from its image. */
 export function rootDiskName({ metadata, spec }: VirtualMachine): string {
   return spec.rootDisk.diskRef?.name ?? `${metadata.name}-root`
+}
+
+/** CPUs and memory that a placed machine has, or would have. */
+export function allocatedOf({ spec, status }: VirtualMachine): { readonly cpus: number; readonly memory: string } {
+  return status?.allocated ?? { cpus: spec.cpus, memory: spec.memory }
 }
 
 /** Names of the disks of a machine, in its namespace, root first. */

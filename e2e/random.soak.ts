@@ -6,7 +6,7 @@ import { Cast } from './testing/soak/cast.ts'
 import { MACHINES, Wishes, type Wish } from './testing/soak/changes.ts'
 import { pickFault, untilBack } from './testing/soak/faults.ts'
 import { MemoryLog } from './testing/soak/memory.ts'
-import { eventually } from './testing/platform.ts'
+import { condition, eventually, type Found } from './testing/platform.ts'
 
 const MINUTES = Number(process.env['HOLDFAST_SOAK_MINUTES'] ?? 30)
 const SEED = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000)
@@ -43,6 +43,7 @@ describe(`${MACHINES} machines for ${MINUTES} min, a fault every 10 s (HOLDFAST_
       for (let round = 1; performance.now() < deadline; round++) {
         const played = await playRound(cast, wishes, random)
         await untilBack(cast)
+        await wishes.insist()
         const startedAt = performance.now()
         await untilAsWished(cast, wishes).catch((cause: unknown) => {
           throw new Error(`round ${round}, after ${played.faults.join('; ')}`, { cause })
@@ -93,7 +94,7 @@ async function untilAsWished(cast: Cast, wishes: Wishes): Promise<void> {
       (await cast.simulated.machines()).filter(({ state }) => state === 'Running'),
       ({ id }) => id,
     )
-    wrong = wishes.all.flatMap((wish) => objections(wish, machines.get(wish.name)?.status, simulated))
+    wrong = wishes.all.flatMap((wish) => objections(wish, machines.get(wish.name), simulated))
     return wrong.length === 0
   }, PATIENCE_MS).catch((cause: unknown) => {
     throw new Error(wrong.join('\n'), { cause })
@@ -101,20 +102,12 @@ async function untilAsWished(cast: Cast, wishes: Wishes): Promise<void> {
   await untilSound(cast.test)
 }
 
-interface Shown {
-  readonly machineId?: string | undefined
-  readonly host?: string | undefined
-  readonly printableStatus?: string | undefined
-}
-
-function objections(
-  wish: Wish,
-  shown: Shown | undefined,
-  simulated: ReadonlyMap<string, readonly unknown[]>,
-): string[] {
+function objections(wish: Wish, vm: Found | undefined, simulated: ReadonlyMap<string, readonly unknown[]>): string[] {
   const { name, exists, runStrategy } = wish
-  if (!exists) return shown ? [`${name} is still there`] : []
-  if (!shown) return [`${name} is not there`]
+  if (!exists)
+    return vm ? [`${name} is still there: ${JSON.stringify([vm.metadata.deletionTimestamp, condition(vm)])}`] : []
+  if (!vm) return [`${name} is not there`]
+  const shown: Partial<NonNullable<Found['status']>> = vm.status ?? {}
   const wanted = runStrategy === 'Always' ? 'Running' : 'Stopped'
   if (shown.printableStatus !== wanted) return [`${name} is ${String(shown.printableStatus)} and not ${wanted}`]
   return shown.host?.startsWith('simulated') === true ? rivals(name, wanted, simulated.get(shown.machineId ?? '')) : []

@@ -1,6 +1,6 @@
 import type { Disk } from '../../crds/disk.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
-import { makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import { allocatedOf, makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { knownBytes, toBytes } from '../../policy/quantity.ts'
 
 export interface HostUse {
@@ -41,8 +41,9 @@ export function newLedger(): Ledger {
   const rootDisks = new Map<string, string>()
 
   const count = (vm: VirtualMachine, host: string) => {
-    cpus.set(vm.metadata.uid, host, vm.spec.cpus)
-    memory.set(vm.metadata.uid, host, toBytes(vm.spec.memory))
+    const allocated = allocatedOf(vm)
+    cpus.set(vm.metadata.uid, host, allocated.cpus)
+    memory.set(vm.metadata.uid, host, toBytes(allocated.memory))
   }
   const release = ({ metadata: { uid } }: VirtualMachine) => {
     cpus.remove(uid)

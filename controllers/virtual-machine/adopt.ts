@@ -76,6 +76,7 @@ function bind(scope: Scope, { host, machine }: Holder): Outcome {
       `Host ${host.name} does not tell what machine ${machine.id} has: make the data storage with its disks usable there`,
     )
   deps.ledger.release(vm)
+  status.allocated = { cpus: vm.spec.cpus, memory: vm.spec.memory }
   deps.ledger.reserve(vm, host.name)
   status.machineId = machine.id
   status.host = host.name

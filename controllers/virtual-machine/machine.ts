@@ -1,5 +1,6 @@
 import type { DesiredMachine } from '../../agent/contract.ts'
 import { fileIdOf } from '../../crds/disk.ts'
+import { allocatedOf } from '../../crds/virtual-machine.ts'
 import { toBytes } from '../../policy/quantity.ts'
 import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
@@ -9,13 +10,14 @@ import { surplusDisks } from './surplus.ts'
 export function toDesiredMachine(scope: Scope, decision: MachineDecision): DesiredMachine {
   const { vm, status, namespace, name } = scope
   const { id, epoch, follows, power, paused, request } = decision
+  const { cpus, memory } = allocatedOf(vm)
   return {
     id: status.machineId ?? '',
     name: `${namespace}/${name}`,
     decision: { id, epoch, follows },
     power,
-    cpus: vm.spec.cpus,
-    memoryBytes: toBytes(vm.spec.memory),
+    cpus,
+    memoryBytes: toBytes(memory),
     machineType: vm.spec.machineType,
     macs: (status.networks ?? []).map(({ mac }) => mac),
     disks: disksOf(scope, decision),

@@ -53,6 +53,7 @@ function bind(scope: Scope, contents: Contents): Outcome {
     deps.ledger.release(vm) // Of an earlier choice that could not be stored.
     const full = fullness(scope, host)
     if (full) return full
+    status.allocated = { cpus: vm.spec.cpus, memory: vm.spec.memory }
     deps.ledger.reserve(vm, host)
   }
   status.machineId = machineId

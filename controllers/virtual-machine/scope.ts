@@ -55,6 +55,8 @@ export interface Scope {
   disks: Disk[]
   /** The machine as its host sees it. Set by the phases that ask. */
   observed?: ObservedMachine | undefined
+  /** Why its host does not give it what its spec asks for, as a sentence. */
+  shortage?: string
 }
 
 /** Opens a scope over a copy of the object. */

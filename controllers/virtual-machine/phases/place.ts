@@ -5,12 +5,13 @@ import {
   type VirtualMachine,
 } from '../../../crds/virtual-machine.ts'
 import type { Image } from '../../../crds/image.ts'
-import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
+import { waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { place, type PlacementRequest } from '../../../policy/placement.ts'
 import { sizeOf } from '../../../policy/image-use.ts'
 import { toBytes } from '../../../policy/quantity.ts'
 import { adoptMachine } from '../adopt.ts'
+import { allocate } from '../allocate.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
 import { namesakeObjection } from '../namesake.ts'
@@ -27,7 +28,7 @@ export const placeMachine: Phase<Scope> = {
     const { vm, status } = scope
     const objection = identityObjection(scope) ?? namesakeObjection(scope)
     if (objection) return objection
-    if (status.host !== undefined) return done
+    if (status.host !== undefined) return allocate(scope, status.host)
     const recovered = await recoverMachine(scope)
     if (recovered) return recovered
     if (vm.spec.adopt) return adoptMachine(scope, vm.spec.adopt.machineId)
@@ -49,6 +50,7 @@ function bind(scope: Scope, { host, dataStorage }: Spot, rootDiskBytes: number |
     dataStorage === undefined || rootDiskBytes === undefined
       ? undefined
       : { machineId, dataStorage, sizeBytes: rootDiskBytes }
+  status.allocated = { cpus: vm.spec.cpus, memory: vm.spec.memory }
   deps.ledger.reserve(vm, host, rootDisk)
   status.machineId = machineId
   status.host = host

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { disk, machine } from '../../../crds/testing/objects.ts'
-import { World } from '../testing.ts'
+import { running, World } from '../testing.ts'
+
+const GI = 2 ** 30
 
 describe('VirtualMachine', () => {
   test.each([
@@ -49,6 +51,30 @@ describe('VirtualMachine', () => {
     world.host.session = 2
     await world.settle()
     expect(world.condition('SpecApplied')).toMatchObject({ status: 'False', reason: 'RestartRequired' })
+  })
+
+  test('keeps what it has while its host has no room for more, and gets it once there is', async () => {
+    const world = await running({ memory: '1Gi' })
+    world.hostMemoryBytes = 8 * GI
+    if (world.stored) world.stored.spec.memory = '16Gi'
+    await world.settle()
+    expect(world.condition('SpecApplied')).toMatchObject({
+      status: 'False',
+      reason: 'HostFull',
+      message: 'Host host-a has 7Gi of memory left, 16Gi are asked: ask for less, or make room there',
+    })
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.stored?.status?.allocated).toMatchObject({ memory: '1Gi' })
+    // Neither is more ordered when it is restarted.
+    if (world.stored) world.stored.spec.power = { request: 'Restart', at: world.store.now().toISOString() }
+    await world.settle()
+    expect(world.host.orders.at(-1)).toMatchObject({ once: 'Restart', memoryBytes: GI })
+
+    world.hostMemoryBytes = 32 * GI
+    await world.settle()
+    expect(world.stored?.status?.allocated).toMatchObject({ memory: '16Gi' })
+    expect(world.host.orders.at(-1)).toMatchObject({ memoryBytes: 16 * GI })
+    expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
   })
 })
 

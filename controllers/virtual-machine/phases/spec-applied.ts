@@ -4,6 +4,11 @@ import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/out
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import type { Scope } from '../scope.ts'
 
+/** Nobody tells a machine that there is room on its host again. */
+const LOOK_AGAIN_MS = 30_000
+/** Where the order for the host says it otherwise. */
+const fieldOfSpec: Readonly<Record<string, string>> = { memoryBytes: 'memory' }
+
 /** Says what of the spec is still to come, now or at the next start. */
 export const applySpec: Phase<Scope> = {
   condition: VirtualMachineCondition.SpecApplied,
@@ -23,7 +28,10 @@ export const applySpec: Phase<Scope> = {
         `The machine stays on host ${status.host}, where its disks are: set spec.placement.host back`,
       )
     }
-    const pending = observed?.pendingRestart ?? []
+    if (scope.shortage !== undefined) {
+      return waiting(VirtualMachineReason.HostFull, scope.shortage, LOOK_AGAIN_MS)
+    }
+    const pending = (observed?.pendingRestart ?? []).map((field) => fieldOfSpec[field] ?? field)
     if (pending.length > 0) {
       const message = `Changes of ${pending.join(', ')} take effect at the next start: request Restart in spec.power`
       return waiting(VirtualMachineReason.RestartRequired, message)

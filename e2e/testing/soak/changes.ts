@@ -1,5 +1,5 @@
 import { disk, machine } from '../manifests.ts'
-import type { Platform } from '../platform.ts'
+import { eventually, type Platform } from '../platform.ts'
 import { HOST } from '../under-test.ts'
 import { IMAGE, simulatedOnly } from './cast.ts'
 
@@ -24,6 +24,8 @@ export class Wishes {
   readonly #platform: Platform
   readonly #random: () => number
   readonly #wishes: Wish[]
+  /** Indexes of those of which it is not known whether the API took them: an answer can be lost. */
+  readonly #unclear = new Set<number>()
 
   constructor(platform: Platform, random: () => number) {
     this.#platform = platform
@@ -41,15 +43,29 @@ export class Wishes {
     await this.#platform.apply(...this.#wishes.flatMap((wish, index) => manifests(wish, index)))
   }
 
-  /** Changes one thing of one machine. Returns what, or undefined when the API did not take it: then it is not wished for. */
+  /** Changes one thing of one machine. Returns what, or undefined when it is not to be known whether the API took it. */
   async change(): Promise<string | undefined> {
     const index = Math.floor(this.#random() * this.#wishes.length)
     const before = this.#wishes[index]
-    if (!before) return undefined
+    if (!before || this.#unclear.has(index)) return undefined
     const after = this.#next(before)
-    if (!(await this.#tell(before, after, index))) return undefined
+    // What is applied to an object that is being deleted goes with it.
+    if (!before.exists && (await this.#isThere(after.name))) return undefined
     this.#wishes[index] = after
-    return `${after.name}: ${JSON.stringify(after)}`
+    if (await this.#tell(after, index)) return `${after.name}: ${JSON.stringify(after)}`
+    this.#unclear.add(index)
+    return undefined
+  }
+
+  /** Tells once more what may not have been heard, until all of it was. */
+  async insist(): Promise<void> {
+    await eventually(async () => {
+      for (const index of this.#unclear) {
+        const wish = this.#wishes[index]
+        if (wish && (await this.#tell(wish, index))) this.#unclear.delete(index)
+      }
+      return this.#unclear.size === 0
+    })
   }
 
   #next(wish: Wish): Wish {
@@ -67,16 +83,14 @@ export class Wishes {
     return code === 0 || !stderr.includes('NotFound')
   }
 
-  async #tell(before: Wish, after: Wish, index: number): Promise<boolean> {
-    if (before.exists && !after.exists) {
-      const asked = await this.#platform.kubectl('delete', 'hfvm', after.name, '--wait=false', '--request-timeout=5s')
-      return asked.code === 0
+  async #tell(wish: Wish, index: number): Promise<boolean> {
+    const hurry = '--request-timeout=5s'
+    if (!wish.exists) {
+      const remove = ['delete', 'hfvm', wish.name, '--wait=false', '--ignore-not-found', hurry]
+      return (await this.#platform.kubectl(...remove)).code === 0
     }
-    // What is applied to an object that is being deleted goes with it.
-    if (!before.exists && (await this.#isThere(after.name))) return false
-    const items = manifests(after, index)
-    const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
-    return (await this.#platform.tryApply(text, '--request-timeout=5s')).code === 0
+    const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests(wish, index) })
+    return (await this.#platform.tryApply(text, hurry)).code === 0
   }
 }
 
