@@ -61,11 +61,18 @@ export const Image = defineKind({
         z.object({
           file: z
             .object({
-              path: cel(z.string().max(512), {
-                rule: "!self.startsWith('/') && !self.split('/').exists(part, part in ['', '.', '..'])",
-                message:
-                  "write a path below the host's import folder, such as debian-12.qcow2, without a leading / and without ..",
-              }).describe('Path of the file below the import folder of the host.'),
+              path: cel(
+                z.string().max(512),
+                {
+                  rule: "!self.startsWith('/') && !self.split('/').exists(part, part in ['', '.', '..'])",
+                  message:
+                    "write a path below the host's import folder, such as debian-12.qcow2, without a leading / and without ..",
+                },
+                {
+                  rule: String.raw`!self.matches('[\\x00-\\x1f\\x7f]')`,
+                  message: 'write the name of a file: it has a character that cannot be printed',
+                },
+              ).describe('Path of the file below the import folder of the host.'),
               host: objectName
                 .optional()
                 .describe('Host that has the file. Without it, every host that has it counts.'),

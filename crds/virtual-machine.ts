@@ -166,9 +166,7 @@ export const VirtualMachine = defineKind({
           memory: z.string().max(64).describe('Memory, as in the spec.'),
         })
         .optional()
-        .describe(
-          'What is counted on its host and ordered from it: what the spec asks for, once the host has room for that.',
-        ),
+        .describe('What is counted on its host and ordered from it: as in the spec, once the host has room for that.'),
       networks: z
         .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
         .max(16)

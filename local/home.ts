@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { access, chmod, constants, mkdir, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { access, chmod, constants, mkdir, stat, statfs } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { FolderInUse, lockFolder } from '../agent/lock.ts'
@@ -106,6 +107,21 @@ export async function prepareHome({ root, logs, agent, storage }: Home): Promise
         `${ANOTHER}, or chmod o+x ${closed}`,
     )
   }
+}
+
+/** Etcd alone begins with two files of 64 MB. */
+const MIN_FREE_BYTES = 160 * 2 ** 20
+
+/** Throws `HOME_UNUSABLE` where there is no room for a platform that is yet to be made. */
+export async function refuseFullHome({ root }: Pick<Home, 'root'>): Promise<void> {
+  if (existsSync(join(root, 'etcd', 'data', 'member'))) return
+  const { bavail, bsize } = await statfs(root)
+  const freeBytes = bavail * bsize
+  if (freeBytes >= MIN_FREE_BYTES) return
+  const [free, needed] = [freeBytes, MIN_FREE_BYTES].map((bytes) => `${Math.floor(bytes / 2 ** 20)} MiB`)
+  throw unusable(
+    `${root} has ${free} free, and a platform needs ${needed}: free some space, or set HOLDFAST_HOME to another folder`,
+  )
 }
 
 /** Throws `HOME_UNUSABLE` where a home can never be, or is somebody else's. One that is not there yet may come. */

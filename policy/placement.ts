@@ -92,7 +92,11 @@ function whatIsMissing(
 function explain(objections: readonly string[]): string {
   const shown = objections.slice(0, MAX_REASONS).join('; ')
   const rest = objections.length - MAX_REASONS
-  return `No host fits: ${shown}${rest > 0 ? `; and ${rest} more` : ''}: ask for less, make room, or add a Host`
+  // Less helps only where something was too much.
+  const next = /\bare asked\b/.test(shown)
+    ? 'ask for less, make room, or add a Host'
+    : 'mend what is said of one, or add a Host'
+  return `No host fits: ${shown}${rest > 0 ? `; and ${rest} more` : ''}: ${next}`
 }
 
 /** Why the host itself does not fit, as the end of a sentence that starts with its name. */

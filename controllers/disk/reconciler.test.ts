@@ -101,7 +101,7 @@ describe('Disk', () => {
       'no storage has room',
       ({ storages }) => storages.set('local', dataStorage({ capacity: '512Mi' })),
       'NoDataStorageFits',
-      /local has room for 1Gi of disks, 2Gi are asked$/,
+      /local has room for 1Gi of disks, 2Gi are asked: ask for less, make room/,
     ],
     [
       'no storage can be used',
@@ -111,7 +111,7 @@ describe('Disk', () => {
           dataStorage({ conditions: [condition({ type: 'Usable', status: 'False', reason: 'Full' })] }),
         ),
       'NoDataStorageFits',
-      /local is not usable \(Full\)$/,
+      /local is not usable \(Full\): ask for less, make room/,
     ],
   ])('says what to do when %s, and is made when that is mended', async (_name, spoil, reason, message) => {
     const world = new World(newDisk(fromImage))
@@ -145,7 +145,7 @@ describe('Disk', () => {
       'has no room',
       ({ ledger }) => ledger.diskChanged(undefined, { ...disk('other'), spec: { size: '200Gi' } }),
       'NoDataStorageFits',
-      /^DataStorage local has room for 0 bytes of disks, 2Gi are asked$/,
+      /^DataStorage local has room for 0 bytes of disks, 2Gi are asked: ask for less, make room/,
     ],
     [
       'is on a host without the image',

@@ -1,4 +1,4 @@
-import { prepareHome } from '../home.ts'
+import { prepareHome, refuseFullHome } from '../home.ts'
 import { runPlatform, type RunOptions } from '../platform/run.ts'
 import { findSerialLog } from '../platform/serial-log.ts'
 import { summary } from '../platform/summary.ts'
@@ -11,6 +11,7 @@ const ONE_PRESS_MS = 1_000
 export async function start(options: RunOptions, terminal: Terminal): Promise<number> {
   const { home, env } = options
   await prepareHome(home)
+  if (options.kubeconfig === undefined) await refuseFullHome(home)
   // Of a detached platform it is the standard output already.
   if (env['HOLDFAST_DETACHED'] === undefined) terminal.keep(home.log)
   const { stop, hurry, keepsGuests } = followSignals(() => terminal.say('stopping'))

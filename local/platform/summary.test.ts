@@ -55,3 +55,12 @@ test('the console that is shown is one of a machine that has printed, and rather
     await rm(root, { recursive: true })
   }
 })
+
+test('Commands to try work as they are printed, whatever the folder is called', () => {
+  const home = "/var/lib/it's mine"
+  const paths = { serialLog: `${home}/a.log`, kubectl: '/bin/kubectl', kubeconfig: `${home}/kubeconfig` }
+  const text = summary({ hosts: [], machines: [], storages: [] }, { ...options, ...paths })
+  expect(text).toContain(String.raw`  export KUBECONFIG='/var/lib/it'\''s mine/kubeconfig'`)
+  expect(text).toContain(String.raw`  tail -f '/var/lib/it'\''s mine/a.log'`)
+  expect(text).toContain('  /bin/kubectl get hfvm')
+})

@@ -14,7 +14,8 @@ export interface SummaryOptions {
 
 /** What runs, and what to try next. */
 export function summary({ hosts, machines }: Inventory, options: SummaryOptions): string {
-  const { serialLog, kubectl, kubeconfig, detached } = options
+  const { serialLog, detached } = options
+  const [kubectl, kubeconfig] = [quoted(options.kubectl), quoted(options.kubeconfig)]
   const isReady = (host: Host) => whyNotReady(host) === undefined
   return [
     '',
@@ -27,12 +28,17 @@ export function summary({ hosts, machines }: Inventory, options: SummaryOptions)
     `  ${kubectl} get hfvm,hfdisk,hfimg,hfds,hfhost`,
     `  ${kubectl} apply -f config/samples`,
     `  ${kubectl} explain virtualmachine.spec`,
-    ...(serialLog === undefined ? [] : [`  tail -f ${serialLog}`]),
+    ...(serialLog === undefined ? [] : [`  tail -f ${quoted(serialLog)}`]),
     '',
     detached
       ? 'npm run status says what runs; npm stop ends it, guests included.'
       : 'Ctrl-C ends it, guests included; the next npm start finds everything as it was.',
   ].join('\n')
+}
+
+/** A path as a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./:@%+=,-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`
 }
 
 function whereItRuns(hosts: readonly Host[]): string {

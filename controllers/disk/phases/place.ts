@@ -34,7 +34,10 @@ function follow(scope: Scope, name: string): Outcome {
   // Room for the root disk of a machine was found and counted when the machine was placed.
   const isReserved = makerOf(disk.metadata) !== undefined
   const objection = isReserved ? undefined : storageObjection(storage, toBytes(disk.spec.size), candidates.settings())
-  if (objection !== undefined) return waiting(DiskReason.NoDataStorageFits, objection)
+  if (objection !== undefined) {
+    const next = 'ask for less, make room there, or name another one'
+    return waiting(DiskReason.NoDataStorageFits, `${objection}: ${next}`)
+  }
   status.dataStorage = name
   status.host = storage.host
   status.id ??= disk.metadata.uid
@@ -62,5 +65,6 @@ function explain(storages: number, objections: readonly string[]): string {
   if (storages === 0) return 'There is no DataStorage: create one'
   if (objections.length === 0) return 'No DataStorage is on a host that has the image: put its file on a host with one'
   const rest = objections.length - MAX_REASONS
-  return `No DataStorage fits: ${objections.slice(0, MAX_REASONS).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`
+  const more = rest > 0 ? `; and ${rest} more` : ''
+  return `No DataStorage fits: ${objections.slice(0, MAX_REASONS).join('; ')}${more}: ask for less, make room, or add one`
 }

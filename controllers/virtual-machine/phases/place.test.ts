@@ -51,13 +51,13 @@ describe('VirtualMachine', () => {
       'is on no storage yet',
       (world: World) => void world.disks.set('data', { ...disk('data'), status: {} }),
       'DiskNotReady',
-      'Disk data is not on a data storage yet',
+      'Disk data is not on a data storage yet: see its conditions',
     ],
     [
       'is on another host than its image',
       (world: World) => void world.disks.set('data', disk('data', { host: 'host-b' })),
       'NoHostFits',
-      'No host fits: host-a does not reach its disks and image: ask for less, make room, or add a Host',
+      'No host fits: host-a does not reach its disks and image: mend what is said of one, or add a Host',
     ],
   ])('is not placed while a disk that it names %s', async (_name, spoil, reason, message) => {
     const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))

@@ -100,7 +100,7 @@ function reachOf({ vm: { spec }, namespace, deps }: Scope): (readonly string[])[
     if (!disk) return noSuchDisk(name, namespace)
     const host = disk.status?.host
     if (host === undefined)
-      return waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not on a data storage yet`)
+      return waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not on a data storage yet: see its conditions`)
     reach.push([host])
   }
   return reach
