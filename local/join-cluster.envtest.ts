@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startControlPlane } from './control-plane/control-plane.ts'
 import { findPrograms } from './control-plane/programs.ts'
@@ -55,8 +56,58 @@ test('npm start joins a cluster that exists, acts there as its service account a
   expect(await local('stop')).toMatchObject({ code: 0 })
   expect((await kubectl(cluster, configurations)).split('\n').filter(isOurs)).toEqual([])
   expect(await kubectl(cluster, ['get', 'hfvm', '--output=name'])).toBe('virtualmachine.compute.holdfast.dev/hello\n')
-  expect(await local('start', '--detach', '--kubeconfig', kubeconfig)).toMatchObject({ code: 0 })
+
+  // A rule that refuses what is tried at a start says nothing about us.
+  await kubectl(
+    cluster,
+    ['apply', '--filename', '-'],
+    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: teamsRule }),
+  )
+  await eventually(async () => !(await kubectl(cluster, tryDisk, diskText).catch(() => '')).includes('created'))
+  expect(await local('start', '--detach', '--kubeconfig', kubeconfig)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/could not be seen whether the webhooks work, for a rule .*label it with team/),
+  })
+  expect((await kubectl(cluster, configurations)).split('\n').filter(isOurs)).toHaveLength(2)
 }, 180_000)
+
+const ADMISSION = { apiVersion: 'admissionregistration.k8s.io/v1', metadata: { name: 'teams' } }
+const teamsRule = [
+  {
+    ...ADMISSION,
+    kind: 'ValidatingAdmissionPolicy',
+    spec: {
+      failurePolicy: 'Fail',
+      matchConstraints: {
+        resourceRules: [
+          { apiGroups: ['*'], apiVersions: ['*'], operations: ['CREATE'], resources: ['virtualmachines', 'disks'] },
+        ],
+      },
+      validations: [
+        {
+          expression: "has(object.metadata.labels) && 'team' in object.metadata.labels",
+          message: 'label it with team',
+        },
+      ],
+    },
+  },
+  {
+    ...ADMISSION,
+    kind: 'ValidatingAdmissionPolicyBinding',
+    spec: { policyName: 'teams', validationActions: ['Deny'] },
+  },
+]
+const tryDisk = ['create', '--dry-run=server', '--filename', '-']
+const diskText = JSON.stringify({
+  apiVersion: 'storage.holdfast.dev/v1alpha1',
+  kind: 'Disk',
+  metadata: { name: 'tried', namespace: 'default' },
+  spec: { size: '1Gi' },
+})
+
+async function eventually(look: () => Promise<boolean>): Promise<void> {
+  while (!(await look())) await sleep(100)
+}
 
 function isOurs(name: string): boolean {
   return name.endsWith('/holdfast')
