@@ -129,6 +129,19 @@ describe('Leader', () => {
     expect([first.leaderships.length, second.leads()]).toEqual([1, true])
   })
 
+  test.each([0, 700, 1_400, 2_100, 2_800])(
+    'that is dead %d ms after a look is followed within 19 s, however the looks of the next one fall',
+    async (afterMs) => {
+      const [first, second] = await world.pair()
+      await world.advance(afterMs)
+      first.link.isCut = true
+      const cutMs = world.clock.monotonicMs()
+      while (!second.leads() && world.clock.monotonicMs() - cutMs < 30_000) await world.clock.advance(50)
+      // A renewal just before, seen up to 3.6 s later; the lease of 15 s; and no wait beyond it.
+      expect(world.clock.monotonicMs() - cutMs).toBeLessThan(19_000)
+    },
+  )
+
   test('goes on when single renewals are lost on the way there or back', async () => {
     const [first] = await world.pair()
     for (const fault of ['isCut', 'isDeaf'] as const) {

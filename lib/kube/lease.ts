@@ -54,8 +54,9 @@ export async function runElector(
   }
   while (!signal.aborted) {
     const reign = await stand()
+    const nextMs = Math.min(retryInMs() / (failures > 0 ? 2 : 1), candidate.freeInMs)
     if (reign) await reign.run(lead)
-    else await clock.sleep(retryInMs() / (failures > 0 ? 2 : 1), signal).catch(() => undefined) // Aborted: the loop sees it.
+    else await clock.sleep(nextMs, signal).catch(() => undefined) // Aborted: the loop sees it.
   }
 }
 
@@ -83,6 +84,13 @@ class Candidate {
     const askedAtMs = clock.monotonicMs()
     const record = await this.#take(found)
     return record && new Reign(this.#candidacy, { record, askedAtMs, onTerm: (term) => this.#note(term) })
+  }
+
+  /** When the lease runs out, if nothing is seen of its holder any more. */
+  get freeInMs(): number {
+    if (!this.#seen) return Infinity
+    const leftMs = this.#seen.sinceMs + this.#seen.waitMs - this.#candidacy.clock.monotonicMs()
+    return leftMs > 0 ? leftMs : Infinity // It was free, and somebody else was faster.
   }
 
   #note(term: number): void {
