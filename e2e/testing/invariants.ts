@@ -12,7 +12,7 @@ const PATIENCE_MS = 60_000
 /** How long a status may say something else than QEMU does. */
 const STALE_MS = 10_000
 const POLL_MS = 250
-const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages', 'recycledresources', 'events']
+const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages', 'recycledresources']
 
 interface Process {
   readonly pid: number
@@ -203,15 +203,26 @@ function wrongFiles(names: readonly string[], holders: readonly Holder[]): strin
   ]
 }
 
+/** Nothing is made, changed or deleted. Events go by themselves, after an hour. */
 async function isQuiet(platform: Platform, quietMs: number): Promise<boolean> {
   const before = await versions(platform)
   await sleep(quietMs)
-  return before === (await versions(platform))
+  const after = await versions(platform)
+  const isGone = [...before.objects].some((one) => !after.objects.has(one))
+  const isNew = [...after.objects, ...after.events].some((one) => !before.objects.has(one) && !before.events.has(one))
+  return !isGone && !isNew
 }
 
-async function versions(platform: Platform): Promise<string> {
-  const all = await Promise.all(kinds.map((kind) => platform.list(kind)))
-  return JSON.stringify(all.flat().map(({ metadata }) => [metadata.uid, metadata.resourceVersion]))
+interface Versions {
+  readonly objects: ReadonlySet<string>
+  readonly events: ReadonlySet<string>
+}
+
+async function versions(platform: Platform): Promise<Versions> {
+  const of = async (plural: string) =>
+    (await platform.list(plural)).map(({ metadata }) => `${metadata.uid} ${metadata.resourceVersion}`)
+  const [events, ...objects] = await Promise.all(['events', ...kinds].map(of))
+  return { objects: new Set(objects.flat()), events: new Set(events) }
 }
 
 async function findQemus(platform: Platform, tap: QmpTap): Promise<Process[]> {
