@@ -83,6 +83,9 @@ export const observedMachine = z.object({
   /** As ordered last, for whoever takes over a machine of which only its host knows. */
   macs: desiredMachine.shape.macs.optional(),
   disks: desiredMachine.shape.disks.optional(),
+  /** What its process has, or what it would be started with. */
+  cpus: z.int().min(1).optional(),
+  memoryBytes: bytes.optional(),
   /** Grows with every observation that this agent process makes, so that of two the later is known, whichever came first. */
   revision: z.int(),
 })

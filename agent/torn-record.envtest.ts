@@ -1,6 +1,7 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { decidedAnew } from './machine/testing.ts'
 import { eventually, killPid, newAgentWorld, seen } from './testing.ts'
 
 const WAIT_MS = 30_000
@@ -36,6 +37,8 @@ test.each([
       pid,
       macs,
       disks,
+      cpus: torn.cpus,
+      memoryBytes: torn.memoryBytes,
       decision: { id: decision.id, epoch: decision.epoch },
     })
     // Its user is given to nobody else, although no record names it.
@@ -43,8 +46,9 @@ test.each([
     const owners = await Promise.all([pid, other.pid, fresh.pid].map(async (one) => (await stat(`/proc/${one}`)).uid))
     expect(new Set(owners).size).toBe(process.getuid?.() === 0 ? 3 : 1)
 
-    const ordered = await agent.putMachine(torn, WAIT_MS)
-    expect(ordered).toMatchObject({ state: 'Running', pid })
+    // It is known what its process lacks of a new order.
+    const ordered = await agent.putMachine({ ...torn, cpus: torn.cpus + 1 }, WAIT_MS)
+    expect(ordered).toMatchObject({ state: 'Running', pid, pendingRestart: ['cpus'], cpus: torn.cpus })
     expect(ordered).not.toHaveProperty('problem')
     expect((await agent.machines()).filter(({ id }) => id === torn.id)).toHaveLength(1)
     expect(await world.pidsOf(torn.id)).toEqual([pid])
@@ -67,4 +71,20 @@ test('Guest of which nothing is known any more is told of while it runs', { time
   await expect(agent.deleteDisk('fast', disk?.id ?? '')).rejects.toMatchObject({ code: 'DISK_IN_USE' })
   await killPid(pid)
   await eventually('nobody tells of it', async () => (await agent.machines()).length === 0)
+})
+
+test('Guest whose record is lost is restarted by an order that never reached it', { timeout: 120_000 }, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const lost = await world.newMachine(first.agent)
+  const { pid } = await first.agent.putMachine(lost, WAIT_MS)
+  await first.end('SIGKILL')
+  await rm(join(world.dir, 'state', 'machines', `${lost.id}.json`))
+
+  const { agent } = await world.start()
+  await seen(agent, lost.id, ({ problem }) => problem?.code === 'OrderMissing')
+  const restart = decidedAnew(lost, { once: 'Restart' })
+  await agent.putMachine(restart, WAIT_MS)
+  const restarted = await seen(agent, lost.id, ({ state, pid: now }) => state === 'Running' && now !== pid)
+  expect(await agent.putMachine(restart, WAIT_MS)).toMatchObject({ state: 'Running', pid: restarted.pid })
 })

@@ -24,6 +24,8 @@ const orphan = z.object({
     .max(17)
     .optional()
     .describe('Its disks, that it boots from first.'),
+  cpus: z.int32().optional().describe('Virtual CPUs that it takes.'),
+  memory: quantity.optional().describe('Memory that it takes.'),
   since: z.iso.datetime().describe('When it was found.'),
 })
 export type Orphan = z.infer<typeof orphan>

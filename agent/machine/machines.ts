@@ -9,10 +9,11 @@ import type { Launcher } from './launcher.ts'
 import { Machine, type MachineDeps } from './machine.ts'
 import type { MachineMeasure } from './measure.ts'
 import { accept } from './order.ts'
-import type { FoundProcess } from './processes.ts'
+import type { Hardware } from './hardware.ts'
+import { devicesOf, type FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
 import type { MachineRecord } from './record.ts'
-import { Strays } from './strays.ts'
+import { NO_DECISION, Strays, type TakenStray } from './strays.ts'
 
 export interface MachinesDeps {
   readonly records: RecordStore
@@ -189,16 +190,29 @@ function newMachine(desired: DesiredMachine, deps: MachineDeps): Machine {
   return new Machine(deps.launcher.withUid(accept(undefined, desired)), false, deps)
 }
 
-async function adoptStray(desired: DesiredMachine, process: FoundProcess, deps: MachineDeps): Promise<Machine> {
+async function adoptStray(desired: DesiredMachine, stray: TakenStray, deps: MachineDeps): Promise<Machine> {
   const { launcher, hypervisor, log } = deps
-  // Whether what is to be done once was done to it, nobody knows: then it is not done.
-  const carriedOut = desired.decision.id
-  const launch = { bootId: hypervisor.bootId, confirmed: true }
-  const record: MachineRecord = { ...accept(undefined, desired), carriedOut, launch, mayHoldOthers: true }
+  const { process, decisionId } = stray
+  const hardware = await hardwareOf(process, desired)
+  const launch = { bootId: hypervisor.bootId, confirmed: true, ...(hardware && { hardware }) }
+  const record: MachineRecord = {
+    ...accept(undefined, desired),
+    launch,
+    mayHoldOthers: true,
+    // Where it runs by an older decision, what this one has done once is still to be done. Where nobody knows, it is not done.
+    ...((decisionId === desired.decision.id || decisionId === NO_DECISION.id) && { carriedOut: desired.decision.id }),
+  }
   const machine = new Machine(process.uid === ownUid() ? record : { ...record, uid: process.uid }, false, deps)
   await machine.adopt(launcher.toGuest(process, () => machine.poke()))
   log.warn({ machine: desired.id, pid: process.pid }, 'a guest without an order has one now, and is adopted')
   return machine
+}
+
+/** What a process was started with; undefined where its command line does not say. */
+async function hardwareOf({ pid }: FoundProcess, { disks }: DesiredMachine): Promise<Hardware | undefined> {
+  const { cpus, memoryBytes, machineType, macs } = await devicesOf(pid)
+  if (cpus === undefined || memoryBytes === undefined || machineType === undefined) return undefined
+  return { cpus, memoryBytes, machineType, macs: [...macs], disks }
 }
 
 function ownUid(): number | undefined {

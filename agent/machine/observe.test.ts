@@ -34,6 +34,8 @@ test('Machine that runs shows what the contract asks for', () => {
     pid: 4711,
     macs: desired.macs,
     disks: desired.disks,
+    cpus: desired.cpus,
+    memoryBytes: desired.memoryBytes,
   })
   expect(observedMachine.parse({ ...observed, revision: 1 })).toEqual({ ...observed, revision: 1 })
 })

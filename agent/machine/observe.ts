@@ -72,7 +72,14 @@ export function observe(record: MachineRecord, sight: Sight): Omit<ObservedMachi
     ...(sight.pid === undefined ? {} : { pid: sight.pid }),
     macs: desired.macs,
     disks: desired.disks,
+    ...capacity(record, isOn),
   }
+}
+
+/** Of its process, or of the next one. */
+function capacity({ desired, launch }: MachineRecord, isOn: boolean): Pick<ObservedMachine, 'cpus' | 'memoryBytes'> {
+  const { cpus, memoryBytes } = (isOn ? launch?.hardware : undefined) ?? desired
+  return { cpus, memoryBytes }
 }
 
 function stateOf(record: MachineRecord, { process, starting, stopping }: Sight): MachineState {

@@ -50,6 +50,10 @@ export interface Devices {
   readonly macs: readonly string[]
   /** Serial number of the disk that it boots from: the first 20 characters of its id. */
   readonly root: string | undefined
+  readonly cpus: number | undefined
+  readonly memoryBytes: number | undefined
+  /** With its version. */
+  readonly machineType: string | undefined
 }
 
 const device = z.looseObject({
@@ -66,7 +70,15 @@ export async function devicesOf(pid: number): Promise<Devices> {
   return {
     macs: devices.flatMap(({ mac }) => mac ?? []),
     root: devices.find(({ bootindex }) => bootindex === 0)?.serial,
+    cpus: numberIn(/^cpus=(\d+),/, valueOf(args, '-smp')),
+    memoryBytes: numberIn(/^size=(\d+)B$/, valueOf(args, '-m')),
+    machineType: /^pc-q35-[\d.]+(?=,)/.exec(valueOf(args, '-machine') ?? '')?.[0],
   }
+}
+
+function numberIn(pattern: RegExp, text = ''): number | undefined {
+  const digits = pattern.exec(text)?.[1]
+  return digits === undefined ? undefined : Number(digits)
 }
 
 function toDevice(text: string): z.infer<typeof device>[] {

@@ -7,7 +7,7 @@ import { devicesOf, isAlive, type FoundProcess } from './processes.ts'
 
 const LOOK_EVERY_MS = 5_000
 /** Of a guest whose disks do not say by which decision it runs. */
-const NO_DECISION = { id: '00000000-0000-0000-0000-000000000000', epoch: 1 }
+export const NO_DECISION = { id: '00000000-0000-0000-0000-000000000000', epoch: 1 }
 const MESSAGE =
   'the guest runs without an order, for its record on the host is lost; it is left as it is until there is one'
 
@@ -15,6 +15,12 @@ export interface StraysDeps {
   readonly storage: Pick<Storage, 'claimsOf'>
   readonly onChange: (machine: ObservedMachine) => void
   readonly log: Log
+}
+
+export interface TakenStray {
+  readonly process: FoundProcess
+  /** The decision by which it runs, as the claims beside its disks say; nil where they do not. */
+  readonly decisionId: string
 }
 
 interface Stray {
@@ -50,11 +56,11 @@ export class Strays implements Disposable {
     return [...this.#all.values()].flatMap(({ observed }) => observed ?? [])
   }
 
-  /** The process of a machine that has an order now. It is no stray any more. */
-  take(machineId: string): FoundProcess | undefined {
+  /** A machine that has an order now. It is no stray any more. */
+  take(machineId: string): TakenStray | undefined {
     const stray = this.#all.get(machineId)
     this.#all.delete(machineId)
-    return stray?.process
+    return stray && { process: stray.process, decisionId: stray.observed?.decision.id ?? NO_DECISION.id }
   }
 
   async #look(): Promise<void> {
@@ -87,7 +93,7 @@ async function describe(
 ): Promise<Omit<ObservedMachine, 'revision'>> {
   const { machineId: id, name, pid } = process
   const claims = await storage.claimsOf(id)
-  const { macs, root } = await devicesOf(pid)
+  const { macs, root, cpus, memoryBytes } = await devicesOf(pid)
   const disks = rootFirst(claims, root)
   const isOn = isAlive(process)
   return {
@@ -98,6 +104,8 @@ async function describe(
     state: isOn ? 'Running' : 'Absent',
     pendingRestart: [],
     restarts: 0,
+    ...(cpus !== undefined && { cpus }),
+    ...(memoryBytes !== undefined && { memoryBytes }),
     ...(isOn && { pid, problem: toProblem('OrderMissing', MESSAGE) }),
     // Without its root disk nobody could have it.
     ...(disks.length > 0 && {

@@ -21,10 +21,19 @@ function newWorld() {
     storage: (name) => storages.get(name),
     settings: () => world.settings,
   })
-  return { world, candidates }
+  return { world, candidates, hosts }
 }
 
 describe('Candidates', () => {
+  test('are fuller by the guests that no VirtualMachine stands for', () => {
+    const { world, candidates, hosts } = newWorld()
+    world.ledger.machineChanged(undefined, { ...machine(), status: { host: 'host-a' } })
+    const orphan = { name: 'shop/lost', machineId: 'id', state: 'Running', since: '2026-01-01T00:00:00Z' } as const
+    const [first] = hosts
+    if (first) first.status = { ...first.status, orphans: [{ ...orphan, cpus: 3, memory: '12Gi' }, orphan] }
+    expect(candidates.hosts()[0]).toMatchObject({ placed: { cpus: 5, memoryBytes: 16 * GI } })
+  })
+
   test('are hosts with what their agent says and what is placed on them', () => {
     const { world, candidates } = newWorld()
     world.ledger.machineChanged(undefined, { ...machine(), status: { host: 'host-a' } })

@@ -9,7 +9,7 @@ import {
 } from '../../policy/placement.ts'
 import { knownBytes } from '../../policy/quantity.ts'
 import type { Fleet } from './fleet.ts'
-import type { Ledger } from './ledger.ts'
+import type { HostUse, Ledger } from './ledger.ts'
 
 /** Where things can be placed right now. */
 export interface Candidates {
@@ -42,7 +42,7 @@ export function newCandidates({ fleet, ledger, hosts, storages, storage, setting
       provisionedBytes: ledger.storageUse(name),
     }
   }
-  const toHost = ({ metadata: { name, labels = {} } }: Host): HostCandidate => {
+  const toHost = ({ metadata: { name, labels = {} }, status }: Host): HostCandidate => {
     const { observed } = fleet.get(name) ?? {}
     const obstacle = obstacleOf(fleet, name)
     return {
@@ -51,7 +51,7 @@ export function newCandidates({ fleet, ledger, hosts, storages, storage, setting
       ...(obstacle !== undefined && { obstacle }),
       cpus: observed?.cpus ?? 0,
       memoryBytes: observed?.memoryBytes ?? 0,
-      placed: ledger.hostUse(name),
+      placed: withOrphans(ledger.hostUse(name), status),
     }
   }
   return {
@@ -62,6 +62,15 @@ export function newCandidates({ fleet, ledger, hosts, storages, storage, setting
       return found && toStorage(found)
     },
     settings: () => settings()?.spec.placement ?? defaultPlacement,
+  }
+}
+
+/** A guest that no VirtualMachine stands for takes its part of the host all the same. */
+function withOrphans({ cpus, memoryBytes }: HostUse, status: Host['status']): HostUse {
+  const orphans = status?.orphans ?? []
+  return {
+    cpus: orphans.reduce((sum, orphan) => sum + (orphan.cpus ?? 0), cpus),
+    memoryBytes: orphans.reduce((sum, orphan) => sum + (knownBytes(orphan.memory) ?? 0), memoryBytes),
   }
 }
 

@@ -19,6 +19,8 @@ export interface FakeHost extends FleetHost {
   session: number
   /** Answered with every machine from now on. */
   pendingRestart: string[]
+  /** What processes have, where that is not what was ordered. */
+  has: { readonly cpus: number; readonly memoryBytes: number } | undefined
   /** The like. */
   pendingDisks: NonNullable<ObservedMachine['pendingDisks']>
   /** Every order that was accepted, oldest first. */
@@ -56,6 +58,7 @@ export function fakeHost(name: string): FakeHost {
     slow: false,
     asked: 0,
     pendingRestart: [],
+    has: undefined,
     pendingDisks: [],
     fault: undefined,
     downloads: new Map(),
@@ -120,7 +123,10 @@ export function observedHost(name: string): ObservedHost {
   }
 }
 
-function obey({ machines, orders, pendingRestart, pendingDisks }: FakeHost, machine: DesiredMachine): ObservedMachine {
+function obey(
+  { machines, orders, pendingRestart, pendingDisks, has }: FakeHost,
+  machine: DesiredMachine,
+): ObservedMachine {
   const { id, name, decision, power } = machine
   const held = machines.get(id)
   if (held && held.decision.epoch > decision.epoch) {
@@ -134,6 +140,7 @@ function obey({ machines, orders, pendingRestart, pendingDisks }: FakeHost, mach
     power,
     state: power,
     disks: machine.disks,
+    ...(has ?? { cpus: machine.cpus, memoryBytes: machine.memoryBytes }),
     pendingRestart,
     ...(pendingDisks.length > 0 && { pendingDisks }),
     restarts: 0,

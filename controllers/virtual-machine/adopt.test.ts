@@ -57,6 +57,21 @@ describe('VirtualMachine with spec.adopt', () => {
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
+  test('has what its guest has, and no more than its host has room for', async () => {
+    const world = adopting(
+      { cpus: 1, memoryBytes: 2 ** 30 },
+      { memory: '64Gi', rootDisk: { imageRef: { name: 'debian' }, size: '4Gi' } },
+    )
+    await world.reconcile()
+    world.finishDisk('web-root')
+    Object.assign(world.disks.get('web-root')?.status ?? {}, { id: DISK })
+    world.host.has = { cpus: 1, memoryBytes: 2 ** 30 }
+    await world.settle()
+    expect(world.stored?.status?.allocated).toMatchObject({ memory: '1Gi' })
+    expect(world.host.orders.at(-1)).toMatchObject({ memoryBytes: 2 ** 30 })
+    expect(world.condition('SpecApplied')).toMatchObject({ reason: 'HostFull' })
+  })
+
   test.each<[string, Partial<ObservedMachine>, object, object]>([
     ['Manual leaves a guest that runs', {}, { runStrategy: 'Manual' }, { power: 'Running' }],
     [

@@ -1,7 +1,8 @@
 import type { ObservedMachine } from '../../agent/contract.ts'
 import type { Disk } from '../../crds/disk.ts'
-import { rootDiskName, VirtualMachineReason } from '../../crds/virtual-machine.ts'
+import { rootDiskName, VirtualMachineReason, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
+import { toQuantity } from '../../policy/quantity.ts'
 import type { FleetHost } from '../fleet/fleet-host.ts'
 import { decide } from './decision.ts'
 import { wantedPower } from './run-strategy.ts'
@@ -76,7 +77,7 @@ function bind(scope: Scope, { host, machine }: Holder): Outcome {
       `Host ${host.name} does not tell what machine ${machine.id} has: make the data storage with its disks usable there`,
     )
   deps.ledger.release(vm)
-  status.allocated = { cpus: vm.spec.cpus, memory: vm.spec.memory }
+  status.allocated = capacityOf(machine, vm.spec)
   deps.ledger.reserve(vm, host.name)
   status.machineId = machine.id
   status.host = host.name
@@ -89,6 +90,14 @@ function bind(scope: Scope, { host, machine }: Holder): Outcome {
   // Paused without a problem it was by request.
   const paused = power === 'Running' && machine.state === 'Paused' && !machine.problem
   return decide(scope, power, host.name, { seen: machine.decision, ...(paused && { how: { paused } }) })
+}
+
+/** What the guest has. What the spec asks for beyond that, it gets as any machine does. */
+function capacityOf({ cpus, memoryBytes }: ObservedMachine, spec: VirtualMachine['spec']) {
+  return {
+    cpus: cpus ?? spec.cpus,
+    memory: memoryBytes === undefined ? spec.memory : toQuantity(memoryBytes),
+  }
 }
 
 /** Name of the entry of the recycle bin that an Ethernet address of the machine is kept for. */

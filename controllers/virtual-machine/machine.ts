@@ -1,7 +1,6 @@
 import type { DesiredMachine } from '../../agent/contract.ts'
 import { fileIdOf } from '../../crds/disk.ts'
-import { allocatedOf } from '../../crds/virtual-machine.ts'
-import { toBytes } from '../../policy/quantity.ts'
+import { orderedOf } from './allocate.ts'
 import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
 import { surplusDisks } from './surplus.ts'
@@ -10,14 +9,14 @@ import { surplusDisks } from './surplus.ts'
 export function toDesiredMachine(scope: Scope, decision: MachineDecision): DesiredMachine {
   const { vm, status, namespace, name } = scope
   const { id, epoch, follows, power, paused, request } = decision
-  const { cpus, memory } = allocatedOf(vm)
+  const { cpus, memoryBytes } = orderedOf(scope)
   return {
     id: status.machineId ?? '',
     name: `${namespace}/${name}`,
     decision: { id, epoch, follows },
     power,
     cpus,
-    memoryBytes: toBytes(memory),
+    memoryBytes,
     machineType: vm.spec.machineType,
     macs: (status.networks ?? []).map(({ mac }) => mac),
     disks: disksOf(scope, decision),

@@ -15,7 +15,10 @@ export interface Orders {
   refuse(machineId: string, order: GivenOrder, refusal: Refusal): void
   /** What came of this very order last, for as long as it is not to be given again: see `PAUSES_MS`. */
   held(machineId: string, order: GivenOrder): Refusal | undefined
+  /** It is to be given again, whatever it was. */
   forget(machineId: string): void
+  /** The machine is gone. */
+  drop(machineId: string): void
 }
 
 export interface GivenOrder {
@@ -55,6 +58,10 @@ export function newOrders(monotonicMs: () => number = () => performance.now()): 
     },
     forget(machineId) {
       orders.delete(machineId)
+    },
+    drop(machineId) {
+      orders.delete(machineId)
+      refusals.delete(machineId)
     },
   }
 }

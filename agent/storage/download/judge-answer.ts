@@ -81,6 +81,8 @@ function differs(before: unknown, after: unknown): boolean {
   return before !== undefined && after !== undefined && before !== after
 }
 
+const wantsLogin = new Set([401, 403, 407])
+
 function toError(head: Head, now: Date): DownloadError {
   const { server, status } = head
   if (status === 404 || status === 410) {
@@ -93,7 +95,8 @@ function toError(head: Head, now: Date): DownloadError {
     return new DownloadError('DownloadFailed', message, { isPassing: true, retryAfterMs })
   }
   if (status >= 400) {
-    const message = `The server ${server} does not give the file (HTTP ${status}): let it be read without signing in`
+    const next = wantsLogin.has(status) ? 'let it be read without signing in' : 'see what it has against the request'
+    const message = `The server ${server} does not give the file (HTTP ${status}): ${next}`
     return new DownloadError('ServerRefused', message)
   }
   return unusable(server, `is no file (HTTP ${status})`)
@@ -102,6 +105,6 @@ function toError(head: Head, now: Date): DownloadError {
 /** In seconds, or a date (RFC 9110, section 10.2.3). */
 function retryAfter(text: string | undefined, now: Date): number | undefined {
   if (text === undefined) return undefined
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now.getTime()
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now.getTime()
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS)
 }

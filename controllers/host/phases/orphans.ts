@@ -3,6 +3,7 @@ import { HostCondition, HostReason, MAX_ORPHANS, type Host, type Orphan } from '
 import type { News } from '../../../lib/reconcile/conditions.ts'
 import { done, doneFor, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { toQuantity } from '../../../policy/quantity.ts'
 import type { Deps, Scope } from '../scope.ts'
 
 /**
@@ -64,13 +65,16 @@ function isEnding({ power, state }: ObservedMachine): boolean {
   return power === 'Absent' || state === 'Absent'
 }
 
-function toOrphan({ id, name, state, disks }: ObservedMachine, known: Orphan | undefined, now: Date): Orphan {
+function toOrphan(machine: ObservedMachine, known: Orphan | undefined, now: Date): Orphan {
+  const { id, name, state, disks, cpus, memoryBytes } = machine
   const since = known?.since ?? now.toISOString().replace(/\.\d+Z$/, 'Z')
   return {
     name,
     machineId: id,
     state: state === 'Absent' ? 'Stopped' : state,
     ...(disks && { disks: disks.map((disk) => ({ id: disk.id, dataStorage: disk.storage })) }),
+    ...(cpus !== undefined && { cpus }),
+    ...(memoryBytes !== undefined && { memory: toQuantity(memoryBytes) }),
     since,
   }
 }

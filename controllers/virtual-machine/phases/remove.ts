@@ -32,7 +32,7 @@ export const removeMachine: Phase<Scope> = {
     if (machineId !== undefined && !(await giveDisksBack(scope, machineId, own)))
       return waiting(VirtualMachineReason.PuttingAway, 'Its root disk is being put away')
     if (entry.spec.deletion.policy !== 'Immediate') await deps.bin.close(entry)
-    if (machineId !== undefined) deps.orders.forget(machineId)
+    if (machineId !== undefined) deps.orders.drop(machineId)
     return done
   },
 }

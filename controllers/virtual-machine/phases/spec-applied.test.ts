@@ -76,6 +76,27 @@ describe('VirtualMachine', () => {
     expect(world.host.orders.at(-1)).toMatchObject({ memoryBytes: 16 * GI })
     expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
   })
+
+  test('counts what its process has until that has ended, when its spec asks for less', async () => {
+    const world = await running({ memory: '8Gi' })
+    world.host.has = { cpus: 1, memoryBytes: 8 * GI }
+    world.host.pendingRestart = ['memoryBytes']
+    if (world.stored) world.stored.spec.memory = '1Gi'
+    await world.settle()
+    expect(world.host.orders.at(-1)).toMatchObject({ memoryBytes: GI })
+    expect(world.stored?.status?.allocated).toMatchObject({ memory: '8Gi' })
+    expect(world.condition('SpecApplied')).toMatchObject({
+      reason: 'RestartRequired',
+      message: 'Changes of memory take effect at the next start: request Restart in spec.power',
+    })
+
+    world.host.has = undefined
+    world.host.pendingRestart = []
+    if (world.stored) world.stored.spec.power = { request: 'Restart', at: world.store.now().toISOString() }
+    await world.settle()
+    expect(world.stored?.status?.allocated).toMatchObject({ memory: '1Gi' })
+    expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
+  })
 })
 
 /** A machine with a second disk. */

@@ -2,6 +2,7 @@ import { fileIdOf } from '../../../crds/disk.ts'
 import { VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { release } from '../allocate.ts'
 import type { Scope } from '../scope.ts'
 
 /** Nobody tells a machine that there is room on its host again. */
@@ -21,6 +22,7 @@ export const applySpec: Phase<Scope> = {
 
   run(scope) {
     const { vm, status, observed } = scope
+    release(scope)
     const { host } = vm.spec.placement
     if (host !== undefined && host !== status.host) {
       return blocked(
