@@ -2,7 +2,7 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { decidedAnew } from './machine/testing.ts'
-import { eventually, killPid, newAgentWorld, seen } from './testing.ts'
+import { eventually, killPid, newAgentWorld, seen, type AgentWorld } from './testing.ts'
 
 const WAIT_MS = 30_000
 
@@ -56,35 +56,34 @@ test.each([
   },
 )
 
-test('Guest of which nothing is known any more is told of while it runs', { timeout: 120_000 }, async () => {
-  await using world = await newAgentWorld()
+/** A guest whose record is deleted while its agent is down, and what the next agent says of it. */
+async function loseRecord(world: AgentWorld) {
   const first = await world.start()
   const lost = await world.newMachine(first.agent)
   const { pid } = await first.agent.putMachine(lost, WAIT_MS)
   await first.end('SIGKILL')
   await rm(join(world.dir, 'state', 'machines', `${lost.id}.json`))
-
   const { agent } = await world.start()
   const found = await seen(agent, lost.id, ({ problem }) => problem?.code === 'OrderMissing')
-  expect(found).toMatchObject({ name: lost.name, pid, disks: lost.disks })
+  expect(found.pid).toBe(pid)
+  return { agent, lost, found }
+}
+
+test('Guest of which nothing is known any more is told of while it runs', { timeout: 120_000 }, async () => {
+  await using world = await newAgentWorld()
+  const { agent, lost, found } = await loseRecord(world)
+  expect(found).toMatchObject({ name: lost.name, disks: lost.disks })
   const [disk] = lost.disks
   await expect(agent.deleteDisk('fast', disk?.id ?? '')).rejects.toMatchObject({ code: 'DISK_IN_USE' })
-  await killPid(pid)
+  await killPid(found.pid)
   await eventually('nobody tells of it', async () => (await agent.machines()).length === 0)
 })
 
 test('Guest whose record is lost is restarted by an order that never reached it', { timeout: 120_000 }, async () => {
   await using world = await newAgentWorld()
-  const first = await world.start()
-  const lost = await world.newMachine(first.agent)
-  const { pid } = await first.agent.putMachine(lost, WAIT_MS)
-  await first.end('SIGKILL')
-  await rm(join(world.dir, 'state', 'machines', `${lost.id}.json`))
-
-  const { agent } = await world.start()
-  await seen(agent, lost.id, ({ problem }) => problem?.code === 'OrderMissing')
+  const { agent, lost, found } = await loseRecord(world)
   const restart = decidedAnew(lost, { once: 'Restart' })
   await agent.putMachine(restart, WAIT_MS)
-  const restarted = await seen(agent, lost.id, ({ state, pid: now }) => state === 'Running' && now !== pid)
+  const restarted = await seen(agent, lost.id, ({ state, pid: now }) => state === 'Running' && now !== found.pid)
   expect(await agent.putMachine(restart, WAIT_MS)).toMatchObject({ state: 'Running', pid: restarted.pid })
 })

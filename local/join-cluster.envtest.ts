@@ -1,7 +1,6 @@
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startControlPlane } from './control-plane/control-plane.ts'
 import { findPrograms } from './control-plane/programs.ts'
@@ -63,7 +62,9 @@ test('npm start joins a cluster that exists, acts there as its service account a
     ['apply', '--filename', '-'],
     JSON.stringify({ apiVersion: 'v1', kind: 'List', items: teamsRule }),
   )
-  await eventually(async () => !(await kubectl(cluster, tryDisk, diskText).catch(() => '')).includes('created'))
+  await expect
+    .poll(async () => kubectl(cluster, tryDisk, diskText).catch(String), { timeout: 30_000 })
+    .toContain('label it with team')
   expect(await local('start', '--detach', '--kubeconfig', kubeconfig)).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/could not be seen whether the webhooks work, for a rule .*label it with team/),
@@ -104,10 +105,6 @@ const diskText = JSON.stringify({
   metadata: { name: 'tried', namespace: 'default' },
   spec: { size: '1Gi' },
 })
-
-async function eventually(look: () => Promise<boolean>): Promise<void> {
-  while (!(await look())) await sleep(100)
-}
 
 function isOurs(name: string): boolean {
   return name.endsWith('/holdfast')

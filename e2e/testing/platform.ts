@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { kinds } from '../../crds/index.ts'
-import type { Manifest } from './manifests.ts'
-import { writeBootSector } from '../../lib/testing/boot-sector.ts'
 import { Kube, type Call, type Reply } from '../../lib/kube/client.ts'
 import { isKubeError } from '../../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
+import { writeBootSector } from '../../lib/testing/boot-sector.ts'
+import type { Manifest } from './manifests.ts'
 
 export interface Result {
   readonly code: number

@@ -41,13 +41,13 @@ export async function installManifests(cluster: Kubectl): Promise<void> {
  * Throws `NOT_READY`.
  */
 export async function untilPoliciesWork(cluster: Kubectl): Promise<string | undefined> {
-  return untilAdmitted(cluster, { policies: true })
+  return untilAdmitted(cluster, { policies: true, webhooks: false })
 }
 
 /** What of ours a cluster has in the path of a write. */
 interface InPath {
-  readonly policies?: boolean
-  readonly webhooks?: boolean
+  readonly policies: boolean
+  readonly webhooks: boolean
 }
 
 /**
@@ -127,7 +127,7 @@ export async function installWebhooks(
   })
   const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
   await kubectl(cluster, [...APPLY, '--filename', '-'], list)
-  return untilAdmitted(cluster, { webhooks: true, policies: hasPolicies, patienceMs })
+  return untilAdmitted(cluster, { policies: hasPolicies, webhooks: true }, patienceMs)
 }
 
 /** Has the API server ask no webhooks of ours any more. */
@@ -164,17 +164,18 @@ const admitted = z.object({
  */
 async function untilAdmitted(
   cluster: Kubectl,
-  { policies = false, webhooks = false, patienceMs = WORKS_TIMEOUT_MS }: InPath & { readonly patienceMs?: number },
+  inPath: InPath,
+  patienceMs = WORKS_TIMEOUT_MS,
 ): Promise<string | undefined> {
   await using kube = await connect(cluster)
   const startedAt = performance.now()
   for (;;) {
-    const found = await Promise.all(probes.map(async (probe) => tryProbe(kube, probe, { policies, webhooks })))
+    const found = await Promise.all(probes.map(async (probe) => tryProbe(kube, probe, inPath)))
     const objection = found.find((one) => one !== undefined)
     if (!objection) return undefined
     const passedMs = performance.now() - startedAt
     if (objection.isForeign && passedMs > FOREIGN_MS) {
-      return `it could not be seen whether ${webhooks ? 'the webhooks' : 'our admission policies'} work, for a rule of this cluster refuses what would be created for that: ${objection.message}`
+      return `it could not be seen whether ${inPath.webhooks ? 'the webhooks' : 'our admission policies'} work, for a rule of this cluster refuses what would be created for that: ${objection.message}`
     }
     if (passedMs > patienceMs) throw new LocalError('NOT_READY', objection.message)
     await sleep(POLL_MS)
@@ -201,16 +202,14 @@ async function tryProbe(
     const reply = await kube.send({ method: 'POST', path, query: { dryRun: 'All' }, body })
     const { finalizers, labels } = admitted.parse(reply.body).metadata
     const isOurs = (mark: string) => mark.includes('holdfast.dev/')
-    if (policies === true && !finalizers.some(isOurs))
-      return ours('the admission policies do not work: they set no finalizer')
-    if (webhooks === true && !Object.keys(labels).some(isOurs))
-      return ours('the webhooks do not work: they set no owner')
+    if (policies && !finalizers.some(isOurs)) return ours('the admission policies do not work: they set no finalizer')
+    if (webhooks && !Object.keys(labels).some(isOurs)) return ours('the webhooks do not work: they set no owner')
     return undefined
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
     const { code, message } = error
     if (REFUSALS.has(code) && !OURS.test(message)) return { message, isForeign: true }
-    return ours(`${webhooks === true ? 'the webhooks do' : 'the API server does'} not work: ${message}`)
+    return ours(`${webhooks ? 'the webhooks do' : 'the API server does'} not work: ${message}`)
   }
 }
 
