@@ -27,12 +27,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   await using undo = new AsyncDisposableStack()
   undo.defer(() => rm(folder, { recursive: true, force: true }))
   const observer = { say: (line: string) => console.log(line), changed: () => undefined }
-  const controlPlane = await startControlPlane({
-    folder,
-    durable: false,
-    programs,
-    observer,
-  })
+  const controlPlane = await startControlPlane({ folder, durable: false, programs, env, observer })
   undo.defer(() => controlPlane.stop())
   const { kubeconfig, controllersKubeconfig, webhooksKubeconfig } = controlPlane
   await installManifests({ program: programs.kubectl, kubeconfig, cache: join(folder, 'kubectl'), env })

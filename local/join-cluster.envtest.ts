@@ -21,7 +21,7 @@ test('npm start joins a cluster that exists, acts there as its service account a
   await using home = await newFolder()
   const programs = await findPrograms({ env, say: () => undefined })
   const observer = { say: () => undefined, changed: () => undefined }
-  const options = { folder: clusterFolder.path, durable: false, programs, observer }
+  const options = { folder: clusterFolder.path, durable: false, programs, env, observer }
   const controlPlane = await startControlPlane(options)
   await using undo = new AsyncDisposableStack()
   undo.defer(() => controlPlane.stop())

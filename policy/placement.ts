@@ -64,9 +64,9 @@ export function place(
   const usableFirst = hosts.toSorted((a, b) => Number(a.obstacle !== undefined) - Number(b.obstacle !== undefined))
   for (const host of usableFirst) {
     const objection = objectionOf(host, request, settings)
-    const storage = pickStorage(host.name, request, storages, settings)
+    const storage = request.newDisk && pickStorage(host.name, request.newDisk, storages, settings)
     if (objection !== undefined) objections.push(`${host.name} ${objection}`)
-    else if ('objection' in storage) objections.push(`${host.name} ${storage.objection}`)
+    else if (storage && 'objection' in storage) objections.push(`${host.name} ${storage.objection}`)
     else fitting.push({ host: host.name, ...storage, leftBytes: memoryLeft(host, settings) })
   }
   const best = fitting.toSorted((a, b) => b.leftBytes - a.leftBytes || a.host.localeCompare(b.host))[0]
@@ -132,14 +132,13 @@ function memoryLeft(host: HostCandidate, settings: PlacementSettings): number {
   return Math.floor(((host.memoryBytes - reserved) * settings.memoryOvercommitPercent) / 100) - host.placed.memoryBytes
 }
 
-function pickStorage(
+/** The storage of a host with the most space left for a new disk, or why there is none, as the end of a sentence. */
+export function pickStorage(
   host: string,
-  { newDisk }: PlacementRequest,
+  { sizeBytes, dataStorage }: NonNullable<PlacementRequest['newDisk']>,
   storages: readonly StorageCandidate[],
   settings: PlacementSettings,
-): { dataStorage?: string } | { objection: string } {
-  if (!newDisk) return {}
-  const { sizeBytes, dataStorage } = newDisk
+): { dataStorage: string } | { objection: string } {
   const reached = storages.filter((storage) => storage.host === host && (dataStorage ?? storage.name) === storage.name)
   if (reached.length === 0)
     return { objection: dataStorage === undefined ? 'has no DataStorage' : `does not reach DataStorage ${dataStorage}` }

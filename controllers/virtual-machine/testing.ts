@@ -5,7 +5,7 @@ import type { Image } from '../../crds/image.ts'
 import { disk, image, machine, newDisk } from '../../crds/testing/objects.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Next } from '../../lib/reconcile/reconcile.ts'
-import { defaultPlacement } from '../../policy/placement.ts'
+import { defaultPlacement, type StorageCandidate } from '../../policy/placement.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
 import { newLedger } from '../fleet/ledger.ts'
 import { fakeFleet, fakeHost, type FakeHost } from '../fleet/testing.ts'
@@ -29,6 +29,8 @@ export class World {
   hostMemoryBytes = 32 * GI
   /** Thrown by the next attachments of disks, until it is taken away. */
   attachmentFault: Error | undefined
+  /** Of another host, and roomier than the one of ours. */
+  foreignStorage: StorageCandidate | undefined
   /** The host does what it is told, but nobody hears of it. */
   lostAnswers = false
   #ledger = newLedger()
@@ -110,6 +112,7 @@ export class World {
             availableBytes: 90 * GI,
             provisionedBytes: this.#ledger.storageUse('local'),
           },
+          ...(this.foreignStorage ? [this.foreignStorage] : []),
         ],
         storage: () => undefined,
         settings: () => defaultPlacement,

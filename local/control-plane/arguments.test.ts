@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { apiServerArgs, controllerManagerArgs, etcdArgs } from './arguments.ts'
+import { apiServerArgs, controllerManagerArgs, etcdArgs, goSettings } from './arguments.ts'
 
 test('etcd is reachable over sockets alone, and syncs what it writes unless told otherwise', () => {
   const listens = etcdArgs({ durable: true }).filter((arg) => arg.startsWith('--listen'))
@@ -26,4 +26,12 @@ test('kube-controller-manager acts as many, and opens no port', () => {
   expect(controllerManagerArgs).toEqual(
     expect.arrayContaining(['--use-service-account-credentials=true', '--secure-port=0', '--leader-elect=false']),
   )
+})
+
+test('programs learn from the environment how much memory to take, and nothing else', () => {
+  expect(goSettings({ GOGC: '400', GOMEMLIMIT: '1GiB', HOME: '/home/me', GODEBUG: 'x' })).toEqual({
+    GOGC: '400',
+    GOMEMLIMIT: '1GiB',
+  })
+  expect(goSettings({})).toEqual({})
 })

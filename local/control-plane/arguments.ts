@@ -53,6 +53,11 @@ export function apiServerArgs({ port, etcdSocket }: ServerOptions): string[] {
   ]
 }
 
+/** What an environment says of how Go programs treat their memory. */
+export function goSettings({ GOGC, GOMEMLIMIT }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...(GOGC !== undefined && { GOGC }), ...(GOMEMLIMIT !== undefined && { GOMEMLIMIT }) }
+}
+
 /** kube-controller-manager, whose controllers act as their own service accounts and never as an administrator. */
 export const controllerManagerArgs: readonly string[] = [
   '--kubeconfig=kube-controller-manager.kubeconfig',

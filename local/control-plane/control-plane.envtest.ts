@@ -32,6 +32,7 @@ const start = async () =>
     folder,
     durable: false,
     programs,
+    env: {},
     observer: { say: (line) => said.push(line), changed: () => undefined },
   })
 
@@ -205,7 +206,9 @@ test('a server that cannot start says why at once, and leaves nothing running', 
     say: () => undefined,
     changed: (_: string, process?: { pid: number }) => void (process && processes.push(process.pid)),
   }
-  await expect(startControlPlane({ folder, durable: false, programs: broken, observer })).rejects.toMatchObject({
+  await expect(
+    startControlPlane({ folder, durable: false, programs: broken, env: {}, observer }),
+  ).rejects.toMatchObject({
     code: 'PROGRAM_ENDED',
     message: expect.stringContaining('kube-apiserver ended by itself; the end of its log'),
   })

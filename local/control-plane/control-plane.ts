@@ -7,7 +7,7 @@ import { readTextFile, writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
 import { choosePort } from '../processes/kept-port.ts'
 import { supervise, withLifeline, type Observer, type Supervised } from '../processes/supervise.ts'
-import { apiServerArgs, controllerManagerArgs, etcdArgs } from './arguments.ts'
+import { apiServerArgs, controllerManagerArgs, etcdArgs, goSettings } from './arguments.ts'
 import { prepareIdentities, webhookCaller } from './identities.ts'
 import type { Programs } from './programs.ts'
 
@@ -23,6 +23,8 @@ export interface ControlPlaneOptions {
   /** Whether data survives a crash of the machine. Tests go faster without. */
   readonly durable: boolean
   readonly programs: Programs
+  /** Its GOGC and GOMEMLIMIT are those of the programs. */
+  readonly env: NodeJS.ProcessEnv
   readonly observer: Observer
 }
 
@@ -99,11 +101,11 @@ interface Launch {
 async function startProgram(
   name: 'etcd' | 'kube-apiserver' | 'kube-controller-manager',
   { args, cwd }: Launch,
-  { folder, programs, observer }: ControlPlaneOptions,
+  { folder, programs, env, observer }: ControlPlaneOptions,
 ): Promise<Supervised> {
   const logPath = join(folder, 'logs', `${name}.log`)
   const command = withLifeline(programs[name], args)
-  return supervise({ name, ...command, cwd, env: {}, logPath, graceMs: GRACE_MS }, observer)
+  return supervise({ name, ...command, cwd, env: goSettings(env), logPath, graceMs: GRACE_MS }, observer)
 }
 
 async function prepareFolders(folder: string): Promise<void> {

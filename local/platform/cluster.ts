@@ -49,6 +49,7 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
     folder: home.root,
     durable: true,
     programs,
+    env,
     observer,
     ...(port !== undefined && { port }),
   })

@@ -51,7 +51,7 @@ export async function startWorld(env: NodeJS.ProcessEnv): Promise<World> {
   undo.defer(() => rm(folder, { recursive: true, force: true }))
   const observer = { say: () => undefined, changed: () => undefined }
   const programs = await findPrograms({ env, say: observer.say })
-  const plane = await startControlPlane({ folder, durable: false, programs, observer })
+  const plane = await startControlPlane({ folder, durable: false, programs, env, observer })
   undo.defer(() => plane.stop())
   const { kubeconfig } = plane
   const cluster: Kubectl = { program: programs.kubectl, kubeconfig, cache: join(folder, 'kubectl'), env }

@@ -45,6 +45,30 @@ describe('VirtualMachine', () => {
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
   })
 
+  test('that came back from the recycle bin without a root disk has it made on its own host', async () => {
+    const world = new World({ ...machine(), status: { machineId: OTHER, host: 'host-a', runStrategy: 'Always' } })
+    const TI = 2 ** 40
+    const [capacityBytes, availableBytes] = [TI, TI]
+    world.foreignStorage = { name: 'roomy', host: 'host-b', capacityBytes, availableBytes, provisionedBytes: 0 }
+    await world.reconcile(2)
+    expect(world.disks.get('web-root')?.spec.dataStorage).toBe('local')
+    expect(world.stored?.status?.dataStorage).toBe('local')
+    world.finishDisk('web-root')
+    await world.reconcile(2)
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('that came back without a root disk, and for which its host has no room, says so', async () => {
+    const world = new World({ ...machine(), status: { machineId: OTHER, host: 'host-a', runStrategy: 'Always' } })
+    world.store.change(({ spec }) => void (spec.rootDisk.size = '1Ti'))
+    await world.settle()
+    expect(world.disks.size).toBe(0)
+    expect(world.condition('DisksReady')).toMatchObject({
+      reason: 'NoHostFits',
+      message: expect.stringContaining('Host host-a, where the machine is, has no room'),
+    })
+  })
+
   test('says which of its disks has lost its file', async () => {
     const world = new World(machine({ rootDisk: { diskRef: { name: 'boot' } } }))
     const lost = condition({ status: 'False', reason: 'FileMissing', message: 'restore it' })

@@ -11,9 +11,11 @@ import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/out
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isHeld } from '../../../policy/attachment.ts'
 import { sizeOf } from '../../../policy/image-use.ts'
+import { toBytes } from '../../../policy/quantity.ts'
 import { notReady } from '../../../policy/readiness.ts'
 import { adoptedRoot } from '../adopt.ts'
 import { unreachable } from '../order.ts'
+import { rootStorage } from '../root-storage.ts'
 import type { Scope } from '../scope.ts'
 
 /** Makes the root disk, and claims every disk for this machine, so that no other can open it. */
@@ -85,7 +87,7 @@ function labelsOf({ vm, status }: Scope): Record<string, string> {
 }
 
 async function makeRootDisk(scope: Scope): Promise<Disk | Outcome> {
-  const { vm, namespace, status, deps } = scope
+  const { vm, namespace, deps } = scope
   const { imageRef: { name: image } = { name: '' }, size } = vm.spec.rootDisk
   const found = deps.image(namespace, image)
   const wanted = size ?? (found && sizeOf(found))
@@ -93,15 +95,12 @@ async function makeRootDisk(scope: Scope): Promise<Disk | Outcome> {
     const why = found ? 'is not ready: its size is not known yet' : 'is gone before its disk was made: create it again'
     return waiting(VirtualMachineReason.ImageNotReady, `Image ${image} ${why}`)
   }
+  const adopted = adoptedRoot(scope)
+  const storage = adopted ?? rootStorage(scope, toBytes(wanted))
+  if ('type' in storage) return storage
   return deps.createDisk({
     metadata: { namespace, name: rootDiskName(vm), labels: labelsOf(scope) },
-    spec: {
-      size: wanted,
-      ...(adoptedRoot(scope) ?? {
-        ...(status.dataStorage && { dataStorage: status.dataStorage }),
-        source: { image: { name: image } },
-      }),
-    },
+    spec: { size: wanted, ...(adopted ?? { ...storage, source: { image: { name: image } } }) },
   })
 }
 
