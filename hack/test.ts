@@ -10,7 +10,8 @@ import { ensurePromtool } from './promtool.ts'
 import { ensureTestTools } from './test-tools.ts'
 
 const root = join(import.meta.dirname, '..')
-const projects = ['unit', 'envtest', 'e2e'] as const
+/** Run one after the other, the projects of one beside each other: where one waits, another has work. */
+const runs = [['unit'], ['envtest', 'e2e']]
 
 const report = z.object({
   success: z.boolean(),
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
   if (run(join('hack', 'guest-image.ts')) !== 0) throw new LocalError('COMMAND_FAILED', 'there is no guest to boot')
 
   const counts: Count[] = [{ passed: 0, failed: runCheck() }]
-  for (const project of projects) counts.push(await runProject(project))
+  for (const projects of runs) counts.push(await runProjects(projects))
   const passed = counts.reduce((sum, count) => sum + count.passed, 0)
   const failed = counts.reduce((sum, count) => sum + count.failed, 0)
   console.log(`${passed} passed, ${failed} failed`)
@@ -47,12 +48,13 @@ function runCheck(): number {
   return spawnSync('npm', ['run', '--silent', 'check'], { cwd: root, stdio: 'inherit' }).status === 0 ? 0 : 1
 }
 
-async function runProject(project: (typeof projects)[number]): Promise<Count> {
-  console.log(`\n${project} tests`)
+async function runProjects(projects: readonly string[]): Promise<Count> {
+  console.log(`\n${projects.join(' and ')} tests`)
   const folder = await mkdtemp(join(tmpdir(), 'hf-report-'))
   const file = join(folder, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
-  const code = run(join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project, ...reporters)
+  const chosen = projects.flatMap((project) => ['--project', project])
+  const code = run(join('node_modules', 'vitest', 'vitest.mjs'), 'run', ...chosen, ...reporters)
   const found = report.safeParse(await readJson(file))
   await rm(folder, { recursive: true })
   if (!found.success) return { passed: 0, failed: 1 }
