@@ -2,6 +2,7 @@ import { prepareHome, refuseFullHome } from '../home.ts'
 import { runPlatform, type RunOptions } from '../platform/run.ts'
 import { findSerialLog } from '../platform/serial-log.ts'
 import { summary } from '../platform/summary.ts'
+import { STOP_KEEPING_GUESTS } from '../processes/end-process.ts'
 import type { Terminal } from '../terminal.ts'
 
 // A Ctrl-C reaches us from the terminal, and again from every program between it and us.
@@ -42,9 +43,6 @@ export async function start(options: RunOptions, terminal: Terminal): Promise<nu
   terminal.say('stopped')
   return 0
 }
-
-/** Sent by `npm stop -- --keep-guests`. */
-export const STOP_KEEPING_GUESTS = 'SIGUSR2'
 
 function followSignals(onStop: () => void): { stop: AbortSignal; hurry: AbortSignal; keepsGuests: () => boolean } {
   const stop = new AbortController()

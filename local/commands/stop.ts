@@ -5,9 +5,8 @@ import type { Home } from '../home.ts'
 import { followLog, show } from '../platform/follow-log.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
 import { findRunning, readState } from '../platform/state.ts'
-import { sendSignal } from '../processes/end-process.ts'
+import { sendSignal, STOP_KEEPING_GUESTS } from '../processes/end-process.ts'
 import { isAlive } from '../../lib/process-identity.ts'
-import { STOP_KEEPING_GUESTS } from './start.ts'
 import type { Terminal } from '../terminal.ts'
 
 const POLL_MS = 100

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive, type ProcessIdentity } from '../../lib/process-identity.ts'
 
+/** Has a supervisor end, and its guests run on. */
+export const STOP_KEEPING_GUESTS = 'SIGUSR2'
+
 const POLL_MS = 50
 
 /** Asks a process to end, and kills it when it has not within `graceMs`. Answers when it is gone. */
