@@ -64,10 +64,11 @@ test('Guest that shuts itself down is left off under Never', limit, async () => 
 test('Guest that shuts itself down or crashes is started again under Always, on a sound disk', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine, pid } = await bootGuest(world, agent)
-  await typeInto(world.pathsOf(machine.id), 'poweroff\n')
+  const { machine, pid } = await bootSector(world, agent)
+  await typeInto(world.pathsOf(machine.id), 'o')
   const again = await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid !== pid)
   expect(again.restarts).toBe(1)
+  // It counts on its disk.
   await hasBooted(world, machine, 2)
   await killPid(again.pid)
   await hasBooted(world, machine, 3)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { DesiredMachine, HostAgent } from './contract.ts'
 import { decidedAnew } from './machine/testing.ts'
 import {
@@ -12,6 +12,7 @@ import {
   serialLog,
   typeInto,
   type AgentWorld,
+  type BootedGuest,
 } from './testing.ts'
 
 const WAIT_MS = 60_000
@@ -35,48 +36,86 @@ async function says(world: AgentWorld, { id }: DesiredMachine, command: string, 
   await eventually(`${command}: ${answer}`, look)
 }
 
-test('Disk grows while its machine runs, and the guest sees it', limit, async () => {
-  await using world = await newAgentWorld()
-  const first = await world.start()
-  const { machine, pid } = await bootGuest(world, first.agent)
-  const [disk] = machine.disks
-  if (!disk) throw new Error('unreachable')
-  expect(await first.agent.putDisk({ ...disk, sizeBytes: 200 * MIB }, WAIT_MS)).toMatchObject({ state: 'Ready' })
-  await says(world, machine, 'cat /sys/block/vda/size', String((200 * MIB) / 512))
-  expect(await first.agent.putDisk({ ...disk, sizeBytes: 100 * MIB }, WAIT_MS)).toMatchObject({
-    state: 'Ready',
-    sizeBytes: 200 * MIB,
+/** Guests take most of the time, so these tests have the same two, one after the other, and leave them as they were. */
+describe('Disk of a guest', () => {
+  let world: AgentWorld
+  let host: Awaited<ReturnType<AgentWorld['start']>>
+  let guest: BootedGuest
+  let other: BootedGuest
+
+  beforeAll(async () => {
+    world = await newAgentWorld()
+    host = await world.start()
+    guest = await bootGuest(world, host.agent)
+    other = await bootGuest(world, host.agent)
+  }, 300_000)
+  afterAll(async () => world[Symbol.asyncDispose]())
+
+  test('grows while its machine runs, and the guest sees it', limit, async () => {
+    const { machine, pid } = guest
+    const [disk] = machine.disks
+    if (!disk) throw new Error('unreachable')
+    expect(await host.agent.putDisk({ ...disk, sizeBytes: 200 * MIB }, WAIT_MS)).toMatchObject({ state: 'Ready' })
+    await says(world, machine, 'cat /sys/block/vda/size', String((200 * MIB) / 512))
+    expect(await host.agent.putDisk({ ...disk, sizeBytes: 100 * MIB }, WAIT_MS)).toMatchObject({
+      state: 'Ready',
+      sizeBytes: 200 * MIB,
+    })
+    // The next agent finds the size in the file, and lets it grow on.
+    await host.end('SIGKILL')
+    host = await world.start()
+    const { agent } = host
+    expect(await agent.putDisk({ ...disk, sizeBytes: 200 * MIB }, WAIT_MS)).toMatchObject({ sizeBytes: 200 * MIB })
+    await seen(agent, machine.id, ({ state }) => state === 'Running')
+    await agent.putMachine(machine, WAIT_MS)
+    expect(await agent.putDisk({ ...disk, sizeBytes: 300 * MIB }, WAIT_MS)).toMatchObject({ state: 'Ready' })
+    await says(world, machine, 'cat /sys/block/vda/size', String((300 * MIB) / 512))
+    const found = (await agent.machines()).find(({ id }) => id === machine.id)
+    expect(found).toMatchObject({ pid, restarts: 0 })
   })
-  // The next agent finds the size in the file, and lets it grow on.
-  await first.end('SIGKILL')
-  const { agent } = await world.start()
-  expect(await agent.putDisk({ ...disk, sizeBytes: 200 * MIB }, WAIT_MS)).toMatchObject({ sizeBytes: 200 * MIB })
-  await seen(agent, machine.id, ({ state }) => state === 'Running')
-  await agent.putMachine(machine, WAIT_MS)
-  expect(await agent.putDisk({ ...disk, sizeBytes: 300 * MIB }, WAIT_MS)).toMatchObject({ state: 'Ready' })
-  await says(world, machine, 'cat /sys/block/vda/size', String((300 * MIB) / 512))
-  expect(await agent.machines()).toMatchObject([{ pid, restarts: 0 }])
-})
 
-test('Disk is plugged into a machine that runs, out of it, and into another', limit, async () => {
-  await using world = await newAgentWorld()
-  const { agent } = await world.start()
-  const { machine, pid } = await bootGuest(world, agent)
-  const other = await bootGuest(world, agent)
-  const disk = await newDisk(agent)
-  const withDisk = { ...machine, disks: [...machine.disks, disk] }
-  const plugged = await agent.putMachine(withDisk, WAIT_MS)
-  expect(plugged).toMatchObject({ state: 'Running', pid, pendingRestart: [] })
-  expect(plugged).not.toHaveProperty('pendingDisks')
-  await says(world, machine, 'cat /sys/block/vdb/serial', disk.id.slice(0, 20))
-  await says(world, machine, 'echo kept >/dev/vdb; sync; head -c 4 /dev/vdb', 'kept')
+  test('is plugged into a machine that runs, out of it, and into another', limit, async () => {
+    const { agent } = host
+    const { machine, pid } = guest
+    const disk = await newDisk(agent)
+    const withDisk = { ...machine, disks: [...machine.disks, disk] }
+    const plugged = await agent.putMachine(withDisk, WAIT_MS)
+    expect(plugged).toMatchObject({ state: 'Running', pid, pendingRestart: [] })
+    expect(plugged).not.toHaveProperty('pendingDisks')
+    await says(world, machine, 'cat /sys/block/vdb/serial', disk.id.slice(0, 20))
+    await says(world, machine, 'echo kept >/dev/vdb; sync; head -c 4 /dev/vdb', 'kept')
 
-  const wanting = { ...other.machine, disks: [...other.machine.disks, disk] }
-  await expect(agent.putMachine(wanting, WAIT_MS)).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
-  expect(await agent.putMachine(machine, WAIT_MS)).toMatchObject({ state: 'Running', pid, pendingRestart: [] })
-  await says(world, machine, 'ls /sys/block | grep -c vdb', '0')
-  expect(await agent.putMachine(wanting, WAIT_MS)).toMatchObject({ state: 'Running', pid: other.pid })
-  await says(world, wanting, 'head -c 4 /dev/vdb', 'kept')
+    const wanting = { ...other.machine, disks: [...other.machine.disks, disk] }
+    await expect(agent.putMachine(wanting, WAIT_MS)).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
+    expect(await agent.putMachine(machine, WAIT_MS)).toMatchObject({ state: 'Running', pid, pendingRestart: [] })
+    await says(world, machine, 'ls /sys/block | grep -c vdb', '0')
+    expect(await agent.putMachine(wanting, WAIT_MS)).toMatchObject({ state: 'Running', pid: other.pid })
+    await says(world, wanting, 'head -c 4 /dev/vdb', 'kept')
+  })
+
+  test('is plugged in and out once, whenever the agent is killed meanwhile', limit, async () => {
+    const { machine, pid } = guest
+    const disk = await newDisk(host.agent)
+    const withDisk = { ...machine, disks: [...machine.disks, disk] }
+    for (const afterMs of [0, 20, 60]) {
+      for (const [order, count] of [
+        [withDisk, '2'],
+        [machine, '1'],
+      ] as const) {
+        const given = host.agent.putMachine(order, afterMs).catch(() => undefined)
+        await Promise.all([given, sleep(afterMs)])
+        await host.end('SIGKILL')
+        host = await world.start()
+        expect(await host.agent.putMachine(order, WAIT_MS)).toMatchObject({
+          state: 'Running',
+          pid,
+          pendingRestart: [],
+        })
+        await says(world, machine, 'ls /sys/block | grep -c vd', count)
+      }
+    }
+    await host.agent.deleteDisk('fast', disk.id)
+  })
 })
 
 test('Disks that stay keep their places when one between them goes, also over a restart', limit, async () => {
@@ -97,28 +136,6 @@ test('Disks that stay keep their places when one between them goes, also over a 
   await hasBooted(world, machine, 2)
   await says(world, machine, place(b), '0000:00:02.2')
   await says(world, machine, place(c), '0000:00:02.1')
-})
-
-test('Disk is plugged in and out once, whenever the agent is killed meanwhile', limit, async () => {
-  await using world = await newAgentWorld()
-  let host = await world.start()
-  const { machine, pid } = await bootGuest(world, host.agent)
-  const disk = await newDisk(host.agent)
-  const withDisk = { ...machine, disks: [...machine.disks, disk] }
-  for (const afterMs of [0, 20, 60]) {
-    for (const [order, count] of [
-      [withDisk, '2'],
-      [machine, '1'],
-    ] as const) {
-      const given = host.agent.putMachine(order, afterMs).catch(() => undefined)
-      await Promise.all([given, sleep(afterMs)])
-      await host.end('SIGKILL')
-      host = await world.start()
-      expect(await host.agent.putMachine(order, WAIT_MS)).toMatchObject({ state: 'Running', pid, pendingRestart: [] })
-      await says(world, machine, 'ls /sys/block | grep -c vd', count)
-    }
-  }
-  await host.agent.deleteDisk('fast', disk.id)
 })
 
 test('Machine that has no port left says that a disk waits for the next start, and has it then', limit, async () => {

@@ -95,9 +95,11 @@ test.each([0, 300, 1500])(
 test('Guest is switched off at once when it has no grace', limit, async () => {
   await using world = await newAgentWorld()
   const { agent } = await world.start()
-  const { machine } = await bootGuest(world, agent)
+  // Its disk is empty: there is only the firmware, which nobody can ask to shut down.
+  const machine = await world.newMachine(agent, { gracePeriodSeconds: 3600 })
+  await agent.putMachine(machine, WAIT_MS)
   const stop = decidedAnew(machine, { power: 'Stopped' })
-  await agent.putMachine({ ...stop, gracePeriodSeconds: 3600 }, 0)
+  expect(await agent.putMachine(stop, 1_000)).toMatchObject({ state: 'Stopping' })
   expect(await agent.putMachine(decidedAnew(stop, { gracePeriodSeconds: 0 }), WAIT_MS)).toMatchObject({
     state: 'Stopped',
   })
