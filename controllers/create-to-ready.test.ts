@@ -62,6 +62,7 @@ function newWorld() {
   const ofDisks = diskReconciler({
     fleet,
     candidates,
+    ledger,
     made: { note: () => undefined },
     image: () => image(),
     virtualMachine: () => vm.stored,

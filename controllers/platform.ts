@@ -161,7 +161,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const ofDisks = newController(
     Disk,
     disks,
-    diskReconciler({ fleet, candidates, made, image, virtualMachine, disksOfFile, bin, ...rememberDisks() }),
+    diskReconciler({ fleet, candidates, ledger, made, image, virtualMachine, disksOfFile, bin, ...rememberDisks() }),
     parts,
   )
   const reconciler = virtualMachineReconciler({

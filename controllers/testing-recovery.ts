@@ -175,6 +175,7 @@ export class RecoveryWorld {
     return {
       fleet: this.#fleet,
       candidates: this.#candidates,
+      ledger: this.#ledger,
       made: { note: () => undefined },
       image: () => image(),
       virtualMachine: (_namespace, name) => this.machines.get(name)?.stored,

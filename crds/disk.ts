@@ -14,6 +14,12 @@ import { deletionPolicyOverride } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 import { OriginReason } from './recycled-resource.ts'
 
+const kept = <S extends z.ZodType>(schema: S) =>
+  cel(schema, {
+    rule: 'self == oldSelf',
+    message: 'status says which file the disk is, and where: leave it as it was',
+  })
+
 export const Disk = defineKind({
   group: 'storage.holdfast.dev',
   version: 'v1alpha1',
@@ -68,9 +74,9 @@ export const Disk = defineKind({
   ),
   status: z.object({
     ...baseStatus,
-    id: z.uuid().optional().describe('Name of its file on the data storage.'),
-    host: z.string().max(253).optional().describe('Host that reaches it.'),
-    dataStorage: z.string().max(253).optional().describe('DataStorage it is kept on.'),
+    id: kept(z.uuid()).optional().describe('Name of its file on the data storage.'),
+    host: kept(z.string().max(253)).optional().describe('Host that reaches it.'),
+    dataStorage: kept(z.string().max(253)).optional().describe('DataStorage it is kept on.'),
     size: quantity.optional().describe('Size that it really has.'),
     attachedTo: z
       .object({
@@ -81,6 +87,10 @@ export const Disk = defineKind({
       .describe('The one machine that may open it.'),
   }),
   rules: [
+    {
+      rule: '!has(oldSelf.status) || !has(oldSelf.status.id) || (has(self.status) && has(self.status.id) && has(self.status.host) == has(oldSelf.status.host) && has(self.status.dataStorage) == has(oldSelf.status.dataStorage))',
+      message: 'status says which file the disk is, and where: leave it as it was',
+    },
     {
       rule: '!has(self.status) || !has(self.status.dataStorage) || !has(self.spec.dataStorage) || self.spec.dataStorage == self.status.dataStorage',
       message: 'the disk is on another data storage already; leave spec.dataStorage out, or create another Disk',

@@ -109,7 +109,12 @@ export const Image = defineKind({
   ),
   status: z.object({
     ...baseStatus,
-    sha256: z.string().max(64).optional().describe('Digest of the file that was checked.'),
+    sha256: z
+      .string()
+      .max(64)
+      .regex(/^[0-9a-f]{64}$/)
+      .optional()
+      .describe('Digest of the file that was checked.'),
     size: quantity.optional().describe('Size of the file.'),
     virtualSize: quantity.optional().describe('Size of the disk in it.'),
     hosts: z.array(z.string().max(253)).max(1024).optional().describe('Hosts that have this very file.'),

@@ -29,6 +29,8 @@ describe('A status is refused that no controller writes', () => {
     ['a capacity beyond what is counted', storage, { capacity: '99999Ti' }, QUANTITY],
     ['free space below nothing', storage, { available: '-1' }, QUANTITY],
     ['a disk below nothing', disk, { size: '-1Zi' }, QUANTITY],
+    ['a digest that is none', image, { sha256: '00' }, QUANTITY],
+    ['memory that was given, and is none', vm, { allocated: { cpus: 1, memory: 'garbage' } }, QUANTITY],
     ['an image of half a byte', image, { virtualSize: '0.5' }, QUANTITY],
     ['memory that is none', host, { memory: '' }, QUANTITY],
     [
@@ -58,6 +60,30 @@ test('A status takes every quantity that controllers write', async () => {
   } finally {
     await cluster.remove(body)
   }
+})
+
+describe('A Disk that was made keeps what it is', () => {
+  const made = { id: id(4), host: 'a', dataStorage: 'local', size: '1Gi' }
+
+  test.each<[string, object | null]>([
+    ['the file of another one', { id: id(5) }],
+    ['no file', { id: null }],
+    ['another host', { host: 'b' }],
+    ['no host', { host: null }],
+    ['another data storage', { dataStorage: 'other' }],
+    ['no status', null],
+  ])('and is refused %s', async (_name, change) => {
+    const { body } = await cluster.apply(disk)
+    try {
+      await cluster.applyStatus(body, made)
+      await expect(cluster.patchStatus(body, change)).rejects.toThrow('status says which file the disk is, and where')
+      await expect(cluster.patchStatus(body, { size: '2Gi' })).resolves.toMatchObject({
+        status: { ...made, size: '2Gi' },
+      })
+    } finally {
+      await cluster.remove(body)
+    }
+  })
 })
 
 describe('A placed VirtualMachine keeps what it is', () => {

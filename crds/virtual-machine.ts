@@ -6,6 +6,7 @@ import {
   localRef,
   messageColumn,
   objectName,
+  quantity,
   readyColumns,
   size,
   type ObjectMeta,
@@ -163,7 +164,7 @@ export const VirtualMachine = defineKind({
       allocated: z
         .object({
           cpus: z.int().min(1).max(256).describe('Virtual CPUs.'),
-          memory: z.string().max(64).describe('Memory, as in the spec.'),
+          memory: quantity.describe('Memory, as in the spec.'),
         })
         .optional()
         .describe('What is counted on its host and ordered from it: as in the spec, once the host has room for that.'),

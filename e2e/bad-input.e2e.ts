@@ -179,6 +179,11 @@ describe('A mistake on the command line', () => {
 
   test.each([
     ['a kubeconfig that is not there', ['--kubeconfig', '/nonexistent'], /cannot be read; name a file that exists/],
+    [
+      'one port for two',
+      ['--port', '25556', '--agent-port', '25556'],
+      /--port and --agent-port are both 25556: choose two/,
+    ],
     ['a port that is none', ['--port', '99999'], /--port 99999 is not a port: write a number from 1 to 65535/],
     ['more controllers than are possible', ['--controllers', '6'], /--controllers 6 is .* a number from 1 to 5/],
     ['an option that there is not', ['--prot', '1'], /Unknown option '--prot'[^]*usage:/],

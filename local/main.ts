@@ -81,12 +81,22 @@ async function startWith(values: Values, { home, env, args }: DetachOptions, ter
     controllers: toCount('--controllers', values.controllers ?? '1', MAX_CONTROLLERS),
     simulated: toSimulated(values['simulated-hosts'], values['start-delay']),
   }
+  if (wanted.port !== undefined && wanted.port === wanted.agentPort) {
+    throw new LocalError('USAGE', `--port and --agent-port are both ${wanted.port}: choose two different ones`)
+  }
+  refuseGoSettings(env)
   if (values.detach !== true) {
     const { start } = await import('./commands/start.ts')
     return start({ home, env, kubeconfig, ...wanted }, terminal)
   }
   const { detach } = await import('./commands/detach.ts')
   return detach({ home, env, args: args.filter((arg) => arg !== '--detach') }, terminal)
+}
+
+/** What Go does not understand ends each of its programs, with words that nobody sees. */
+function refuseGoSettings({ GOMEMLIMIT }: NodeJS.ProcessEnv): void {
+  if (GOMEMLIMIT === undefined || /^(off|\d+(B|[KMGT]iB)?)?$/.test(GOMEMLIMIT)) return
+  throw new LocalError('USAGE', `GOMEMLIMIT=${GOMEMLIMIT} is no amount of memory: write one such as 1GiB, or unset it`)
 }
 
 function parse(args: readonly string[]) {

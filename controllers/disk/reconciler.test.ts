@@ -143,7 +143,7 @@ describe('Disk', () => {
     ],
     [
       'has no room',
-      ({ ledger }) => ledger.diskChanged(undefined, { ...disk('other'), spec: { size: '200Gi' } }),
+      ({ ledger }) => ledger.diskChanged(undefined, disk('other', { size: '200Gi' })),
       'NoDataStorageFits',
       /^DataStorage local has room for 0 bytes of disks, 2Gi are asked: ask for less, make room/,
     ],
@@ -163,7 +163,7 @@ describe('Disk', () => {
 
   test('of a machine takes the room that was found for it with the machine', async () => {
     const world = new World(newDisk({ dataStorage: 'local' }, { labels: { [MACHINE_ID_LABEL]: MACHINE_ID } }))
-    world.ledger.diskChanged(undefined, { ...disk('other'), spec: { size: '199Gi' } })
+    world.ledger.diskChanged(undefined, disk('other', { size: '199Gi' }))
     await world.reconcile()
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
   })

@@ -4,6 +4,7 @@ import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { StatusOf } from '../../lib/reconcile/reconcile.ts'
 import type { Candidates } from '../fleet/candidates.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { Ledger } from '../fleet/ledger.ts'
 import type { RecycleBin } from '../recycle-bin/bin.ts'
 import type { MadeDisks } from './made.ts'
 
@@ -11,6 +12,7 @@ import type { MadeDisks } from './made.ts'
 export interface Deps {
   readonly fleet: Fleet
   readonly candidates: Candidates
+  readonly ledger: Pick<Ledger, 'diskUse' | 'growDisk'>
   readonly image: (namespace: string, name: string) => Image | undefined
   /** Disks that stand for the file of this name, or that ask for it. */
   readonly disksOfFile: (id: string) => readonly Disk[]

@@ -66,6 +66,7 @@ export class World {
     return diskReconciler({
       fleet,
       candidates,
+      ledger: this.ledger,
       made: { note: ({ metadata }) => void this.made.push(metadata.name) },
       image: (_namespace, name) => this.images.get(name),
       virtualMachine: (_namespace, name) => this.machines.get(name),

@@ -21,6 +21,12 @@ describe('Ledger', () => {
     expect(ledger.hostUse('b')).toEqual({ cpus: 0, memoryBytes: 0 })
   })
 
+  test('takes what a status says of memory for nothing when it says none', () => {
+    const ledger = newLedger()
+    ledger.machineChanged(undefined, { ...machine(), status: { host: 'a', allocated: { cpus: 2, memory: 'garbage' } } })
+    expect(ledger.hostUse('a')).toEqual({ cpus: 2, memoryBytes: 4 * GI })
+  })
+
   test('counts a placement from the moment it is chosen, once', () => {
     const ledger = newLedger()
     ledger.reserve(machine(), 'a', { machineId: 'm-1', dataStorage: 'local', sizeBytes: 2 * GI })

@@ -25,6 +25,10 @@ export interface Ledger {
   reserve(vm: VirtualMachine, host: string, rootDisk?: DiskUse & { machineId: string }): void
   /** Takes back a reservation that was not stored, so that a machine does not stand in its own way. */
   release(vm: VirtualMachine): void
+  /** Bytes that a disk counts for on its data storage: what it has, or may grow to. */
+  diskUse(this: void, disk: Disk): number
+  /** Counts what a disk is about to grow to, before its host is told. */
+  growDisk(this: void, disk: Disk, sizeBytes: number): void
   /** To be told of every change, in order. */
   machineChanged(this: void, before: VirtualMachine | undefined, after: VirtualMachine | undefined): void
   diskChanged(this: void, before: Disk | undefined, after: Disk | undefined): void
@@ -43,7 +47,7 @@ export function newLedger(): Ledger {
   const count = (vm: VirtualMachine, host: string) => {
     const allocated = allocatedOf(vm)
     cpus.set(vm.metadata.uid, host, allocated.cpus)
-    memory.set(vm.metadata.uid, host, toBytes(allocated.memory))
+    memory.set(vm.metadata.uid, host, knownBytes(allocated.memory) ?? toBytes(vm.spec.memory))
   }
   const release = ({ metadata: { uid } }: VirtualMachine) => {
     cpus.remove(uid)
@@ -71,16 +75,33 @@ export function newLedger(): Ledger {
       if (!after && before) release(before) // One that is there without a host may have a reservation on its way.
     },
 
+    ...newDiskUse(storage),
+  }
+}
+
+/** Of disks, by their uids, and of those in the recycle bin. */
+function newDiskUse(storage: Sums): Pick<Ledger, 'diskUse' | 'growDisk' | 'diskChanged' | 'entryChanged'> {
+  const sizes = newDiskSizes()
+  return {
+    diskUse: ({ metadata }) => storage.amountOf(metadata.uid),
+    growDisk(disk, sizeBytes) {
+      const { metadata, status } = disk
+      sizes.grow(metadata.uid, sizeBytes)
+      if (status?.dataStorage !== undefined) storage.set(metadata.uid, status.dataStorage, sizes.of(disk))
+    },
+
     diskChanged(before, after) {
       if (before) storage.remove(before.metadata.uid)
-      if (!after) return
-      const { uid } = after.metadata
+      if (!after) {
+        if (before) sizes.forget(before.metadata.uid)
+        return
+      }
       const machineId = makerOf(after.metadata)
       // It is no longer about to be made: what was reserved for it counts as its own from now on.
       if (machineId !== undefined) storage.remove(machineId)
       const asked = machineId === undefined ? undefined : after.spec.dataStorage
       const dataStorage = after.status?.dataStorage ?? asked
-      if (dataStorage !== undefined) storage.set(uid, dataStorage, toBytes(after.spec.size))
+      if (dataStorage !== undefined) storage.set(after.metadata.uid, dataStorage, sizes.of(after))
     },
 
     entryChanged(before, after) {
@@ -91,6 +112,28 @@ export function newLedger(): Ledger {
     },
   }
 }
+
+/**
+ * What disks count for, in bytes. What a spec asks for does not count before it is granted: nobody fills a storage by a
+ * number.
+ */
+function newDiskSizes() {
+  /** Bytes that disks may grow to, by their uids, until they have. */
+  const growing = new Map<string, number>()
+  return {
+    grow: (uid: string, sizeBytes: number) => void growing.set(uid, sizeBytes),
+    forget: (uid: string) => void growing.delete(uid),
+    of({ metadata: { uid }, spec, status }: Disk): number {
+      const has = knownBytes(status?.size)
+      const granted = growing.get(uid) ?? 0
+      if (has === undefined) return toBytes(spec.size)
+      if (has >= granted) growing.delete(uid)
+      return Math.max(has, granted)
+    },
+  }
+}
+
+type Sums = ReturnType<typeof newSums>
 
 /** Sums of amounts by place. Every amount has a key, and is at one place at a time. */
 function newSums() {
@@ -104,6 +147,7 @@ function newSums() {
   }
   return {
     of: (place: string) => sums.get(place) ?? 0,
+    amountOf: (key: string) => entries.get(key)?.amount ?? 0,
     remove,
     set(key: string, place: string, amount: number) {
       remove(key)

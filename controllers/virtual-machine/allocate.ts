@@ -1,7 +1,7 @@
 import { allocatedOf } from '../../crds/virtual-machine.ts'
 import { decided, done, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { roomObjection } from '../../policy/placement.ts'
-import { toBytes, toQuantity } from '../../policy/quantity.ts'
+import { knownBytes, toBytes, toQuantity } from '../../policy/quantity.ts'
 import type { Scope } from './scope.ts'
 
 interface Capacity {
@@ -13,7 +13,7 @@ const wantedBy = ({ vm: { spec } }: Scope): Capacity => ({ cpus: spec.cpus, memo
 
 function allocatedTo({ vm }: Scope): Capacity {
   const { cpus, memory } = allocatedOf(vm)
-  return { cpus, memoryBytes: toBytes(memory) }
+  return { cpus, memoryBytes: knownBytes(memory) ?? toBytes(vm.spec.memory) }
 }
 
 /** The larger of each. */

@@ -27,7 +27,9 @@ export async function detach({ home, env, args }: DetachOptions, terminal: Termi
     const { pid } = running.supervisor
     throw new LocalError('ALREADY_RUNS', `Holdfast already runs in ${home.root} (process ${pid}): npm stop ends it`)
   }
-  await using log = await open(home.log, 'w', 0o600)
+  // Never emptied: two that start at once know nothing of each other yet.
+  await using log = await open(home.log, 'a', 0o600)
+  const { size } = await log.stat()
   const child = spawn(process.execPath, [MAIN, ...args], {
     detached: true,
     stdio: ['ignore', log.fd, log.fd],
@@ -36,7 +38,7 @@ export async function detach({ home, env, args }: DetachOptions, terminal: Termi
   const exit = once(child, 'exit')
   let code: number | undefined
   void exit.then(() => (code = child.exitCode ?? 1))
-  const progress = followLog(home.log, 0)
+  const progress = followLog(home.log, size)
   for (;;) {
     const state = await readState(home.state)
     await show(progress, terminal)

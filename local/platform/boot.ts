@@ -5,6 +5,7 @@ import { keyOf } from '../../lib/kube/paths.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { serialFolder, type Home } from '../home.ts'
 import { findLeftGuests } from './left-guests.ts'
+import type { LocalHosts } from './hosts.ts'
 import type { Inventory } from './readiness.ts'
 
 const BOOTED = 'holdfast-guest: booted'
@@ -29,13 +30,18 @@ export async function markBoots(home: Home): Promise<BootMarks> {
 }
 
 export interface Watcher {
+  readonly hosts: Pick<LocalHosts, 'ports'>
   readonly say: (line: string) => void
   readonly signal: AbortSignal
 }
 
-/** Waits until the sample machine, if there is one that runs, has said on its serial console that its guest booted. */
-export async function watchBoot(marks: BootMarks, { machines }: Inventory, { say, signal }: Watcher): Promise<void> {
-  const vm = machines.find(isSample)
+/** Waits until the sample machine, if one runs on a host of this computer, has said on its serial console that its guest booted. */
+export async function watchBoot(
+  marks: BootMarks,
+  { machines }: Inventory,
+  { hosts, say, signal }: Watcher,
+): Promise<void> {
+  const vm = machines.find((each) => isSample(each) && hosts.ports.has(each.status?.host ?? ''))
   if (!vm || marks.isAdopted) return
   const name = keyOf(vm.metadata)
   const log = `${vm.status?.machineId ?? ''}.log`

@@ -78,7 +78,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
 
   const { say, stop: signal } = audience
   const inventory = await untilReady({ kube, hosts, say, signal })
-  await watchBoot(boots, inventory, { say, signal })
+  await watchBoot(boots, inventory, { hosts, say, signal })
   await audience.ready(inventory, cluster)
   state.update({ phase: 'Ready' })
   hasGuests = true

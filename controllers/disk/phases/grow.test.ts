@@ -62,6 +62,34 @@ describe('Disk', () => {
   })
 })
 
+describe('Disk that is to grow beyond its storage', () => {
+  test('keeps its size, says so, and takes no room from others meanwhile', async () => {
+    const world = await ready()
+    world.store.change(({ spec }) => void (spec.size = '64Ti'))
+    await world.settle()
+    expect([...world.host.disks.values()]).toEqual([GI])
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.condition('SpecApplied')).toMatchObject({
+      status: 'False',
+      reason: 'NoDataStorageFits',
+      message: expect.stringContaining('it keeps its size until there is room'),
+    })
+    expect(world.ledger.storageUse('local')).toBe(GI)
+  })
+
+  test('counts as what it may grow to from before its host is told', async () => {
+    const world = await ready()
+    world.host.fault = new AgentError('UNREACHABLE', 'why')
+    grow(world)
+    await world.reconcile()
+    expect(world.ledger.storageUse('local')).toBe(5 * GI)
+    world.host.fault = undefined
+    await world.settle()
+    expect(world.ledger.storageUse('local')).toBe(5 * GI)
+    expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
+  })
+})
+
 async function ready(): Promise<World> {
   const world = new World(newDisk())
   await world.reconcile()

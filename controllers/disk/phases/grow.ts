@@ -1,6 +1,7 @@
 import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
 import { done, waiting } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { storageObjection } from '../../../policy/placement.ts'
 import { knownBytes, toBytes } from '../../../policy/quantity.ts'
 import type { Scope } from '../scope.ts'
 import { agentOf, putDisk, RETRY_MS, toDesiredDisk } from './host-disk.ts'
@@ -13,6 +14,12 @@ export const growDisk: Phase<Scope> = {
   async run(scope) {
     const { disk, status } = scope
     if ((knownBytes(status.size) ?? 0) >= toBytes(disk.spec.size)) return done
+    const objection = roomObjection(scope)
+    if (objection !== undefined) {
+      const next =
+        'it keeps its size until there is room: delete disks there, or see spec.placement of PlatformSettings'
+      return waiting(DiskReason.NoDataStorageFits, `${objection}: ${next}`, RETRY_MS)
+    }
     const agent = agentOf(scope)
     if ('type' in agent) return agent
     const answer = await putDisk(scope, agent, { ...toDesiredDisk(scope), mustExist: true })
@@ -27,4 +34,15 @@ export const growDisk: Phase<Scope> = {
           RETRY_MS,
         )
   },
+}
+
+/** Why there is no room for the size that is asked for. If there is, it counts from now on. */
+function roomObjection({ disk, status, deps: { candidates, ledger } }: Scope): string | undefined {
+  const storage = candidates.storage(status.dataStorage ?? '')
+  if (!storage) return undefined // Its host tells of the folder, which may still be there.
+  const sizeBytes = toBytes(disk.spec.size)
+  const provisionedBytes = storage.provisionedBytes - ledger.diskUse(disk)
+  const objection = storageObjection({ ...storage, provisionedBytes }, sizeBytes, candidates.settings())
+  if (objection === undefined) ledger.growDisk(disk, sizeBytes)
+  return objection
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../../agent/errors.ts'
-import { dataStorage, machine, newDisk } from '../../../crds/testing/objects.ts'
+import { dataStorage, disk as readyDisk, machine, newDisk } from '../../../crds/testing/objects.ts'
 import { fakeHost } from '../../fleet/testing.ts'
 import { World } from '../testing.ts'
 
@@ -13,6 +13,17 @@ describe('Disk', () => {
     await world.reconcile()
     expect(world.host.disks.size).toBe(0)
     expect(world.stored).toBeUndefined()
+  })
+
+  test('whose status says that it is the file of another Disk takes that along no more', async () => {
+    const world = await deleted()
+    const victim = readyDisk('victim', { id: MACHINE_ID })
+    world.others.push(victim)
+    world.host.disks.set(MACHINE_ID, 1)
+    world.store.change(({ status }) => void Object.assign(status ?? {}, { id: MACHINE_ID }))
+    await world.reconcile()
+    expect(world.stored).toBeUndefined()
+    expect(world.host.disks.has(MACHINE_ID)).toBe(true)
   })
 
   test.each([

@@ -104,6 +104,8 @@ async function destroy(scope: Scope): Promise<Outcome> {
 }
 
 async function deleteFile({ disk, status, deps }: Scope, storage: string): Promise<Outcome> {
+  // A status can be written by others too: what another one stands for is not ours to destroy.
+  if (isOfAnother(disk, deps)) return done
   // The host still knows the folder when the DataStorage is gone, or was made anew elsewhere.
   const name = status.host ?? deps.candidates.storage(storage)?.host
   if (name === undefined) return done // A storage that never was has none of our files.
@@ -118,6 +120,13 @@ async function deleteFile({ disk, status, deps }: Scope, storage: string): Promi
     if (error instanceof AgentError) return refused(name, error)
     throw error
   }
+}
+
+function isOfAnother(disk: Disk, { disksOfFile, bin }: Scope['deps']): boolean {
+  const id = fileIdOf(disk)
+  const { uid } = disk.metadata
+  if (id !== uid && bin.ofFile(id).some(({ metadata }) => metadata.name !== uid)) return true
+  return disksOfFile(id).some((other) => other.metadata.uid !== uid && fileIdOf(other) === id)
 }
 
 function refused(host: string, error: AgentError): Outcome {
