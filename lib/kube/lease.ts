@@ -60,6 +60,9 @@ export async function runElector(
   }
 }
 
+/** A holder of another version may hold a lease for longer than we do, but not for so many times as long. */
+const MAX_PATIENCE = 4
+
 /** One who waits for the lease. */
 class Candidate {
   readonly #candidacy: Candidacy
@@ -104,9 +107,14 @@ class Candidate {
       this.#seen = { mark, sinceMs: nowMs, waitMs: 0 }
     } else if (mark !== this.#seen?.mark) {
       // The holder of one that was deleted may have renewed it just before.
-      this.#seen = { mark, sinceMs: nowMs, waitMs: found ? found.durationMs : (this.#seen?.waitMs ?? 0) }
+      this.#seen = { mark, sinceMs: nowMs, waitMs: found ? this.#patience(found) : (this.#seen?.waitMs ?? 0) }
     }
     return nowMs - this.#seen.sinceMs >= this.#seen.waitMs
+  }
+
+  /** As long as the holder says, within reason: whoever may write a lease does not stop the platform with a number. */
+  #patience({ durationMs }: LeaseRecord): number {
+    return Math.min(durationMs, MAX_PATIENCE * this.#candidacy.timing.durationMs)
   }
 
   /** Our own that is left over is held by nobody: we know that we do not lead. */

@@ -17,23 +17,31 @@ import type { Terminal } from '../terminal.ts'
 const ANSWER_MS = 5_000
 
 /**
- * Says what runs. The exit code is 0 when all programs do, and every Host and DataStorage is Ready; 3 when nothing runs.
+ * Says what runs. The exit code is 0 when all programs do, one leads, and every Host and DataStorage is Ready; 3 when
+ * nothing runs.
  * Machines are whoever's made them: what is wrong with one is said, and no more.
  */
 export async function status(home: Home, terminal: Terminal): Promise<number> {
   const state = await findRunning(home)
   if (!state) return describeRest(home, terminal)
   terminal.print(`Holdfast in ${home.root}: ${state.phase} (process ${state.supervisor.pid}, since ${state.since})`)
+  const doRun = await describePrograms(state, terminal)
+  const areReady = await describeObjects(state, terminal)
+  terminal.print(`  kubeconfig: ${state.kubeconfig}; logs: ${home.logs}`)
+  describeMetrics(state, home, terminal)
+  return areReady && doRun ? 0 : 1
+}
+
+/** Whether all run, and one of the controllers leads. */
+async function describePrograms(state: PlatformState, terminal: Terminal): Promise<boolean> {
   const leader = await findLeader(state)
   const programs = await lookAt(state)
   for (const { name, pid } of programs) {
     const does = pid !== undefined && leader && isNameOf(leader.holder, pid) ? `, leads in term ${leader.term}` : ''
     terminal.print(`  ${name.padEnd(26)}${pid === undefined ? 'waits to be started again' : `process ${pid}${does}`}`)
   }
-  const areReady = await describeObjects(state, terminal)
-  terminal.print(`  kubeconfig: ${state.kubeconfig}; logs: ${home.logs}`)
-  describeMetrics(state, home, terminal)
-  return areReady && programs.every(({ pid }) => pid !== undefined) ? 0 : 1
+  if (!leader) terminal.print('  no process of the controllers leads: nothing is done until one does, within a minute')
+  return leader !== undefined && programs.every(({ pid }) => pid !== undefined)
 }
 
 async function describeRest(home: Home, terminal: Terminal): Promise<number> {
