@@ -18,13 +18,21 @@ export interface ConnectorOptions {
   /** PEM, in place of the well-known authorities. */
   readonly ca?: string[] | undefined
   readonly timeoutMs: number
+  /** Told of every connection that is used. */
+  readonly onConnected: (socket: Socket) => void
 }
 
 /**
  * Connects to public addresses and allowed ones only. What is judged is the address that is connected to: a name is
  * looked up once, here, so that nobody can answer with one address when asked and another when connected to.
  */
-export function newConnector({ allowedNetworks, resolve, ca, timeoutMs }: ConnectorOptions): buildConnector.connector {
+export function newConnector({
+  allowedNetworks,
+  resolve,
+  ca,
+  timeoutMs,
+  onConnected,
+}: ConnectorOptions): buildConnector.connector {
   const check = (name: string, address: string) => {
     const kind = objectionToAddress(address, allowedNetworks)
     return kind && refusal(name, address, kind)
@@ -53,7 +61,10 @@ export function newConnector({ allowedNetworks, resolve, ca, timeoutMs }: Connec
     connect({ ...options, hostname: name }, (...[error, socket]) => {
       if (error) return callback(error, null)
       const late = checkPeer(socket, name, check)
-      if (!late) return callback(null, socket)
+      if (!late) {
+        onConnected(socket)
+        return callback(null, socket)
+      }
       socket.destroy()
       callback(late, null)
     })

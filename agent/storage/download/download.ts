@@ -88,13 +88,14 @@ function toFailure(error: unknown, { order }: Task): DownloadError {
 
 async function transferWhole(file: PartFile, transfer: Task, deps: DownloadDeps): Promise<void> {
   const { order, signal } = transfer
-  for (;;) {
+  for (let isSecond = false; ; isSecond = true) {
     await transferAll(file, transfer, deps)
     const digest = file.digest()
     if (digest === order.sha256) return
     signal.throwIfAborted()
-    // What was put together from several answers may be of two files. Of one answer nothing else can be hoped for.
-    if (!file.isPatched) throw mismatch(digest, order)
+    // What was put together from several answers may be of two files. Of one answer nothing else can be hoped for, nor
+    // of a server that cuts each of them.
+    if (!file.isPatched || isSecond) throw mismatch(digest, order)
     deps.log.info({ sha256: order.sha256 }, 'a download that was resumed is not the right file; it starts anew')
     await file.startAnew()
   }

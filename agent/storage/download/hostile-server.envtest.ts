@@ -28,6 +28,11 @@ const hostile: Record<string, Hostile> = {
     message: /is [0-9a-f]{64} and not [0-9a-f]{64}/,
     answer: (request, response) => sendRange(noise(300 * KIB, 5), request, response),
   },
+  'sends other bytes, and cuts each answer': {
+    code: 'ChecksumMismatch',
+    message: /is [0-9a-f]{64} and not [0-9a-f]{64}/,
+    answer: (request, response) => sendRange(noise(300 * KIB, 5), request, response, { atMost: 200 * KIB }),
+  },
   'says that the file is shorter than it is': {
     code: 'ChecksumMismatch',
     message: /SHA-256/,
@@ -94,6 +99,17 @@ const hostile: Record<string, Hostile> = {
     code: 'AnswerUnusable',
     message: /headers that are too large/,
     answer: (_request, response) => void response.writeHead(200, { 'x-huge': 'x'.repeat(100 * KIB) }).end(file),
+  },
+  'sends chunk extensions without an end': {
+    code: 'AnswerUnusable',
+    message: /sends far more than the file/,
+    answer: ({ socket }) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;')
+      const more = (): void => {
+        while (!socket.destroyed) if (!socket.write('x'.repeat(64 * KIB))) return void socket.once('drain', more)
+      }
+      more()
+    },
   },
   'packs the file': {
     code: 'AnswerUnusable',

@@ -4,6 +4,7 @@ import { parseBundle } from './ca-bundle.ts'
 import { chunksOf } from './chunks.ts'
 import { newConnector, type Resolve } from './connector.ts'
 import { DownloadError, explain, unusable } from './failure.ts'
+import { watchFraming, type Framing } from './framing.ts'
 
 /** What an HTTP request may take, in milliseconds. */
 export interface RequestLimits {
@@ -82,11 +83,15 @@ function refusedRedirect(what: string): DownloadError {
 
 async function ask(url: URL, options: RequestOptions): Promise<Answer> {
   await using opened = new AsyncDisposableStack()
-  const client = newClient(url, options)
+  const excess = new AbortController()
+  const framing = opened.use(watchFraming(() => excess.abort(unusable(url.hostname, 'sends far more than the file'))))
+  const client = newClient(url, options, framing)
   // Not closed but destroyed: what is still on its way is of no use.
   opened.defer(() => client.destroy())
-  const { statusCode, headers, body } = await send(client, url, options)
+  const signal = AbortSignal.any([options.signal, excess.signal])
+  const { statusCode, headers, body } = await send(client, url, { ...options, signal })
   const chunks = chunksOf(body)
+  body.on('data', (chunk: Buffer) => framing.note(chunk.length))
   opened.defer(() => void body.on('error', () => undefined).destroy())
   const undo = opened.move()
   return {
@@ -102,10 +107,20 @@ async function ask(url: URL, options: RequestOptions): Promise<Answer> {
   }
 }
 
-function newClient(url: URL, { allowedNetworks, caBundle, resolve, limits }: RequestOptions): Client {
+function newClient(
+  url: URL,
+  { allowedNetworks, caBundle, resolve, limits }: RequestOptions,
+  { watch }: Framing,
+): Client {
   const networks = allowedNetworks.flatMap((text) => parseNetwork(text) ?? [])
   const ca = caBundle === undefined ? undefined : parseBundle(caBundle)
-  const connect = newConnector({ allowedNetworks: networks, resolve, ca, timeoutMs: limits.connectMs })
+  const connect = newConnector({
+    allowedNetworks: networks,
+    resolve,
+    ca,
+    timeoutMs: limits.connectMs,
+    onConnected: watch,
+  })
   // A client of undici's own knows no proxies. How long the body takes is watched by whoever reads it.
   const timeouts = { headersTimeout: limits.answerMs, bodyTimeout: 0 }
   return new Client(url.origin, { connect, maxHeaderSize: MAX_HEADER_BYTES, ...timeouts })
