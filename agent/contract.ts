@@ -185,13 +185,14 @@ export type ImageProblem = z.infer<typeof imageProblem>
 export const inspectedImage = z.discriminatedUnion('state', [
   /**
    * `totalBytes` once the server has told. `waitsFor` is given while it waits for its turn: so many other downloads are
-   * under way on the host. Ask again.
+   * under way on the host. `trouble` is how the last try ended, until the next one comes further. Ask again.
    */
   z.object({
     state: z.literal('Downloading'),
     receivedBytes: bytes,
     totalBytes: bytes.optional(),
     waitsFor: z.int().min(0).optional(),
+    trouble: z.object({ code: imageProblem, message: z.string() }).optional(),
   }),
   z.object({ state: z.literal('Checking') }),
   z.object({

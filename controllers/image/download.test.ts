@@ -61,6 +61,20 @@ describe('Image by http', () => {
     expect(world.store.stored?.status).toMatchObject({ progress: 100, hosts: ['host-a'] })
   })
 
+  test('says why it does not come, the same while it is tried again as when it was given up for a while', async () => {
+    const world = new World(http)
+    const trouble = { code: 'DownloadFailed', message: 'The server a answers HTTP 503: see that it works' } as const
+    for (const host of world.hosts) host.image = { state: 'Downloading', receivedBytes: 0, trouble }
+    await world.settle()
+    const shown = { status: 'False', reason: 'DownloadFailed', message: `${trouble.message} (host host-a)` }
+    expect(world.store.condition('Ready')).toMatchObject(shown)
+    const { writes } = world.store
+    for (const host of world.hosts) host.image = { state: 'Refused', ...trouble }
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject(shown)
+    expect(world.store.writes).toBe(writes)
+  })
+
   test('says that it waits for its turn, until one of its hosts downloads', async () => {
     const world = new World(http)
     for (const host of world.hosts) host.image = { state: 'Downloading', receivedBytes: 0, waitsFor: 4 }

@@ -54,6 +54,8 @@ export interface Task {
   readonly inTurn: (work: (turn: Turn) => Promise<void>) => Promise<void>
   /** Called with every piece that was written. */
   readonly onProgress: (receivedBytes: number, totalBytes: number | undefined) => void
+  /** Called when a try has failed, and another one is to come. */
+  readonly onTrouble: (failure: DownloadError) => void
 }
 
 /** Bytes between two looks at the room that is left. What was written before is then safe against a crash of the host. */
@@ -125,6 +127,7 @@ async function transferAll(file: PartFile, transfer: Task, deps: DownloadDeps): 
       failures += 1
       if (!failure.isPassing || failures >= limits.maxFailures || transfer.signal.aborted) throw failure
       const waitMs = failure.retryAfterMs ?? Math.min(limits.firstRetryMs * 2 ** (failures - 1), limits.lastRetryMs)
+      transfer.onTrouble(failure)
       log.info({ sha256: transfer.order.sha256, failures, waitMs, err: failure }, 'a download was cut; it goes on')
       await clock.sleep(waitMs, transfer.signal)
     }

@@ -45,11 +45,12 @@ export function newDownloads(deps: DownloadsDeps): Downloads {
     return { state: 'Downloading', receivedBytes: 0 }
   }
 
-  const progressOf = ({ isWaiting, receivedBytes, totalBytes }: Transfer): InspectedImage => ({
+  const progressOf = ({ isWaiting, receivedBytes, totalBytes, trouble }: Transfer): InspectedImage => ({
     state: 'Downloading',
     receivedBytes,
     ...(totalBytes !== undefined && { totalBytes }),
     ...(isWaiting && { waitsFor: transfers.underWay }),
+    ...(trouble && { trouble }),
   })
 
   const put = async (order: DesiredImage, leftMs: TimeLeft): Promise<InspectedImage> => {

@@ -7,6 +7,8 @@ import type { Refusal } from '../import-file.ts'
 export interface Refusals {
   /** Why an order like this one failed; nothing once it is worth another try. */
   find(order: DesiredImage): Refusal | undefined
+  /** How one like it ended last, however long ago. */
+  last(order: DesiredImage): Refusal | undefined
   note(order: DesiredImage, refusal: Refusal): void
   forget(sha256: string): void
 }
@@ -30,6 +32,7 @@ export function newRefusals(clock: Pick<Clock, 'monotonicMs'>): Refusals {
       const found = noted.get(keyOf(order))
       return found && clock.monotonicMs() < found.untilMs ? found.refusal : undefined
     },
+    last: (order) => noted.get(keyOf(order))?.refusal,
     note: (order, refusal) => {
       const untilMs = clock.monotonicMs() + (costly.has(refusal.code) ? DOWNLOAD_AGAIN_MS : LOOK_AGAIN_MS)
       noted.delete(keyOf(order))

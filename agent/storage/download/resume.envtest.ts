@@ -1,6 +1,6 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { DesiredImage } from '../../contract.ts'
 import { run } from '../../run.ts'
 import { eventually } from '../../testing.ts'
@@ -95,6 +95,18 @@ describe('a server is overcome that', () => {
       else sendRange(file, request, response)
     })
     expect(await world.downloads.put(orderOf(file, server.url), undefined)).toMatchObject({ state: 'Verified' })
+  })
+
+  test('asks for patience: why it waits is told meanwhile', async () => {
+    await using world = await newDownloadWorld()
+    await using server = await serve((_request, response) => response.writeHead(503, { 'retry-after': '3600' }).end())
+    const order = orderOf(file, server.url)
+    const trouble = { code: 'DownloadFailed', message: expect.stringContaining('HTTP 503') }
+    await vi.waitFor(
+      async () => expect(await world.downloads.put(order, 0)).toMatchObject({ state: 'Downloading', trouble }),
+      { timeout: 10_000 },
+    )
+    await world.downloads.remove(order.sha256)
   })
 
   test('asks for patience: it is not asked before', async () => {

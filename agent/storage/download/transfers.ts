@@ -17,6 +17,8 @@ export interface Transfer {
   readonly receivedBytes: number
   readonly totalBytes: number | undefined
   readonly isWaiting: boolean
+  /** How the last try ended, until the next one comes further. */
+  readonly trouble: Refusal | undefined
 }
 
 /** Downloads, one at a time of each digest and URL. */
@@ -43,6 +45,9 @@ interface State extends Asker {
   readonly places: Places
   receivedBytes: number
   totalBytes: number | undefined
+  trouble: Refusal | undefined
+  /** Where the try began that may come further. */
+  troubleBytes: number | undefined
 }
 
 interface Running extends State {
@@ -92,7 +97,7 @@ export function newTransfers(deps: TransfersDeps): Transfers {
       const abort = new AbortController()
       const timer = setTimeout(() => abort.abort(tooLong), TOTAL_MS)
       const unasked = setTimeout(() => abort.abort(cancelled), unaskedMs)
-      const state: State = { ...begin(order, downloadDir), signal: abort.signal }
+      const state: State = { ...begin(order, downloadDir), trouble: refusals.last(order), signal: abort.signal }
       const job = new Job(run(state), (result, isAwaitedLater) => {
         clearTimeout(timer)
         clearTimeout(unasked)
@@ -118,8 +123,20 @@ function keyOf({ sha256, url }: DesiredImage): string {
   return `${sha256} ${url}`
 }
 
-function begin(order: DesiredImage, folder: string): Omit<State, 'signal'> {
-  return { order, places: placesOf(folder, order), isWaiting: false, receivedBytes: 0, totalBytes: undefined }
+function begin(order: DesiredImage, folder: string): Omit<State, 'signal' | 'trouble'> {
+  const nothing = { receivedBytes: 0, totalBytes: undefined, troubleBytes: undefined }
+  return { order, places: placesOf(folder, order), isWaiting: false, ...nothing }
+}
+
+function noteProgress(
+  state: State,
+  [receivedBytes, totalBytes]: readonly [number, number | undefined],
+  stallBytes: number,
+): void {
+  state.receivedBytes = receivedBytes
+  state.totalBytes = totalBytes
+  state.troubleBytes ??= receivedBytes
+  if (receivedBytes - state.troubleBytes >= stallBytes) state.trouble = undefined
 }
 
 /** Runs downloads to their ends, in turns. */
@@ -133,11 +150,12 @@ function newRuns(deps: TransfersDeps) {
     const { order, places, signal } = state
     const { sha256, url } = order
     const inTurn = (work: Parameters<typeof turns.with<void>>[1]) => turns.with(state, work)
-    const onProgress = (receivedBytes: number, totalBytes: number | undefined) =>
-      void Object.assign(state, { receivedBytes, totalBytes })
+    const onProgress = (...progress: [number, number | undefined]) => noteProgress(state, progress, limits.stallBytes)
+    const onTrouble = (failure: DownloadError) =>
+      void Object.assign(state, { trouble: toRefusal(failure), troubleBytes: undefined })
     try {
       log.info({ sha256, server: URL.parse(url)?.host }, 'a download begins')
-      await download({ order, places, signal, inTurn, onProgress }, { ...deps, room })
+      await download({ order, places, signal, inTurn, onProgress, onTrouble }, { ...deps, room })
       await locks.with([sha256], () => noteOrigin(places, url))
       log.info({ sha256 }, 'a download is complete')
       return undefined

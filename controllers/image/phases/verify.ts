@@ -133,20 +133,33 @@ function judge(scope: Scope): Outcome {
   noteProgress(scope, answers)
   if (answers.some(({ answer }) => answer?.state === 'Checking'))
     return waiting(ImageReason.Checking, 'The file is being checked', RETRY_MS)
-  const download = downloadText(answers)
-  if (download !== undefined) return waiting(ImageReason.Downloading, download, RETRY_MS)
+  const download = downloadOutcome(answers)
+  if (download) return download
   const refusals = answers.flatMap(({ name, answer }) => (answer?.state === 'Refused' ? [{ name, ...answer }] : []))
   const worst = refusals.find(({ code }) => code !== ImageReason.FileNotFound) ?? refusals[0]
-  if (worst) return blocked(worst.code, `${worst.message} (host ${worst.name})`, LOOK_AGAIN_MS)
+  if (worst) return blocked(worst.code, refusalOf(worst.name, worst), LOOK_AGAIN_MS)
   return unknown(ImageReason.NoHostReachable, 'No host answers that could have the file: see that its agent runs')
 }
 
-/** One host that downloads is enough to say so. Nothing when none is about to. */
-function downloadText(answers: readonly Answer[]): string | undefined {
+/**
+ * One host that downloads is enough to say so. Where each has failed, and is to try again, why is said as it is when they
+ * have given up for a while: nothing changes between the two. Nothing when none is about to download.
+ */
+function downloadOutcome(answers: readonly Answer[]): Outcome | undefined {
   const downloads = answers.flatMap(({ name, answer }) =>
     answer?.state === 'Downloading' ? [{ name, ...answer }] : [],
   )
   const [first] = downloads
-  if (!first || downloads.some(({ waitsFor }) => waitsFor === undefined)) return first && 'The file is being downloaded'
-  return `The file waits for its turn: other downloads are under way on host ${first.name} (${first.waitsFor})`
+  if (!first) return undefined
+  const { Downloading } = ImageReason
+  const isWell = downloads.some(({ waitsFor, trouble }) => waitsFor === undefined && !trouble)
+  if (isWell) return waiting(Downloading, 'The file is being downloaded', RETRY_MS)
+  const { name, trouble } = downloads.find((each) => each.trouble) ?? first
+  if (trouble) return waiting(trouble.code, refusalOf(name, trouble), RETRY_MS)
+  const message = `The file waits for its turn: other downloads are under way on host ${first.name} (${first.waitsFor})`
+  return waiting(Downloading, message, RETRY_MS)
+}
+
+function refusalOf(host: string, { message }: Pick<Refused, 'message'>): string {
+  return `${message} (host ${host})`
 }
