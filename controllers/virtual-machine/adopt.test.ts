@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ObservedMachine } from '../../agent/contract.ts'
-import { entry, machine } from '../../crds/testing/objects.ts'
+import { disk, entry, machine } from '../../crds/testing/objects.ts'
 import { fakeHost } from '../fleet/testing.ts'
 import { World } from './testing.ts'
 
@@ -55,6 +55,22 @@ describe('VirtualMachine with spec.adopt', () => {
       { id: ID, name: 'shop/web', power: 'Running', macs: [MAC], disks: [{ id: DISK, storage: 'local' }] },
     ])
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('is not adopted without a disk that nothing stands for, and is once a Disk of it is named', async () => {
+    const further = '44444444-4444-4444-8444-444444444444'
+    const has = { disks: [DISK, further].map((id) => ({ id, storage: 'local' })) }
+    const world = adopting(has, { rootDisk: { imageRef: { name: 'debian' }, size: '4Gi' } })
+    await world.settle()
+    expect(world.stored?.status?.machineId).toBeUndefined()
+    expect(world.condition('Placed')).toMatchObject({
+      reason: 'AdoptionRefused',
+      message: expect.stringContaining(`has further disks (${further})`),
+    })
+    world.disks.set('web-data', disk('web-data', { id: further }))
+    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'web-data' } }]))
+    await world.reconcile()
+    expect(world.stored?.status?.machineId).toBe(ID)
   })
 
   test('has what its guest has, and no more than its host has room for', async () => {

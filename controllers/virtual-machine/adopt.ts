@@ -1,6 +1,6 @@
 import type { ObservedMachine } from '../../agent/contract.ts'
-import type { Disk } from '../../crds/disk.ts'
-import { rootDiskName, VirtualMachineReason, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import { fileIdOf, type Disk } from '../../crds/disk.ts'
+import { diskNames, rootDiskName, VirtualMachineReason, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { toQuantity } from '../../policy/quantity.ts'
 import type { FleetHost } from '../fleet/fleet-host.ts'
@@ -64,8 +64,8 @@ function refused(message: string): Outcome {
   return blocked(VirtualMachineReason.AdoptionRefused, message, LOOK_AGAIN_MS)
 }
 
-function bind(scope: Scope, { host, machine }: Holder): Outcome {
-  const { vm, status, deps } = scope
+/** Why the machine cannot be adopted as it is now. */
+function objectionTo(scope: Scope, { host, machine }: Holder): Outcome | undefined {
   const { macs, disks } = machine
   if (host.state !== 'Connected') {
     return unknown(VirtualMachineReason.HostUnreachable, `Host ${host.name}, which has the machine, does not answer`)
@@ -76,6 +76,19 @@ function bind(scope: Scope, { host, machine }: Holder): Outcome {
     return refused(
       `Host ${host.name} does not tell what machine ${machine.id} has: make the data storage with its disks usable there`,
     )
+  const lost = disksNobodyNames(scope, { ...machine, disks })
+  if (lost.length === 0) return undefined
+  return refused(
+    `Machine ${machine.id} has further disks (${lost.join(', ')}), which would be taken from it, and which no object stands for: make a Disk of each with spec.source.existing, and name them in spec.disks`,
+  )
+}
+
+function bind(scope: Scope, holder: Holder): Outcome {
+  const objection = objectionTo(scope, holder)
+  if (objection) return objection
+  const { vm, status, deps } = scope
+  const { host, machine } = holder
+  const { macs = [], disks = [] } = machine
   deps.ledger.release(vm)
   status.allocated = capacityOf(machine, vm.spec)
   deps.ledger.reserve(vm, host.name)
@@ -90,6 +103,20 @@ function bind(scope: Scope, { host, machine }: Holder): Outcome {
   // Paused without a problem it was by request.
   const paused = power === 'Running' && machine.state === 'Paused' && !machine.problem
   return decide(scope, power, host.name, { seen: machine.decision, ...(paused && { how: { paused } }) })
+}
+
+/** Files of the machine that would belong to nobody once it is adopted. */
+function disksNobodyNames(
+  { vm, namespace, deps }: Scope,
+  { id: machineId, disks }: { readonly id: string; readonly disks: NonNullable<ObservedMachine['disks']> },
+): string[] {
+  const named = diskNames(vm).flatMap((name) => deps.disk(namespace, name) ?? [])
+  const files = [...named, ...deps.attachedTo(machineId)].map(
+    (disk) => disk.spec.source?.existing?.id ?? fileIdOf(disk),
+  )
+  // The root disk's Disk is made of the first.
+  const further = vm.spec.rootDisk.imageRef ? disks.slice(1) : disks
+  return further.map(({ id }) => id).filter((id) => !files.includes(id))
 }
 
 /** What the guest has. What the spec asks for beyond that, it gets as any machine does. */
