@@ -29,7 +29,7 @@ export interface KindRules {
   readonly write: readonly Rule<WriteFacts>[]
   /** Absent where a delete is nobody's concern, or not for people. */
   readonly delete?: DeleteRules
-  /** Refuses every delete by people. */
+  /** Refuses every delete that is asked about: by people, and by the garbage collector. */
   readonly refuseDelete?: typeof entriesAreNotDeleted
 }
 
