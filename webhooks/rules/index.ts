@@ -13,6 +13,7 @@ import { deleteDisk } from './disk.ts'
 import { deleteHost } from './host.ts'
 import { deleteImage } from './image.ts'
 import { nameIsFree, nameReuseIsKnown } from './name-reuse.ts'
+import { newOwners } from './owner-references.ts'
 import { releaseOfBrake } from './platform-settings.ts'
 import { actionChange, entriesAreNotDeleted, isNotByHand } from './recycled-resource.ts'
 import { isRecoverable, originIsOurs, recoverIsName, recovery, recoveryOfOthers } from './recovery.ts'
@@ -34,10 +35,10 @@ export interface KindRules {
 }
 
 const owned = {
-  guarded: [deletionPolicyChange, recovery, recoveryOfOthers, ownerChange],
+  guarded: [deletionPolicyChange, recovery, recoveryOfOthers, ownerChange, newOwners],
   write: [nameReuseIsKnown, recoverIsName, originIsOurs, isRecoverable, nameIsFree],
 } as const
-const platform = { guarded: [], write: [] } as const
+const platform = { guarded: [newOwners], write: [] } as const
 
 const listed: readonly KindRules[] = [
   { ...owned, kind: VirtualMachine, delete: deleteVirtualMachine },
@@ -45,7 +46,7 @@ const listed: readonly KindRules[] = [
   { ...owned, kind: Image, delete: deleteImage },
   { ...platform, kind: Host, delete: deleteHost },
   { ...platform, kind: DataStorage, delete: deleteDataStorage },
-  { ...platform, kind: PlatformSettings, guarded: brakedKinds.map(releaseOfBrake) },
+  { ...platform, kind: PlatformSettings, guarded: [newOwners, ...brakedKinds.map(releaseOfBrake)] },
   {
     ...platform,
     kind: RecycledResource,
