@@ -15,7 +15,14 @@ import { deleteImage } from './image.ts'
 import { nameIsFree, nameReuseIsKnown } from './name-reuse.ts'
 import { newOwners } from './owner-references.ts'
 import { releaseOfBrake } from './platform-settings.ts'
-import { actionChange, entriesAreNotDeleted, isNotByHand } from './recycled-resource.ts'
+import {
+  entriesAreNotDeleted,
+  isNotByHand,
+  purgeChange,
+  recoverChange,
+  recoverInto,
+  recoverOfOthers,
+} from './recycled-resource.ts'
 import { isRecoverable, originIsOurs, recoverIsName, recovery, recoveryOfOthers } from './recovery.ts'
 import type { Rule } from './rule.ts'
 import { deleteVirtualMachine } from './virtual-machine.ts'
@@ -50,7 +57,7 @@ const listed: readonly KindRules[] = [
   {
     ...platform,
     kind: RecycledResource,
-    guarded: [actionChange, ownerChange],
+    guarded: [purgeChange, recoverChange, recoverOfOthers, recoverInto, ownerChange],
     write: [isNotByHand],
     refuseDelete: entriesAreNotDeleted,
   },

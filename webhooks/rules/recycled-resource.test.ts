@@ -57,3 +57,73 @@ describe('An entry of the recycle bin', () => {
     expect(objection(entry({}, before), entry({}, after))?.reason).toBe(isRefused ? 'NotByHand' : undefined)
   })
 })
+
+/** Who holds these, as `verb plural namespace`. */
+const holding = (...held: string[]): Partial<WriteFacts> => ({
+  can: ({ verb, plural, namespace }) => held.includes([verb, plural, namespace].filter(Boolean).join(' ')),
+})
+const alice = holding('recover recycledresources', 'create disks shop')
+const bob = { ...holding('recover recycledresources', 'create disks lab'), person: 'bob', owner: 'bob' }
+const carol = { ...holding('purge recycledresources'), person: 'carol', owner: 'carol' }
+const recover = { action: 'Recover' } as const
+const purge = { action: 'Purge' } as const
+const intoLab = { recoverAs: { namespace: 'lab' } }
+const ANOTHERS = 'bob may not bring back what alice owns: let them do it, or ask for the permission setOwner on disks'
+const NO_RECOVER = 'may not recover what was deleted: ask for the permission recover on recycledresources'
+const NO_PURGE = 'may not purge what was deleted, nor call that off: ask for the permission purge on recycledresources'
+const intoNamespace = (person: string, namespace: string) =>
+  `${person} may not bring back a Disk into namespace ${namespace}: ask for the permission create on disks there, or write another namespace into spec.recoverAs`
+
+describe('What somebody writes to an entry of alice', () => {
+  test.each<[string, Partial<Spec>, Partial<Spec>, Partial<WriteFacts>, string | undefined]>([
+    ['Recover, their own', {}, recover, alice, undefined],
+    ['Recover, of another', {}, recover, bob, ANOTHERS],
+    ['Recover, of another, into their own namespace', {}, { ...recover, ...intoLab }, bob, ANOTHERS],
+    [
+      'Recover, of another, and may set owners',
+      {},
+      { ...recover, ...intoLab },
+      { ...bob, ...holding('recover recycledresources', 'create disks lab', 'setOwner disks shop') },
+      undefined,
+    ],
+    [
+      'Recover, of another, and may set owners in another namespace',
+      {},
+      { ...recover, ...intoLab },
+      { ...bob, ...holding('recover recycledresources', 'create disks lab', 'setOwner disks lab') },
+      ANOTHERS,
+    ],
+    ['Recover, elsewhere', {}, { ...recover, ...intoLab }, alice, intoNamespace('alice', 'lab')],
+    [
+      'Recover, where they make nothing',
+      {},
+      recover,
+      holding('recover recycledresources'),
+      intoNamespace('alice', 'shop'),
+    ],
+    ['Recover, and may not', {}, recover, holding('create disks shop'), `alice ${NO_RECOVER}`],
+    ['a place alone, and may not', {}, intoLab, carol, `carol ${NO_RECOVER}`],
+    ['a place alone, of another', {}, intoLab, bob, ANOTHERS],
+    ['a place alone, elsewhere', {}, intoLab, alice, intoNamespace('alice', 'lab')],
+    ['another place', recover, { ...recover, recoverAs: { name: 'x' } }, alice, undefined],
+    ['another place, of another', recover, { ...recover, recoverAs: { name: 'x' } }, bob, ANOTHERS],
+    ['no Recover any more', { ...recover, ...intoLab }, intoLab, alice, undefined],
+    ['no Recover any more, and may not', recover, {}, carol, `carol ${NO_RECOVER}`],
+    ['no Recover any more, of another', recover, {}, bob, ANOTHERS],
+    ['Purge', {}, purge, carol, undefined],
+    ['Purge, and may not', {}, purge, alice, `alice ${NO_PURGE}`],
+    ['no Purge any more', purge, {}, carol, undefined],
+    ['no Purge any more, and may not', purge, {}, alice, `alice ${NO_PURGE}`],
+    ['Purge in place of Recover', recover, purge, carol, `carol ${NO_RECOVER}`],
+    ['nothing new', { ...recover, ...intoLab }, { ...recover, ...intoLab }, carol, undefined],
+  ])('[DEL-17] %s', (...[, before, after, who, sentence]) => {
+    expect(objection(entry(before), entry(after), who)?.message).toBe(sentence)
+  })
+
+  test('[DEL-17] is asked of the owner whom it had, and not of one who is set with it', () => {
+    const stolen = entry(recover, { labels: { 'holdfast.dev/owner': 'bob' } })
+    expect(objection(entry(), stolen, bob)?.message).toBe(ANOTHERS)
+    const unowned = entry({}, { labels: {} })
+    expect(objection(unowned, entry({ ...recover, ...intoLab }, { labels: {} }), bob)).toBeUndefined()
+  })
+})
