@@ -70,6 +70,13 @@ describe('RecycledResource', () => {
     expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
   })
 
+  test('[DEL-08] with the policy Never is there for good, also when somebody wrote the phase Purging', async () => {
+    const world = newWorld('Binned', 'Never')
+    world.store.change((entry) => void (entry.status = { phase: 'Purging' }))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
+  })
+
   test('waits for its host before it is purged', async () => {
     const world = newWorld('Binned')
     world.host.state = 'Unreachable'
