@@ -27,11 +27,11 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
     spec: { ...entry.spec, ...(phase === 'Binned' && { contents }) },
   })
   const there = new Map<string, Found>()
-  const api: { refusal?: string } = {}
+  const api: { refusal?: string; others: RecycledResource[] } = { others: [] }
   const place = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`
   const reconciler = recycledResourceReconciler({
     fleet: fakeFleet(host),
-    bin: { ofDownload: () => [], ofFile: () => [], remove: async () => store.put(undefined) },
+    bin: { ofDownload: () => [], ofFile: () => api.others, remove: async () => store.put(undefined) },
     now: () => store.now(),
     seen: (at) => there.get(place(at)),
     read: async (at) => there.get(place(at)),
@@ -143,6 +143,18 @@ describe('RecycledResource', () => {
     world.there.set('shop/data', { metadata: meta('data', { annotations }), status: { id: FILE } })
     await world.look()
     expect([[...world.there.keys()], world.store.stored]).toEqual([['shop/data'], undefined])
+  })
+
+  test('[DEL-16] is not put back beside another entry that has its file by now', async () => {
+    const world = newWorld('Binned')
+    world.store.change(({ spec }) => void (spec.action = 'Recover'))
+    world.api.refusal = 'there is a limit'
+    await world.settle()
+    world.api.others = [new FakeBin().stamp(disk('another'))]
+    world.store.change(({ spec }) => void delete spec.action)
+    await world.settle()
+    expect(world.store.stored?.status?.phase).toBe('Recovering')
+    expect(world.store.condition('Ready')?.message).toBe('Disk shop/data cannot be made: there is a limit')
   })
 
   test('writes nothing while all is well', async () => {
