@@ -165,9 +165,9 @@ export const RecycledResource = defineKind({
     },
     { rule: `!(${isIn('Purging')}) || self.spec == oldSelf.spec`, message: 'it is being destroyed: wait for its end' },
     {
-      rule: `!(${isIn('Recovering')}) || !has(self.spec.action) || (${same('action')})`,
+      rule: `!(${isIn('Recovering')}) || self.spec == oldSelf.spec || (has(oldSelf.status.recoverTo) && (!has(self.spec.action) || (${same('action')})))`,
       message:
-        'it is being brought back: wait for its end, or take spec.action off or change spec.recoverAs, which counts while nothing was made for it',
+        'it is being brought back: wait for its end; what spec.action asked for can be called off by taking spec.action away, or moved by spec.recoverAs, which counts while nothing was made for it',
     },
     {
       rule: `(${same('recoverAs')}) || !has(self.spec.recoverAs) || !has(self.spec.recoverAs.name) || self.spec.resource.kind != 'VirtualMachine' || size(self.spec.recoverAs.name) <= 63`,

@@ -7,7 +7,7 @@ import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
 import { kubectl } from '../local/kubectl.ts'
-import { answerTo, change, create, entryOf, make, phaseTo, remove, settle } from './testing/people.ts'
+import { answerTo, change, create, entryOf, make, phaseTo, remove, report, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
 
 const ORIGIN = 'holdfast.dev/recovered-from'
@@ -216,9 +216,11 @@ describe('spec.action and spec.recoverAs of an entry', () => {
     expect(await act({ recoverAs: { name: 'x'.repeat(64) } })).toContain('a VirtualMachine has no longer one')
     expect(await act({ ...recover, recoverAs: { name: 'web.1' } })).toBe('accepted')
     await phaseTo(world.kube, entry, 'Recovering')
+    expect(await act({ recoverAs: { name: 'other' } })).toContain('it is being brought back')
+    await report(world.kube, RecycledResource, entry, { recoverTo: { namespace: 'default', name: 'web.1' } })
     expect(await act({ recoverAs: { name: 'other' } })).toBe('accepted')
     const purge = change(world.kube, RecycledResource, entry, { spec: { action: 'Purge' } })
-    expect(await answerTo(purge)).toContain('it is being brought back: wait for its end, or take spec.action off')
+    expect(await answerTo(purge)).toContain('it is being brought back: wait for its end; what spec.action asked for')
     expect(await act({ action: null })).toBe('accepted')
     expect(await act(recover)).toContain('it is being brought back')
     const late = change(world.kube, RecycledResource, entry, { spec: { action: 'Purge' } })

@@ -45,8 +45,10 @@ export async function recover(scope: Scope): Promise<Outcome> {
   const parts = partsOf(entry, target)
   if (isCalledOff(scope) && !(await isBegun(scope, parts))) return backIntoTheBin(scope)
   const outcome = await bringAllBack(scope, parts)
-  if (outcome.type === 'blocked')
-    return withWaysOut(outcome, status.recoverTo !== undefined && !(await isBegun(scope, parts)))
+  if (outcome.type === 'blocked') {
+    const isMovable = status.recoverTo !== undefined && !(await isBegun(scope, parts))
+    return withWaysOut(outcome, isMovable)
+  }
   if (outcome.type !== 'done') return outcome
   await deps.bin.remove(entry)
   const message = `${entry.spec.resource.kind} ${target.namespace}/${target.name} is back`
