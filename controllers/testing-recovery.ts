@@ -193,6 +193,7 @@ export class RecoveryWorld {
       fleet: this.#fleet,
       bin: {
         ofDownload: () => [],
+        ofFile: this.recycled.bin.ofFile,
         remove: async () => this.#request('remove entry', () => this.entry.put(undefined)),
       },
       now: () => this.entry.now(),

@@ -80,11 +80,20 @@ const contents = z.object({
     .describe('Addresses that are kept for it.'),
 })
 
+const namespaceName = cel(z.string().min(1).max(63), {
+  rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+  message: 'write the name of a namespace: small letters, digits and dashes, with a letter or a digit at both ends',
+})
+const newName = cel(z.string().min(1).max(253), {
+  rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+  message:
+    'write a name that an object can have: small letters, digits, dashes and dots, with a letter or a digit at both ends',
+})
+
 /** What a user may write to an entry; all else of it is written by Holdfast alone. */
 export const RECYCLED_USER_FIELDS = ['action', 'recoverAs'] as const
 
-const isUnderWay =
-  "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in ['Recovering', 'Purging']"
+const isIn = (phase: string) => `has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase == '${phase}'`
 const isBinned = "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase != 'Pending'"
 const same = (field: string) =>
   `has(self.spec.${field}) == has(oldSelf.spec.${field}) && (!has(self.spec.${field}) || self.spec.${field} == oldSelf.spec.${field})`
@@ -112,11 +121,11 @@ export const RecycledResource = defineKind({
         .describe('Recover: brings it back. Purge: destroys it now. Each needs the permission of that name.'),
       recoverAs: z
         .object({
-          namespace: objectName.optional().describe('Namespace to bring it back to. Without it, its own.'),
-          name: objectName.optional().describe('Name to bring it back under. Without it, its own.'),
+          namespace: namespaceName.optional().describe('Namespace to bring it back to. Without it, its own.'),
+          name: newName.optional().describe('Name to bring it back under. Without it, its own.'),
         })
         .optional()
-        .describe('Where to bring it back to. Read with action Recover.'),
+        .describe('Where to bring it back to. Read with action Recover, until the first object is made there.'),
     }),
     {
       rule: "!has(self.action) || self.action != 'Purge' || self.deletion.policy != 'Never'",
@@ -139,15 +148,30 @@ export const RecycledResource = defineKind({
       .describe(
         'The object that it is brought back as, where that was made by a manifest which asked for it. Set with the phase Recovering, in place of spec.recoverAs.',
       ),
+    recoverTo: z
+      .object({
+        namespace: objectName.describe('Namespace of the object.'),
+        name: objectName.describe('Name of the object.'),
+      })
+      .optional()
+      .describe(
+        'What it is brought back as by spec.action. Set with the phase Recovering, so that nothing which was begun moves with spec.recoverAs.',
+      ),
   }),
   rules: [
     {
       rule: `!(${isBinned}) || (self.spec.deletion == oldSelf.spec.deletion && ${same('contents')})`,
       message: 'what was deleted, how and when is fixed: change spec.action and spec.recoverAs alone',
     },
+    { rule: `!(${isIn('Purging')}) || self.spec == oldSelf.spec`, message: 'it is being destroyed: wait for its end' },
     {
-      rule: `!(${isUnderWay}) || self.spec == oldSelf.spec`,
-      message: 'it is being brought back, or destroyed: wait for its end',
+      rule: `!(${isIn('Recovering')}) || self.spec == oldSelf.spec || (has(oldSelf.status.recoverTo) && (!has(self.spec.action) || (${same('action')})))`,
+      message:
+        'it is being brought back: wait for its end; what spec.action asked for can be called off by taking spec.action away, or moved by spec.recoverAs, which counts while nothing was made for it',
+    },
+    {
+      rule: `(${same('recoverAs')}) || !has(self.spec.recoverAs) || !has(self.spec.recoverAs.name) || self.spec.resource.kind != 'VirtualMachine' || size(self.spec.recoverAs.name) <= 63`,
+      message: 'write a name of at most 63 characters into spec.recoverAs: a VirtualMachine has no longer one',
     },
     { rule: 'self.metadata.name == self.spec.resource.uid', message: 'name the entry after spec.resource.uid' },
   ],
@@ -209,9 +233,20 @@ export function originOf({ annotations }: ObjectMeta): string | undefined {
   return annotations?.[RECOVERED_FROM_ANNOTATION]
 }
 
-/** Where an entry is brought back to. */
-export function targetOf({ spec, status }: RecycledResource): { namespace: string; name: string } {
-  const { resource, recoverAs } = spec
-  const { namespace = resource.namespace, name = resource.name } = status?.recoveringAs ?? recoverAs ?? {}
+/** Where an entry is brought back to: where that was begun, or else as `wantedOf` says. */
+export function targetOf(entry: RecycledResource): Target {
+  const { recoveringAs, recoverTo } = entry.status ?? {}
+  const { namespace, name } = recoveringAs ?? recoverTo ?? wantedOf(entry)
   return { namespace, name }
+}
+
+/** Where `spec.action` is to bring an entry back to. */
+export function wantedOf({ spec: { resource, recoverAs } }: RecycledResource): Target {
+  const { namespace = resource.namespace, name = resource.name } = recoverAs ?? {}
+  return { namespace, name }
+}
+
+interface Target {
+  readonly namespace: string
+  readonly name: string
 }

@@ -110,7 +110,7 @@ test('RecycledResource fits into etcd whatever it stands for', () => {
     deletion: { by: WORST.repeat(512), at: time, policy: 'Delayed', retention: '9999d', purgeAt: time },
     contents,
     action: 'Recover',
-    recoverAs: { namespace: name, name },
+    recoverAs: { namespace: name.slice(0, 63), name },
   }
   expect(RecycledResource.spec.safeParse(spec).error).toBeUndefined()
   const manifests = MAX_MANIFEST_BYTES + 17 * MAX_DISK_MANIFEST_BYTES

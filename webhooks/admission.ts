@@ -3,7 +3,7 @@ import type { Resource } from '../crds/kind.ts'
 import { RefusalReason } from '../crds/refusal.ts'
 import { isRecyclable, toStamp } from '../policy/deletion.ts'
 import { countOf } from './caches.ts'
-import { emptiesNamespaces, isConsequenceOf } from './callers.ts'
+import { emptiesNamespaces } from './callers.ts'
 import type { Batches } from './batches.ts'
 import { isKept, type BrakeReading, type Counting, type DeleteRequest } from './count-deletes.ts'
 import { stampEntry } from './entries.ts'
@@ -49,7 +49,7 @@ async function judgeDelete(sources: JudgeSources, request: AdmissionRequest, rul
   const object = parseObject(request.oldObject)
   // Once admitted a delete works, however often it is repeated.
   if (object.metadata.deletionTimestamp !== undefined) return allowed
-  if (rules.refuseDelete && !isConsequenceOf(request.userInfo.username)) return { refusal: rules.refuseDelete() }
+  if (rules.refuseDelete) return { refusal: rules.refuseDelete() }
   if (!rules.delete) return allowed
 
   const asked: DeleteRequest = { rules: { ...rules, delete: rules.delete }, object, user: request.userInfo }

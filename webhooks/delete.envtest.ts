@@ -198,6 +198,12 @@ describe('Permissions', () => {
       'what was deleted, how and when is fixed',
     )
     expect(await answerTo(remove(world.kube, RecycledResource, name))).toContain('is not deleted by hand')
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: '10000000-0000-4000-8000-00000000dead' }
+    expect(
+      await answerTo(change(world.kube, RecycledResource, name, { metadata: { ownerReferences: [owner] } })),
+    ).toContain('has no owners and no finalizers')
+    const collector = await world.person('system:serviceaccount:kube-system:generic-garbage-collector')
+    expect(await answerTo(remove(collector, RecycledResource, name))).toContain('is not deleted by hand')
     expect(await answerTo(change(ann, RecycledResource, name, { spec: { action: 'Recover' } }))).toBe(
       'ann may not recover what was deleted: ask for the permission recover on recycledresources',
     )

@@ -7,7 +7,7 @@ import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
 import { kubectl } from '../local/kubectl.ts'
-import { answerTo, change, create, entryOf, make, phaseTo, remove, settle } from './testing/people.ts'
+import { answerTo, change, create, entryOf, make, phaseTo, remove, report, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
 
 const ORIGIN = 'holdfast.dev/recovered-from'
@@ -180,6 +180,53 @@ describe('A create under onNameReuse Restore', () => {
     expect(fresh.warnings[0]).toMatch(/; this is a new one$/)
     expect(fresh.warnings[1]).toContain(`holdfast.dev/recover: ${entry}`)
     await settle(world.kube, {})
+  })
+})
+
+describe('spec.action and spec.recoverAs of an entry', () => {
+  const recover = { action: 'Recover' }
+
+  test('[DEL-17] take recover, setOwner for what somebody else owns, and create where it goes', async () => {
+    const entry = await putAway(ann, Disk, 'acted')
+    const act = async (kube: Kube, spec: object) => answerTo(change(kube, RecycledResource, entry, { spec }))
+    const dave = await world.person('dave', ['recover'])
+    expect(await act(bob, recover)).toContain('bob may not recover what was deleted')
+    expect(await act(bob, { recoverAs: { namespace: 'lab' } })).toContain('bob may not recover what was deleted')
+    expect(await act(dave, { ...recover, recoverAs: { namespace: 'lab' } })).toContain('bring back what ann owns')
+    expect(await act(carol, recover)).toBe('accepted')
+    expect(await act(bob, { action: null })).toContain('bob may not recover')
+    expect(await act(ann, { action: null })).toBe('accepted')
+
+    await change(world.kube, RecycledResource, entry, { metadata: { labels: null } })
+    const erin = await world.person('erin')
+    const rules = [{ apiGroups: ['platform.holdfast.dev'], resources: ['recycledresources'], verbs: ['*'] }]
+    const path = '/apis/rbac.authorization.k8s.io/v1/clusterroles/erin'
+    await world.kube.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: { rules } })
+    await expect
+      .poll(async () => act(erin, recover), eventually)
+      .toContain('bring back a Disk into namespace default: ask for the permission create on disks there')
+    expect(await act(dave, recover)).toBe('accepted')
+  })
+
+  test('[DEL-16] name what an object can be called, and are taken back while it is under way', async () => {
+    const entry = await putAway(ann, VirtualMachine, 'typed')
+    const act = async (spec: object) => answerTo(change(ann, RecycledResource, entry, { spec }))
+    expect(await act({ recoverAs: { namespace: 'My Lab' } })).toContain('write the name of a namespace')
+    expect(await act({ recoverAs: { name: 'web_1' } })).toContain('write a name that an object can have')
+    expect(await act({ recoverAs: { name: 'x'.repeat(64) } })).toContain('a VirtualMachine has no longer one')
+    expect(await act({ ...recover, recoverAs: { name: 'web.1' } })).toBe('accepted')
+    await phaseTo(world.kube, entry, 'Recovering')
+    expect(await act({ recoverAs: { name: 'other' } })).toContain('it is being brought back')
+    await report(world.kube, RecycledResource, entry, { recoverTo: { namespace: 'default', name: 'web.1' } })
+    expect(await act({ recoverAs: { name: 'other' } })).toBe('accepted')
+    const purge = change(world.kube, RecycledResource, entry, { spec: { action: 'Purge' } })
+    expect(await answerTo(purge)).toContain('it is being brought back: wait for its end; what spec.action asked for')
+    expect(await act({ action: null })).toBe('accepted')
+    expect(await act(recover)).toContain('it is being brought back')
+    const late = change(world.kube, RecycledResource, entry, { spec: { action: 'Purge' } })
+    expect(await answerTo(late)).toContain('it is being brought back')
+    await phaseTo(world.kube, entry, 'Purging')
+    expect(await act({ recoverAs: null })).toContain('it is being destroyed: wait for its end')
   })
 })
 

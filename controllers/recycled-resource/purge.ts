@@ -19,6 +19,12 @@ export async function beginPurge({ entry, status, deps }: Scope, notBeforeMs = 0
   return decided
 }
 
+/** Puts an entry back that nobody may destroy: somebody else than its controller wrote that phase. */
+export function endPurge({ status }: Scope): Outcome {
+  status.phase = 'Binned'
+  return decided
+}
+
 /** Destroys what the entry holds on its hosts, and then the entry. */
 export async function purge(scope: Scope): Promise<Outcome> {
   const { entry, deps } = scope

@@ -27,15 +27,17 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
     spec: { ...entry.spec, ...(phase === 'Binned' && { contents }) },
   })
   const there = new Map<string, Found>()
+  const api: { refusal?: string; others: RecycledResource[] } = { others: [] }
   const place = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`
   const reconciler = recycledResourceReconciler({
     fleet: fakeFleet(host),
-    bin: { ofDownload: () => [], remove: async () => store.put(undefined) },
+    bin: { ofDownload: () => [], ofFile: () => api.others, remove: async () => store.put(undefined) },
     now: () => store.now(),
     seen: (at) => there.get(place(at)),
     read: async (at) => there.get(place(at)),
     makeNamespace: async () => 'Active',
     create: async (at) => {
+      if (api.refusal !== undefined) return { type: 'refused', message: api.refusal }
       const object = { metadata: meta(at.name), status: { id: FILE } }
       there.set(place(at), object)
       return { type: 'made', object }
@@ -46,7 +48,15 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
     downloadedAs: () => [],
     emit: () => undefined,
   })
-  return { store, host, there, uid, settle: () => store.settle(reconciler), look: () => store.reconcile(reconciler) }
+  return {
+    store,
+    host,
+    there,
+    api,
+    uid,
+    settle: () => store.settle(reconciler),
+    look: () => store.reconcile(reconciler),
+  }
 }
 
 const DAY_MS = 86_400_000
@@ -66,6 +76,13 @@ describe('RecycledResource', () => {
     const world = newWorld('Binned', 'Never')
     world.store.change(({ spec }) => void (spec.action = 'Purge'))
     world.store.nowMs = 9_000 * DAY_MS
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
+  })
+
+  test('[DEL-08] with the policy Never is there for good, also when somebody wrote the phase Purging', async () => {
+    const world = newWorld('Binned', 'Never')
+    world.store.change((entry) => void (entry.status = { phase: 'Purging' }))
     await world.settle()
     expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
   })
@@ -91,6 +108,53 @@ describe('RecycledResource', () => {
     world.there.clear()
     await world.look()
     expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])
+  })
+
+  test('[DEL-16] that cannot be made there goes elsewhere, or back into the bin, as its message says', async () => {
+    const world = newWorld('Binned')
+    world.api.refusal = 'there is a limit'
+    world.store.change(({ spec }) => Object.assign(spec, { action: 'Recover', recoverAs: { name: 'x' } }))
+    await world.settle()
+    expect(world.store.stored?.status).toMatchObject({ phase: 'Recovering', recoverTo: { name: 'x' } })
+    expect(world.store.condition('Ready')?.message).toBe(
+      'Disk shop/x cannot be made: there is a limit; or write another place into spec.recoverAs of this entry, or take its spec.action away',
+    )
+    world.store.change(({ spec }) => void delete spec.action)
+    await world.settle()
+    expect(world.store.stored?.status).toMatchObject({ phase: 'Binned' })
+    expect(world.store.stored?.status).not.toHaveProperty('recoverTo')
+    delete world.api.refusal
+    world.store.change(({ spec }) => Object.assign(spec, { action: 'Recover', recoverAs: { name: 'y' } }))
+    await world.settle()
+    expect([[...world.there.keys()], world.store.stored]).toEqual([['shop/y'], undefined])
+  })
+
+  test('[DEL-16] that begins to be made in one place is not made in another one too', async () => {
+    const world = newWorld('Binned')
+    world.store.change(({ spec }) => void (spec.action = 'Recover'))
+    world.api.refusal = 'there is a limit'
+    await world.settle()
+    // As a controller leaves it that ended right after it had made the object.
+    const annotations = { 'holdfast.dev/recovered-from': world.uid }
+    world.there.set('shop/data', { metadata: meta('data', { annotations }) })
+    world.store.change(({ spec }) => Object.assign(spec, { recoverAs: { name: 'x' } }))
+    await world.settle()
+    expect(world.store.stored?.status).toMatchObject({ phase: 'Recovering', recoverTo: { name: 'data' } })
+    world.there.set('shop/data', { metadata: meta('data', { annotations }), status: { id: FILE } })
+    await world.look()
+    expect([[...world.there.keys()], world.store.stored]).toEqual([['shop/data'], undefined])
+  })
+
+  test('[DEL-16] is not put back beside another entry that has its file by now', async () => {
+    const world = newWorld('Binned')
+    world.store.change(({ spec }) => void (spec.action = 'Recover'))
+    world.api.refusal = 'there is a limit'
+    await world.settle()
+    world.api.others = [new FakeBin().stamp(disk('another'))]
+    world.store.change(({ spec }) => void delete spec.action)
+    await world.settle()
+    expect(world.store.stored?.status?.phase).toBe('Recovering')
+    expect(world.store.condition('Ready')?.message).toBe('Disk shop/data cannot be made: there is a limit')
   })
 
   test('writes nothing while all is well', async () => {

@@ -1,4 +1,5 @@
-import { originOf, RecycledResourceReason, targetOf } from '../../crds/recycled-resource.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { originOf, RecycledResourceReason, targetOf, wantedOf } from '../../crds/recycled-resource.ts'
 import { blocked, decided, done, gone, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { partsOf, type Part } from './parts.ts'
 import type { Found, Place, Scope } from './scope.ts'
@@ -21,32 +22,79 @@ export async function beginRecovery({ entry, status, deps }: Scope, claimant?: P
   const { resource } = entry.spec
   const found = await deps.read(resource)
   if (found?.metadata.uid === resource.uid) return stillThere()
-  for (const { place } of partsOf(entry, claimant ?? targetOf(entry))) {
-    if (isAnother(await deps.read(place), entry)) return nameTaken(place)
+  const { namespace, name } = claimant ?? wantedOf(entry)
+  for (const { place } of partsOf(entry, { namespace, name })) {
+    if (isAnother(await deps.read(place), entry)) return withWaysOut(nameTaken(place), !claimant)
   }
-  if (claimant) status.recoveringAs = { namespace: claimant.namespace, name: claimant.name }
+  delete status.recoveringAs
+  delete status.recoverTo
+  status[claimant ? 'recoveringAs' : 'recoverTo'] = { namespace, name }
   status.phase = 'Recovering'
   return decided
 }
 
 /** Makes anew what is not there, the disks first; the entry goes once all is what it was. */
 export async function recover(scope: Scope): Promise<Outcome> {
+  const { entry, status, deps } = scope
+  const target = targetOf(entry)
+  if (!status.recoveringAs && !status.recoverTo) {
+    // Begun before this was stored.
+    status.recoverTo = target
+    return decided
+  }
+  const parts = partsOf(entry, target)
+  if (isCalledOff(scope) && !(await isBegun(scope, parts))) return backIntoTheBin(scope)
+  const outcome = await bringAllBack(scope, parts)
+  if (outcome.type === 'blocked') {
+    const isMovable = status.recoverTo !== undefined && !(await isBegun(scope, parts))
+    return withWaysOut(outcome, isMovable)
+  }
+  if (outcome.type !== 'done') return outcome
+  await deps.bin.remove(entry)
+  const message = `${entry.spec.resource.kind} ${target.namespace}/${target.name} is back`
+  deps.emit(entry, { type: 'Normal', reason: 'Recovered', message })
+  return gone
+}
+
+async function bringAllBack(scope: Scope, parts: readonly Part[]): Promise<Outcome> {
   const { entry, deps } = scope
-  const parts = partsOf(entry, targetOf(entry))
-  let isBegun = false
+  let isFirst = true
   for (const part of parts) {
     const found = await deps.read(part.place)
     if (isAnother(found, entry)) return nameTaken(part.place)
-    if (!found && !isBegun && (await isGivenUp(scope, parts))) return backIntoTheBin(scope)
+    if (!found && isFirst && (await isGivenUp(scope, parts))) return backIntoTheBin(scope)
     const outcome = await bringBack(scope, part, found)
     if (outcome.type !== 'done') return outcome
-    isBegun = true
+    isFirst = false
   }
-  await deps.bin.remove(entry)
-  const { namespace, name } = targetOf(entry)
-  const message = `${entry.spec.resource.kind} ${namespace}/${name} is back`
-  deps.emit(entry, { type: 'Normal', reason: 'Recovered', message })
-  return gone
+  return done
+}
+
+/** Whether somebody took `spec.action` away, or wants it elsewhere. */
+function isCalledOff({ entry, status: { recoverTo } }: Scope): boolean {
+  if (!recoverTo) return false
+  return entry.spec.action !== 'Recover' || !isDeepStrictEqual(wantedOf(entry), recoverTo)
+}
+
+/**
+ * Whether anything was made for the entry: from then on there is no way back into the bin, for a file must not be in two
+ * entries, nor in one and on a disk. What was made and deleted again may have an entry of its own.
+ */
+async function isBegun({ entry, deps }: Scope, parts: readonly Part[]): Promise<boolean> {
+  for (const { place } of parts) {
+    const found = await deps.read(place)
+    if (found && !isAnother(found, entry)) return true
+  }
+  const files = (entry.spec.contents?.disks ?? []).map(({ id }) => id)
+  const isOther = ({ metadata }: Scope['entry']) => metadata.name !== entry.metadata.name
+  return files.some((id) => deps.disksOfFile(id).length > 0 || deps.bin.ofFile(id).some(isOther))
+}
+
+/** Says what somebody can do besides: what `spec.action` asked for can go elsewhere as long as nothing was made. */
+function withWaysOut(outcome: Outcome, isMovable: boolean): Outcome {
+  if (outcome.type !== 'blocked' || !isMovable) return outcome
+  const waysOut = 'or write another place into spec.recoverAs of this entry, or take its spec.action away'
+  return { ...outcome, message: `${outcome.message}; ${waysOut}` }
 }
 
 /** Whether what a manifest made is deleted again, before anything was made for it. */
@@ -58,6 +106,7 @@ async function isGivenUp({ entry, status, deps }: Scope, parts: readonly Part[])
 
 function backIntoTheBin({ status }: Scope): Outcome {
   delete status.recoveringAs
+  delete status.recoverTo
   status.phase = 'Binned'
   return decided
 }
@@ -94,9 +143,6 @@ function isAlive(found: Found | undefined, entry: Scope['entry']): boolean {
 }
 
 function nameTaken({ kind, namespace, name }: Place): Outcome {
-  return blocked(
-    RecycledResourceReason.NameTaken,
-    `There is another ${kind} ${namespace}/${name}: delete or rename that one, or bring this one back under another name`,
-    LOOK_AGAIN_MS,
-  )
+  const message = `There is another ${kind} ${namespace}/${name}: delete that one`
+  return blocked(RecycledResourceReason.NameTaken, message, LOOK_AGAIN_MS)
 }

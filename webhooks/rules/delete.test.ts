@@ -64,6 +64,15 @@ describe('A delete', () => {
       { machines: ['shop/web'], brakeAllows: false, isConsequence: true },
       undefined,
     ],
+    ['of a host that follows from another goes too', Host, { isConsequence: true }, undefined],
+    ['of a host with machines does not follow', Host, { machines: ['shop/web'], isConsequence: true }, 'InUse'],
+    ['of a storage with disks does not follow', DataStorage, { disks: ['shop/a'], isConsequence: true }, 'InUse'],
+    [
+      'of a storage with binned disks does not follow',
+      DataStorage,
+      { binned: ['Disk shop/a (e)'], isConsequence: true },
+      'InUse',
+    ],
   ])('%s', (_, kind, more, reason) => {
     expect(objection(kind, more)?.reason).toBe(reason)
   })

@@ -40,9 +40,12 @@ export interface DeleteRules {
 /** What consequences follow from. */
 export type Consequent = Pick<DeleteFacts, 'object' | 'decision' | 'machines' | 'disks' | 'storages' | 'binned'>
 
-/** In the order of the guards. Who may delete at all was asked before admission. */
+/**
+ * In the order of the guards. Who may delete at all was asked before admission. What is outside of every namespace goes
+ * with no namespace, and nothing of ours owns it: an owner that somebody gave it takes it from nobody who uses it.
+ */
 export function objectionToDelete({ inUse, consequences }: DeleteRules, facts: DeleteFacts) {
-  if (facts.isConsequence) return undefined
+  if (facts.isConsequence) return facts.kind.scope === 'Cluster' ? firstObjection(inUse, facts) : undefined
   return firstObjection([...inUse, brakeAllows, isConfirmed(consequences)], facts)
 }
 

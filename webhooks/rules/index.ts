@@ -13,8 +13,16 @@ import { deleteDisk } from './disk.ts'
 import { deleteHost } from './host.ts'
 import { deleteImage } from './image.ts'
 import { nameIsFree, nameReuseIsKnown } from './name-reuse.ts'
+import { newOwners } from './owner-references.ts'
 import { releaseOfBrake } from './platform-settings.ts'
-import { actionChange, entriesAreNotDeleted, isNotByHand } from './recycled-resource.ts'
+import {
+  entriesAreNotDeleted,
+  isNotByHand,
+  purgeChange,
+  recoverChange,
+  recoverInto,
+  recoverOfOthers,
+} from './recycled-resource.ts'
 import { isRecoverable, originIsOurs, recoverIsName, recovery, recoveryOfOthers } from './recovery.ts'
 import type { Rule } from './rule.ts'
 import { deleteVirtualMachine } from './virtual-machine.ts'
@@ -29,15 +37,15 @@ export interface KindRules {
   readonly write: readonly Rule<WriteFacts>[]
   /** Absent where a delete is nobody's concern, or not for people. */
   readonly delete?: DeleteRules
-  /** Refuses every delete by people. */
+  /** Refuses every delete that is asked about: by people, and by the garbage collector. */
   readonly refuseDelete?: typeof entriesAreNotDeleted
 }
 
 const owned = {
-  guarded: [deletionPolicyChange, recovery, recoveryOfOthers, ownerChange],
+  guarded: [deletionPolicyChange, recovery, recoveryOfOthers, ownerChange, newOwners],
   write: [nameReuseIsKnown, recoverIsName, originIsOurs, isRecoverable, nameIsFree],
 } as const
-const platform = { guarded: [], write: [] } as const
+const platform = { guarded: [newOwners], write: [] } as const
 
 const listed: readonly KindRules[] = [
   { ...owned, kind: VirtualMachine, delete: deleteVirtualMachine },
@@ -45,11 +53,11 @@ const listed: readonly KindRules[] = [
   { ...owned, kind: Image, delete: deleteImage },
   { ...platform, kind: Host, delete: deleteHost },
   { ...platform, kind: DataStorage, delete: deleteDataStorage },
-  { ...platform, kind: PlatformSettings, guarded: brakedKinds.map(releaseOfBrake) },
+  { ...platform, kind: PlatformSettings, guarded: [newOwners, ...brakedKinds.map(releaseOfBrake)] },
   {
     ...platform,
     kind: RecycledResource,
-    guarded: [actionChange, ownerChange],
+    guarded: [purgeChange, recoverChange, recoverOfOthers, recoverInto, ownerChange],
     write: [isNotByHand],
     refuseDelete: entriesAreNotDeleted,
   },

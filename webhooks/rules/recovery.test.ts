@@ -8,7 +8,7 @@ import { rulesFor } from './index.ts'
 import { nameReuseWarnings } from './name-reuse.ts'
 import { recoveryWarnings } from './recovery.ts'
 import { firstObjection } from './rule.ts'
-import { guard, type WriteFacts } from './write.ts'
+import { deletionPolicyChange, guard, type WriteFacts } from './write.ts'
 
 const ENTRY = meta('data').uid
 const RECOVER = 'holdfast.dev/recover'
@@ -98,6 +98,28 @@ describe('A write of what the recycle bin has', () => {
     ['is a new one', create({}, { recovery: undefined, object: unmarked }), undefined],
   ])('[DEL-16] that %s', (_name, facts, reason) => {
     expect(objection(facts)).toBe(reason)
+  })
+})
+
+describe('spec.deletionPolicy of what is brought back', () => {
+  const spec = { ...entry.spec, contents: { ...entry.spec.contents, manifest: { spec: { deletionPolicy: 'Never' } } } }
+  const kept = { ...recovery, entry: { ...entry, spec } }
+  const setter = { can: ({ verb }: { verb: string }) => verb === 'recover' || verb === 'setDeletionPolicy' }
+
+  test.each<[string, 'Never' | 'Immediate' | undefined, Partial<WriteFacts>, string | undefined]>([
+    ['is what it was', 'Never', {}, undefined],
+    ['is left out', undefined, {}, 'NotPermitted'],
+    ['is another', 'Immediate', {}, 'NotPermitted'],
+    ['is left out by who may set it', undefined, setter, undefined],
+  ])('[DEL-13] that %s', (...[, deletionPolicy, who, reason]) => {
+    const facts = create(asked, { recovery: kept, ...who })
+    const policy = deletionPolicy && { deletionPolicy }
+    expect(objection({ ...facts, object: newDisk({ ...policy }, facts.object.metadata) })).toBe(reason)
+  })
+
+  test('[DEL-13] is named to who left it out', () => {
+    const message = deletionPolicyChange.message(create(asked, { recovery: kept }))
+    expect(message).toContain('write Never there, as it was, or ask for the permission setDeletionPolicy on disks')
   })
 })
 

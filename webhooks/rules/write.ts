@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import * as z from 'zod'
 import { OWNER_LABEL, type DeletionSettings } from '../../crds/deletion.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
@@ -58,19 +59,27 @@ export function guard({ needs, message }: Guarded): Rule<WriteFacts> {
   }
 }
 
-/** `spec.deletionPolicy` of the kinds that have it. */
+/** `spec.deletionPolicy` of the kinds that have it. What is brought back had one already, which a manifest may not drop. */
 export const deletionPolicyChange: Guarded = {
-  needs({ kind, object, before }) {
-    const isSame = isDeepStrictEqual(policyOf(object), policyOf(before))
-    return isSame ? undefined : permissionOn('setDeletionPolicy', kind, object)
+  needs({ kind, object, before, recovery }) {
+    const was = before ? policyOf(before) : recoveredPolicy(recovery)
+    return isDeepStrictEqual(policyOf(object), was) ? undefined : permissionOn('setDeletionPolicy', kind, object)
   },
-  message({ person, kind }) {
-    return `${person} may not set spec.deletionPolicy: leave it as it was, or ask for the permission setDeletionPolicy on ${kind.plural}`
+  message({ person, kind, before, recovery }) {
+    const was = before ? undefined : recoveredPolicy(recovery)
+    const how = was === undefined ? 'leave it as it was' : `write ${was} there, as it was`
+    return `${person} may not set spec.deletionPolicy: ${how}, or ask for the permission setDeletionPolicy on ${kind.plural}`
   },
 }
 
-function policyOf(object: Resource | undefined): unknown {
-  return object?.spec['deletionPolicy']
+function policyOf(object: Resource): unknown {
+  return object.spec['deletionPolicy']
+}
+
+const manifest = z.object({ spec: z.object({ deletionPolicy: z.string().optional() }) })
+
+function recoveredPolicy(recovery: Recovery | undefined): string | undefined {
+  return manifest.safeParse(recovery?.entry?.spec.contents?.manifest).data?.spec.deletionPolicy
 }
 
 /**

@@ -1,7 +1,7 @@
 import { RecycledResourceCondition } from '../../../crds/recycled-resource.ts'
 import { done, doneFor, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { beginPurge, purge } from '../purge.ts'
+import { beginPurge, endPurge, purge } from '../purge.ts'
 import { beginRecovery, findClaimant, recover } from '../recover.ts'
 import type { Scope } from '../scope.ts'
 
@@ -19,8 +19,8 @@ export const carryOut: Phase<Scope> = {
   async run(scope) {
     const { entry, status } = scope
     if (status.phase === 'Recovering') return recover(scope)
-    if (status.phase === 'Purging') return purge(scope)
     const { action, deletion } = entry.spec
+    if (status.phase === 'Purging') return deletion.policy === 'Never' ? endPurge(scope) : purge(scope)
     const claimant = await findClaimant(scope)
     if (claimant || action === 'Recover') return beginRecovery(scope, claimant)
     if (action === 'Purge' && deletion.policy !== 'Never') return beginPurge(scope)
