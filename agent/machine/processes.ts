@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import * as z from 'zod'
 import { machinePaths } from '../paths.ts'
@@ -30,7 +30,7 @@ export async function findMachines(runDir: string): Promise<FoundProcess[]> {
 
 async function findMachine(pid: number, runDir: string): Promise<FoundProcess | undefined> {
   try {
-    const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
+    const args = await argsOf(pid)
     const machineId = valueOf(args, '-uuid')
     if (machineId === undefined || valueOf(args, '-pidfile') !== pidFile(runDir, machineId)) return undefined
     const startTime = startTimeOf(pid)
@@ -42,6 +42,15 @@ async function findMachine(pid: number, runDir: string): Promise<FoundProcess | 
     if (isGone(error)) return undefined
     throw error
   }
+}
+
+/** Also of a process whose main thread ended before the others: its own file is empty then, and theirs are not. */
+async function argsOf(pid: number): Promise<string[]> {
+  const own = await readFile(`/proc/${pid}/cmdline`, 'utf8')
+  if (own !== '') return own.split('\0')
+  const paths = tasksOf(pid).map((task) => `/proc/${pid}/task/${task}/cmdline`)
+  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8').catch(ifGone(''))))
+  return (texts.find((text) => text !== '') ?? '').split('\0')
 }
 
 /** What the command line of a QEMU says of its devices. */
@@ -65,7 +74,7 @@ const device = z.looseObject({
 
 /** None of a process that has ended. */
 export async function devicesOf(pid: number): Promise<Devices> {
-  const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(ifGone(''))).split('\0')
+  const args = await argsOf(pid).catch(ifGone<string[]>([]))
   const devices = args.flatMap((arg, index) => (args[index - 1] === '-device' ? toDevice(arg) : []))
   return {
     macs: devices.flatMap(({ mac }) => mac ?? []),
@@ -129,13 +138,9 @@ export function usageOf({ pid, startTime }: HostProcess): Usage | undefined {
 }
 
 function residentBytesOf(pid: number): number | undefined {
-  try {
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return kib === undefined ? undefined : Number(kib) * 1024
-  } catch (error) {
-    if (isGone(error)) return undefined
-    throw error
-  }
+  const status = unlessGone(() => readFileSync(`/proc/${pid}/status`, 'utf8'))
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(status ?? '')?.[1]
+  return kib === undefined ? undefined : Number(kib) * 1024
 }
 
 /** Kills without a chance to refuse; nothing happens when it ended already. */
@@ -164,11 +169,38 @@ function startTimeOf(pid: number): string | undefined {
 
 /** Its state and all that follows in /proc/PID/stat: the n-th field of proc(5) is at n - 3. Undefined when it has ended. */
 function statOf(pid: number): string[] | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = readStat(`/proc/${pid}/stat`)
+  return fields && (!hasStopped(fields) || hasThreads(pid)) ? fields : undefined
+}
+
+/** Whether a thread lives. The main one may be over while another, which waits for storage, still has the disks open. */
+function hasThreads(pid: number): boolean {
+  return tasksOf(pid).some((task) => {
+    const fields = readStat(`/proc/${pid}/task/${task}/stat`)
+    return fields !== undefined && !hasStopped(fields)
+  })
+}
+
+function hasStopped([state]: readonly string[]): boolean {
+  return state === 'Z' || state === 'X'
+}
+
+function readStat(path: string): string[] | undefined {
+  return unlessGone(() => {
+    const stat = readFileSync(path, 'utf8')
     // The name in brackets may contain anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  })
+}
+
+/** Ids of its threads; none of a process that is gone. */
+function tasksOf(pid: number): string[] {
+  return unlessGone(() => readdirSync(`/proc/${pid}/task`)) ?? []
+}
+
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read()
   } catch (error) {
     if (isGone(error)) return undefined
     throw error
