@@ -151,11 +151,13 @@ export class MachineProcess {
 
   /** Notes when it is seen running. Without the note a crash would be taken for a failed start. */
   noteState(): void {
-    if (!this.#guest) return
-    this.#guest.isToBePaused = this.#record.current.desired.paused === true
-    if (this.#guest.state !== 'running') return
+    const guest = this.#guest
+    if (!guest) return
+    guest.isToBePaused = this.#record.current.desired.paused === true
+    if (guest.state !== 'running') return
     this.#life = { ...this.#life, seenRunning: true }
-    if (this.#record.current.launch?.confirmed === false) void this.#note(withConfirmation, 'a start cannot be noted')
+    if (this.#record.current.launch?.confirmed !== false) return
+    void this.#note((record) => withConfirmation(record, guest.process), 'a start cannot be noted')
   }
 
   /** Stores what the next agent is to know of the process. What happens to it does not wait until there is space for that. */

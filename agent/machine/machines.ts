@@ -10,7 +10,7 @@ import { Machine, type MachineDeps } from './machine.ts'
 import type { MachineMeasure } from './measure.ts'
 import { accept } from './order.ts'
 import type { Hardware } from './hardware.ts'
-import { devicesOf, type FoundProcess } from './processes.ts'
+import { devicesOf, isSame, type FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
 import type { MachineRecord } from './record.ts'
 import { NO_DECISION, Strays, type TakenStray } from './strays.ts'
@@ -130,15 +130,18 @@ interface TakenUp {
 }
 
 async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps & Pick<MachinesDeps, 'storage'>): Promise<TakenUp> {
-  const { records, launcher, clock, log } = deps
+  const { records, launcher, clock, log, hypervisor } = deps
   const [stored, found] = await Promise.all([records.loadAll(), launcher.findAll()])
-  const unknown = new Set(found)
+  const unknown = new Set(found.filter((process) => launcher.isHere(process)))
   const all = new Map<string, Machine>()
   const restore = async (record: MachineRecord): Promise<void> => {
     const { id } = record.desired
     if (isExpired(record, clock.now())) return records.remove(id)
     // Another user's process may say of itself that it is this machine, besides the one that is.
-    const own = found.find((process) => process.machineId === id && launcher.isOwn(record, process))
+    const candidates = found.filter((process) => process.machineId === id && launcher.isOwn(record, process))
+    const own =
+      candidates.find((process) => launcher.isHere(process)) ??
+      candidates.find((process) => isLaunchOf(record, process, hypervisor.bootId))
     if (own) unknown.delete(own)
     all.set(id, await restoreMachine(launcher.withUid(record), own, machineDeps))
   }
@@ -157,6 +160,11 @@ async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps & Pick<Machin
   return { all, strays: new Strays(genuine, machineDeps) }
 }
 
+/** Whether it is the process of the launch on record, below whatever run folder: the agent's own may have been another. */
+function isLaunchOf({ launch }: MachineRecord, process: FoundProcess, bootId: string): boolean {
+  return launch?.bootId === bootId && (launch.process === undefined || isSame(launch.process, process))
+}
+
 function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {
   return buriedAt !== undefined && now.getTime() - Date.parse(buriedAt) > REMEMBERED_MS
 }
@@ -171,7 +179,8 @@ async function restoreMachine(
     const { bootId } = hypervisor
     const machine = new Machine({ ...record, launch: { confirmed: false, ...record.launch, bootId } }, true, deps)
     await machine.adopt(launcher.toGuest(process, () => machine.poke()))
-    log.info({ machine: process.machineId, name: process.name, pid: process.pid }, 'adopted')
+    const { machineId, name, pid, runDir } = process
+    log.info({ machine: machineId, name, pid, runDir }, 'adopted')
     return machine
   }
   const next = afterAbsence(record, hypervisor.bootId, clock.now())
@@ -194,7 +203,8 @@ async function adoptStray(desired: DesiredMachine, stray: TakenStray, deps: Mach
   const { launcher, hypervisor, log } = deps
   const { process, decisionId } = stray
   const hardware = await hardwareOf(process, desired)
-  const launch = { bootId: hypervisor.bootId, confirmed: true, ...(hardware && { hardware }) }
+  const identity = { pid: process.pid, startTime: process.startTime }
+  const launch = { bootId: hypervisor.bootId, confirmed: true, process: identity, ...(hardware && { hardware }) }
   const record: MachineRecord = {
     ...accept(undefined, desired),
     launch,

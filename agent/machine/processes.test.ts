@@ -18,15 +18,20 @@ async function newProcess(...args: string[]) {
   return { pid: child.pid ?? 0, exited, [Symbol.asyncDispose]: end }
 }
 
+const findIn = async (runDir: string) => (await findMachines()).filter((found) => found.runDir === runDir)
+
 test('Process is found by the machine and the run folder that it was started with', async () => {
   const options = ['-name', 'guest=ns/a,,b,debug-threads=off', '-uuid', id, '-pidfile', `/run/hf-test/${id}/pid`]
   await using qemu = await newProcess(...options)
   await using other = await newProcess('-uuid', id, '-pidfile', `/run/hf-other/${id}/pid`)
+  await using libvirt = await newProcess('-uuid', id, '-pidfile', '/run/libvirt/qemu/1.pid')
   await expect
-    .poll(() => findMachines('/run/hf-test'))
-    .toEqual([{ ...processOf(qemu.pid), machineId: id, uid: process.getuid?.(), name: 'ns/a,b' }])
-  expect((await findMachines('/run/hf-other')).map(({ pid }) => pid)).toEqual([other.pid])
-  expect(await findMachines('/run/hf')).toEqual([])
+    .poll(() => findIn('/run/hf-test'))
+    .toEqual([
+      { ...processOf(qemu.pid), machineId: id, runDir: '/run/hf-test', uid: process.getuid?.(), name: 'ns/a,b' },
+    ])
+  expect((await findIn('/run/hf-other')).map(({ pid }) => pid)).toEqual([other.pid])
+  expect((await findMachines()).map(({ pid }) => pid)).not.toContain(libvirt.pid)
 })
 
 test('Process that has ended is not alive, also before its parent takes note of it', async () => {
@@ -72,7 +77,7 @@ test.skipIf(!hasPython)('Process whose main thread has ended is alive, and is fo
     const process = processOf(child.pid ?? 0)
     if (!process) throw new Error('it is taken for one that has ended')
     expect(isAlive(process)).toBe(true)
-    expect(await findMachines('/run/hf-headless')).toMatchObject([{ ...process, machineId: id }])
+    expect(await findIn('/run/hf-headless')).toMatchObject([{ ...process, machineId: id }])
     kill(process)
     await exited
     expect(isAlive(process)).toBe(false)

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import * as z from 'zod'
 import { machinePaths } from '../paths.ts'
 
@@ -16,32 +17,44 @@ export interface HostProcess {
 /** A QEMU that an agent started, found by looking at every process of the host. */
 export interface FoundProcess extends HostProcess {
   readonly machineId: string
+  /** Folder of its agent, in which it has one of its own. */
+  readonly runDir: string
   readonly uid: number
   /** `namespace/name` that it was started with. */
   readonly name: string
 }
 
-/** Every QEMU whose sockets lie in this run folder. A process that ends meanwhile is left out. */
-export async function findMachines(runDir: string): Promise<FoundProcess[]> {
+/** Every QEMU that an agent started, whatever its run folder. A process that ends meanwhile is left out. */
+export async function findMachines(): Promise<FoundProcess[]> {
   const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry)).map(Number)
-  const found = await Promise.all(pids.map((pid) => findMachine(pid, runDir)))
+  const found = await Promise.all(pids.map((pid) => findMachine(pid)))
   return found.filter((process) => process !== undefined)
 }
 
-async function findMachine(pid: number, runDir: string): Promise<FoundProcess | undefined> {
+async function findMachine(pid: number): Promise<FoundProcess | undefined> {
   try {
     const args = await argsOf(pid)
-    const machineId = valueOf(args, '-uuid')
-    if (machineId === undefined || valueOf(args, '-pidfile') !== pidFile(runDir, machineId)) return undefined
+    const place = placeOf(args)
+    if (!place) return undefined
     const startTime = startTimeOf(pid)
     if (startTime === undefined) return undefined
     const uid = /^Uid:\t(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
     const name = /^guest=(.*),debug-threads=off$/.exec(valueOf(args, '-name') ?? '')?.[1] ?? ''
-    return { pid, startTime, machineId, uid: Number(uid), name: name.replaceAll(',,', ',') }
+    return { pid, startTime, ...place, uid: Number(uid), name: name.replaceAll(',,', ',') }
   } catch (error) {
     if (isGone(error)) return undefined
     throw error
   }
+}
+
+/** Undefined for a process that no agent started: the names of an agent's files follow from the machine. */
+function placeOf(args: readonly string[]): Pick<FoundProcess, 'machineId' | 'runDir'> | undefined {
+  const machineId = valueOf(args, '-uuid')
+  const pidFile = valueOf(args, '-pidfile')
+  if (machineId === undefined || pidFile === undefined) return undefined
+  const runDir = dirname(dirname(pidFile))
+  const { pidFile: expected } = machinePaths({ serial: '', logs: '', run: runDir }, machineId)
+  return pidFile === expected ? { machineId, runDir } : undefined
 }
 
 /** Also of a process whose main thread ended before the others: its own file is empty then, and theirs are not. */
@@ -105,6 +118,10 @@ function ifGone<T>(otherwise: T): (error: unknown) => T {
   }
 }
 
+export function isSame(one: HostProcess, other: HostProcess): boolean {
+  return one.pid === other.pid && one.startTime === other.startTime
+}
+
 /** The process that has this number now; undefined when there is none. */
 export function processOf(pid: number): HostProcess | undefined {
   const startTime = startTimeOf(pid)
@@ -151,10 +168,6 @@ export function kill(target: HostProcess): void {
   } catch (error) {
     if (!isGone(error)) throw error
   }
-}
-
-function pidFile(runDir: string, machineId: string): string {
-  return machinePaths({ serial: '', logs: '', run: runDir }, machineId).pidFile
 }
 
 function valueOf(args: readonly string[], option: string): string | undefined {

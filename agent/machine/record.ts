@@ -13,6 +13,8 @@ const launch = z.object({
   hardware: hardware.optional(),
   /** Whether the machine was seen running. A launch that was not may never have happened. */
   confirmed: z.boolean(),
+  /** Noted when it is confirmed: by it the process is known wherever it is found. */
+  process: z.object({ pid: z.int().min(1), startTime: z.string() }).optional(),
   /** The power button was pressed: a shutdown after that was asked for, however late it comes. */
   pressed: z.literal(true).optional(),
   /** How its guest ended, and under which decision, noted before the process is ended: none sees that otherwise. */
