@@ -9,8 +9,9 @@ import type { Launcher } from './launcher.ts'
 import { Machine, type MachineDeps } from './machine.ts'
 import type { MachineMeasure } from './measure.ts'
 import { accept } from './order.ts'
+import { isLaunchOf } from './plan.ts'
 import type { Hardware } from './hardware.ts'
-import { devicesOf, isSame, type FoundProcess } from './processes.ts'
+import { devicesOf, type FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
 import type { MachineRecord } from './record.ts'
 import { NO_DECISION, Strays, type TakenStray } from './strays.ts'
@@ -158,11 +159,6 @@ async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps & Pick<Machin
     log.warn({ machine: machineId, name, pid, isGenuine }, 'a guest runs without an order; it is left alone')
   }
   return { all, strays: new Strays(genuine, machineDeps) }
-}
-
-/** Whether it is the process of the launch on record, below whatever run folder: the agent's own may have been another. */
-function isLaunchOf({ launch }: MachineRecord, process: FoundProcess, bootId: string): boolean {
-  return launch?.bootId === bootId && (launch.process === undefined || isSame(launch.process, process))
 }
 
 function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {

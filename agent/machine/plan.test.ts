@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { AgentError } from '../errors.ts'
-import { findLaunchFacts, withConfirmation, withLaunch, withOrder } from './plan.ts'
+import { findLaunchFacts, isLaunchOf, withConfirmation, withLaunch, withOrder } from './plan.ts'
 import { toHardware } from './hardware.ts'
 import { newDesired, newRecord } from './testing.ts'
 
@@ -52,6 +52,19 @@ test('Launch is confirmed once', () => {
   expect(withConfirmation(record, process)).toBe(record)
   const off = newRecord({ desired })
   expect(withConfirmation(off, process)).toBe(off)
+})
+
+test('Launch is the one of a process that it noted, or may be when it noted none, in one boot of the host', () => {
+  const noted = withLaunch(newRecord({ desired }), facts)
+  const confirmed = withConfirmation(noted, process)
+  const later = { ...process, startTime: '2000' }
+  const isOf = [noted, confirmed].map((record) => [process, later].map((found) => isLaunchOf(record, found, 'boot-1')))
+  expect(isOf).toEqual([
+    [true, true],
+    [true, false],
+  ])
+  expect(isLaunchOf(confirmed, process, 'boot-2')).toBe(false)
+  expect(isLaunchOf(newRecord({ desired }), process, 'boot-1')).toBe(false)
 })
 
 test('Order to run notes the disks to be claimed, and the launch where the host can', () => {
