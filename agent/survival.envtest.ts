@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, readdir, readFile, stat } from 'node:fs/promises'
+import { appendFile, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { decidedAnew } from './machine/testing.ts'
@@ -149,6 +149,29 @@ test('Guests that are stopped with their host start again with its agent', limit
   const second = await world.start()
   expect(await seen(second.agent, machine.id, ({ state }) => state === 'Running')).toMatchObject({ restarts: 0 })
   expect(await seen(second.agent, off.id, ({ state }) => state === 'Stopped')).not.toHaveProperty('problem')
+})
+
+test('Guest is neither started again nor forgotten when the next agent has another run folder', limit, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const machine = await world.newMachine(first.agent, { gracePeriodSeconds: 0 })
+  const { pid } = await first.agent.putMachine(machine, WAIT_MS)
+  const path = `${world.dir}/state/machines/${machine.id}.json`
+  await eventually('its process is noted', async () => (await readFile(path, 'utf8')).includes(`"pid":${pid}`))
+  await first.end('SIGKILL')
+  const elsewhere = { HOLDFAST_AGENT_RUN_DIR: `${world.dir}/elsewhere` }
+  const second = await world.start(elsewhere)
+  const found = await seen(second.agent, machine.id, ({ problem }) => problem?.code === 'StillRunning')
+  expect(found).toMatchObject({ state: 'Running', pid })
+  await second.end('SIGKILL')
+
+  await rm(`${world.dir}/run`, { recursive: true })
+  const { agent } = await world.start(elsewhere)
+  const silent = await seen(agent, machine.id, ({ problem }) => problem?.code === 'MonitorSilent')
+  expect(silent).toMatchObject({ state: 'Running', pid })
+  const stopped = await agent.putMachine(decidedAnew(machine, { power: 'Stopped' }), WAIT_MS)
+  expect(stopped).toMatchObject({ state: 'Stopped' })
+  expect(await world.pidsOf(machine.id)).toEqual([])
 })
 
 test('Guest whose record is lost runs on, and is adopted by the next order', limit, async () => {

@@ -87,10 +87,11 @@ export async function newAgentWorld(): Promise<AgentWorld> {
       await agent.putDisk({ id, storage: 'fast', sizeBytes: 64 * MIB, ...disk }, 30_000)
       return { ...newDesired(), disks: [{ id, storage: 'fast' }], ...change }
     },
-    pidsOf: async (id) => (await findMachines(run)).filter((found) => found.machineId === id).map(({ pid }) => pid),
+    pidsOf: async (id) =>
+      (await findMachines()).filter((found) => found.runDir === run && found.machineId === id).map(({ pid }) => pid),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(children.map((child) => end(child, 'SIGKILL')))
-      for (const guest of await findMachines(run)) {
+      for (const guest of (await findMachines()).filter(({ runDir }) => runDir === run)) {
         kill(guest)
         await eventually(`guest ${guest.pid} is gone`, () => !isAlive(guest))
       }

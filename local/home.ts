@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { access, chmod, constants, mkdir, stat, statfs } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { FolderInUse, lockFolder } from '../agent/lock.ts'
-import { foldersOf, objectionToRunDir } from '../agent/paths.ts'
+import { foldersOf } from '../agent/paths.ts'
 import { LocalError } from './errors.ts'
+import { keepRunFolder, runFolder } from './run-folder.ts'
 
 /** Where a local platform keeps everything, by absolute path. */
 export interface Home {
@@ -107,6 +107,7 @@ export async function prepareHome({ root, logs, agent, storage }: Home): Promise
         `${ANOTHER}, or chmod o+x ${closed}`,
     )
   }
+  await keepRunFolder(root, agent.run)
 }
 
 /** Etcd alone begins with two files of 64 MB. */
@@ -169,14 +170,6 @@ async function closedFolder(path: string): Promise<string | undefined> {
   if (above !== undefined) return above
   const { mode } = await stat(path)
   return (mode & 0o001) === 0 ? path : undefined
-}
-
-// Below the home where that is short enough, so that two platforms never meet.
-function runFolder(root: string, runtime: string | undefined): string {
-  const own = join(root, 'run')
-  if (objectionToRunDir(own) === undefined || runtime === undefined) return own
-  const digest = createHash('sha256').update(root).digest('hex').slice(0, 8)
-  return join(runtime, `holdfast-${digest}`)
 }
 
 function isRoot(): boolean {

@@ -11,6 +11,7 @@ const sight: Sight = {
   starting: false,
   stopping: false,
   guestProblem: undefined,
+  elsewhere: false,
   held: false,
   problem: undefined,
   pendingDisks: [],

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { STABLE_AFTER_MS } from './back-off.ts'
-import { afterAbsence, afterEnd, bury, howEnded, type LastSight } from './ending.ts'
+import { afterAbsence, afterEnd, bury, howEnded, withEnd, type LastSight } from './ending.ts'
 import { decidedAnew, newDesired, newRecord } from './testing.ts'
 
 const now = new Date('2026-01-01T00:00:00.000Z')
@@ -8,13 +8,13 @@ const desired = newDesired()
 const { decision } = desired
 const launch = { bootId: 'boot-1', confirmed: true }
 const running = newRecord({ desired, launch })
+const pressed = newRecord({ desired, launch: { ...launch, pressed: true } })
 const never = newRecord({ desired: { ...desired, restart: 'Never' }, launch })
 const onFailure = newRecord({ desired: { ...desired, restart: 'OnFailure' }, launch })
 const restarting = newRecord({ desired: { ...desired, once: 'Restart' }, launch })
 const stopped = newRecord({ desired: { ...desired, power: 'Stopped' }, launch })
 const sight: LastSight = {
   state: 'running',
-  pressed: false,
   seenRunning: true,
   held: false,
   startedUnder: decision.id,
@@ -25,8 +25,8 @@ test.each([
   ['was silent and is gone', running, { state: 'Silent' }, 'Crash'],
   ['shut itself down', running, { state: 'shutdown' }, 'GuestShutdown'],
   ['shut itself down before anybody saw it run', running, { state: 'shutdown', seenRunning: false }, 'GuestShutdown'],
-  ['obeyed the power button', running, { state: 'shutdown', pressed: true }, 'Ordered'],
-  ['crashed after the power button', running, { pressed: true }, 'Crash'],
+  ['obeyed the power button', pressed, { state: 'shutdown' }, 'Ordered'],
+  ['crashed after the power button', pressed, {}, 'Crash'],
   ['was to stop', stopped, {}, 'Ordered'],
   ['was to be followed by another', restarting, {}, 'Ordered'],
   ['followed another and is gone', { ...restarting, carriedOut: decision.id }, {}, 'Crash'],
@@ -106,6 +106,36 @@ test.each([
 ])('Machine whose process is not found %s', (_name, record, bootId, change) => {
   const { launch: _launch, ...rest } = record
   expect(afterAbsence(record, bootId, now)).toEqual({ ...rest, ...change })
+})
+
+test.each([
+  ['shut itself down', never, {}, { ended: 'GuestShutdown' }],
+  [
+    'shut itself down before anybody saw it run',
+    { ...never, launch: { ...launch, confirmed: false } },
+    {},
+    { ended: 'GuestShutdown' },
+  ],
+  ['obeyed the power button', { ...never, launch: { ...launch, pressed: true } }, {}, {}],
+  ['went down with its host', never, { held: true }, {}],
+] as const)(
+  'Guest that %s has ended so for an agent that finds its process gone: %#',
+  (_name, record, change, ending) => {
+    const noted = withEnd(record, { ...sight, state: 'shutdown', ...change })
+    const { launch: _launch, ...rest } = record
+    expect(withEnd(noted, { ...sight, state: 'shutdown', ...change })).toBe(noted)
+    expect(afterAbsence(noted, 'boot-1', now)).toEqual({ ...rest, ...ending })
+    const anew = { ...noted, desired: decidedAnew(never.desired, {}) }
+    expect(afterAbsence(anew, 'boot-1', now)).toEqual({ ...rest, desired: anew.desired })
+  },
+)
+
+test.each([
+  ['runs', running, 'running'],
+  ['was to stop', stopped, 'shutdown'],
+  ['was to be followed by another', restarting, 'shutdown'],
+] as const)('Nothing is noted of the end of a guest that %s', (_name, record, state) => {
+  expect(withEnd(record, { ...sight, state })).toBe(record)
 })
 
 test('Machine without a launch is left as it is', () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Decision } from '../contract.ts'
 import { backOffMs, STABLE_AFTER_MS } from './back-off.ts'
 import type { GuestState } from './guest.ts'
@@ -9,8 +10,6 @@ type HowEnded = Ending | 'Ordered' | 'FailedStart'
 export interface ProcessLife {
   /** Id of the decision that it was started under; undefined when an agent before this one did that. */
   readonly startedUnder: string | undefined
-  /** The power button was pressed. */
-  readonly pressed: boolean
   readonly seenRunning: boolean
 }
 
@@ -24,11 +23,20 @@ export function howEnded(record: MachineRecord, sight: LastSight): HowEnded {
   const { desired } = record
   const isShutdown = sight.state === 'shutdown'
   const isToEnd = desired.power !== 'Running' || sight.held || isRestartDue(record)
-  if (isToEnd || (sight.pressed && isShutdown)) return 'Ordered'
+  if (isToEnd || (record.launch?.pressed === true && isShutdown)) return 'Ordered'
   if (isShutdown) return 'GuestShutdown'
   if (sight.seenRunning) return 'Crash'
   // What could not start under another decision may well start under this one.
   return sight.startedUnder === desired.decision.id ? 'FailedStart' : 'Ordered'
+}
+
+/** Notes that a guest has shut down before its process is ended; the very same record when its absence says as much. */
+export function withEnd(record: MachineRecord, sight: LastSight): MachineRecord {
+  const { desired, launch } = record
+  if (!launch || sight.state !== 'shutdown' || desired.power !== 'Running' || isRestartDue(record)) return record
+  const how = howEnded(record, sight) === 'GuestShutdown' ? 'GuestShutdown' : 'Ordered'
+  const end = { how, decision: desired.decision.id } as const
+  return isDeepStrictEqual(launch.end, end) ? record : { ...record, launch: { ...launch, end } }
 }
 
 export interface Ended {
@@ -71,6 +79,8 @@ function afterFailedStart(record: MachineRecord, now: Date): MachineRecord {
 export function afterAbsence(record: MachineRecord, bootId: string, now: Date): MachineRecord {
   const { launch, ...rest } = record
   if (!launch) return record
+  const { end } = launch
+  if (end) return afterEnd(record, { how: end.how, decision: { id: end.decision }, ranMs: 0 }, now)
   // It may never have started; or it went with the host, and comes back with it.
   if (!launch.confirmed || launch.bootId !== bootId || isRestartDue(record)) return rest
   return record.desired.power === 'Running' ? afterEnding(record, 'Crash', 0, now) : rest

@@ -31,6 +31,8 @@ export interface GuestDeps {
   readonly uid: number | undefined
   /** Path of its monitor, in a folder in which the process may change everything. */
   readonly qmp: string
+  /** Its sockets lie below another run folder than the agent's. */
+  readonly isElsewhere?: boolean
   readonly log: Log
   /** The state changed, or the process ended. */
   readonly onChange: () => void
@@ -70,6 +72,11 @@ export class Guest implements Disposable {
 
   get problem(): GuestProblem | undefined {
     return this.#problem
+  }
+
+  /** Its sockets lie where only this agent, which adopted it, looks for them. */
+  get isElsewhere(): boolean {
+    return this.#deps.isElsewhere === true
   }
 
   get hasExited(): boolean {

@@ -34,8 +34,10 @@ export interface Launcher {
   launch(request: LaunchRequest): Promise<Guest>
   /** A process of this machine that an agent before this one started. */
   find(record: MachineRecord, onChange: () => void): Promise<Guest | undefined>
-  /** Every process that agents of this run folder started. */
+  /** Every process that agents started, also below another run folder. */
   findAll(): Promise<FoundProcess[]>
+  /** Whether an agent of this run folder started it. */
+  isHere(process: FoundProcess): boolean
   /** Whether a process that claims to be this machine runs as the user that the machine runs as. */
   isOwn(record: MachineRecord, process: FoundProcess): boolean
   /** Whether its sockets lie in a folder of its own user. Anybody may start a process that looks like a machine. */
@@ -67,7 +69,6 @@ export function newLauncher(config: LauncherConfig): Launcher {
   const { program, folders, hypervisor, uids, log, userNetwork, directIo } = config
   const pathsOf = (id: string) => machinePaths(folders, id)
   const logs = new WeakMap<Guest, { readonly id: string; readonly start: number }>()
-  const findAll = () => findMachines(folders.run)
 
   return {
     directIo,
@@ -96,10 +97,12 @@ export function newLauncher(config: LauncherConfig): Launcher {
       logs.set(guest, { id, start: pad.logStart })
       return guest
     },
-    findAll,
+    findAll: findMachines,
+    isHere: (process) => isBelow(folders, process),
     async find(record, onChange) {
       const { id } = record.desired
-      const found = (await findAll()).find((process) => process.machineId === id && this.isOwn(record, process))
+      const own = (await findMachines()).filter((process) => this.isHere(process) && this.isOwn(record, process))
+      const found = own.find((process) => process.machineId === id)
       return found && this.toGuest(found, onChange)
     },
     isOwn: ({ uid }, process) => process.uid === (uid ?? ownUid()),
@@ -132,12 +135,18 @@ async function removeSockets(machine: string, { folders, log }: LauncherConfig):
   }
 }
 
+function isBelow(folders: Folders, { machineId, runDir }: FoundProcess): boolean {
+  return machinePaths(folders, machineId).runDir === machinePaths({ ...folders, run: runDir }, machineId).runDir
+}
+
 function toGuest(
   process: FoundProcess,
   { folders, log, onChange }: Pick<LauncherConfig, 'folders' | 'log'> & { readonly onChange: () => void },
 ): Guest {
-  const { machineId: id, uid } = process
-  return new Guest(process, { id, uid, qmp: machinePaths(folders, id).qmp, log, onChange })
+  const { machineId: id, uid, runDir } = process
+  const { qmp } = machinePaths({ ...folders, run: runDir }, id)
+  const isElsewhere = !isBelow(folders, process)
+  return new Guest(process, { id, uid, qmp, isElsewhere, log, onChange })
 }
 
 function ownUid(): number | undefined {

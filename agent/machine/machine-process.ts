@@ -5,13 +5,13 @@ import { QmpError } from '../qmp/errors.ts'
 import type { ProcessState, ProcessStep, Shutdown } from './decide.ts'
 import type { DiskClaims } from './disk-claims.ts'
 import { DiskPlugs } from './disk-plugs.ts'
-import { afterEnd, howEnded, type ProcessLife } from './ending.ts'
+import { afterEnd, howEnded, withEnd, type LastSight, type ProcessLife } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Launcher } from './launcher.ts'
 import { toProblem, type Problem } from './observe.ts'
 import type { PlugStep } from './plugged.ts'
 import { withConfirmation, withLaunch } from './plan.ts'
-import { withCarriedOut } from './record.ts'
+import { withCarriedOut, withPress, type MachineRecord } from './record.ts'
 import type { StoredRecord } from './stored-record.ts'
 
 export interface ProcessDeps {
@@ -44,7 +44,7 @@ export class MachineProcess {
   readonly #plugs: DiskPlugs
   #guest: Guest | undefined
   #shutdown: Shutdown | undefined
-  #life: ProcessLife = { startedUnder: undefined, pressed: false, seenRunning: false }
+  #life: ProcessLife = { startedUnder: undefined, seenRunning: false }
   #starting = false
   #closed = false
 
@@ -108,7 +108,7 @@ export class MachineProcess {
   async adopt(guest: Guest): Promise<void> {
     this.#guest = guest
     const seenRunning = this.#record.current.launch?.confirmed === true
-    this.#life = { startedUnder: undefined, pressed: false, seenRunning }
+    this.#life = { startedUnder: undefined, seenRunning }
     await guest.connect(ADOPT_MS)
   }
 
@@ -140,7 +140,7 @@ export class MachineProcess {
     const record = this.#record.current
     // Another order may have come meanwhile; what it wants is decided anew.
     if (this.#closed || isHeld() || record.desired.power !== 'Running' || !this.#claims.areHeld) return
-    this.#life = { startedUnder: record.desired.decision.id, pressed: false, seenRunning: false }
+    this.#life = { startedUnder: record.desired.decision.id, seenRunning: false }
     const guest = await launcher.launch({ record, disks, pad, onChange: this.#listener.onEvent })
     this.#guest = guest
     this.#plugs.noteLaunch(guest)
@@ -151,19 +151,21 @@ export class MachineProcess {
 
   /** Notes when it is seen running. Without the note a crash would be taken for a failed start. */
   noteState(): void {
-    if (!this.#guest) return
-    this.#guest.isToBePaused = this.#record.current.desired.paused === true
-    if (this.#guest.state !== 'running') return
+    const guest = this.#guest
+    if (!guest) return
+    guest.isToBePaused = this.#record.current.desired.paused === true
+    if (guest.state !== 'running') return
     this.#life = { ...this.#life, seenRunning: true }
-    if (this.#record.current.launch?.confirmed === false) void this.#confirmLaunch()
+    if (this.#record.current.launch?.confirmed !== false) return
+    void this.#note((record) => withConfirmation(record, guest.process), 'a start cannot be noted')
   }
 
-  async #confirmLaunch(): Promise<void> {
+  /** Stores what the next agent is to know of the process. What happens to it does not wait until there is space for that. */
+  async #note(change: (record: MachineRecord) => MachineRecord, failure: string): Promise<void> {
     try {
-      await this.#record.update(withConfirmation)
+      await this.#record.update(change)
     } catch (error) {
-      // The next look tries again.
-      this.#deps.log.error({ machine: this.#record.id, err: error }, 'a start cannot be noted')
+      this.#deps.log.error({ machine: this.#record.id, err: error }, failure)
     }
   }
 
@@ -196,9 +198,9 @@ export class MachineProcess {
 
   async #pressPowerButton(): Promise<undefined> {
     const nowMs = this.#deps.clock.monotonicMs()
-    this.#life = { ...this.#life, pressed: true }
     this.#shutdown = { beganMs: this.#shutdown?.beganMs ?? nowMs, pressedMs: nowMs }
     this.#listener.onChange()
+    await this.#note(withPress, 'a press of the power button cannot be noted')
     // The grace period goes on, and ends it if nothing else does.
     await this.#ask('the power button cannot be pressed', (guest) => guest.pressPowerButton())
   }
@@ -227,16 +229,24 @@ export class MachineProcess {
 
   /** Returns after how many milliseconds to try again when even a kill does not end it. */
   async end(how: 'Quit' | 'Kill'): Promise<number | undefined> {
-    return !this.#guest || (await this.#guest.end(how)) ? undefined : STILL_THERE_MS
+    const guest = this.#guest
+    if (!guest) return undefined
+    const sight = this.#sightOf(guest)
+    await this.#note((record) => withEnd(record, sight), 'the end of a guest cannot be noted')
+    return (await guest.end(how)) ? undefined : STILL_THERE_MS
+  }
+
+  #sightOf({ state }: Guest): LastSight {
+    return { ...this.#life, state, held: this.#deps.isHeld() }
   }
 
   /** Takes note of one that is gone. Returns why it could not start. */
   async reap(): Promise<Problem | undefined> {
     const guest = this.#guest
     if (!guest) return undefined
-    const { clock, log, launcher, isHeld } = this.#deps
+    const { clock, log, launcher } = this.#deps
     const { decision, name } = this.#record.current.desired
-    const how = howEnded(this.#record.current, { ...this.#life, state: guest.state, held: isHeld() })
+    const how = howEnded(this.#record.current, this.#sightOf(guest))
     const failed = how === 'FailedStart' ? toProblem('StartFailed', await launcher.lastWords(guest)) : undefined
     const ranMs = launcher.ageMs(guest)
     await this.#record.update((record) => afterEnd(record, { how, decision, ranMs }, clock.now()))

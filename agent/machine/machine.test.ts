@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { AgentError } from '../errors.ts'
+import { succeed, type Script } from '../qmp/testing.ts'
+import { afterAbsence } from './ending.ts'
+import type { MachineRecord } from './record.ts'
 import { newMachineWorld as newWorld } from './testing-machine.ts'
 import { decidedAnew, newDesired } from './testing.ts'
 
@@ -138,4 +141,50 @@ test('Machine that is off is as ordered only when it has given back what it is t
   gate.open()
   await converged
   expect(machine.record.current.claims).toEqual([])
+})
+
+/** What is stored when a monitor is told something: what the next agent knows if this one dies then. */
+async function newShutdownWorld() {
+  let [status, read] = ['running', (): MachineRecord | undefined => undefined]
+  const stored = new Map<string, MachineRecord | undefined>()
+  const script: Script = (asked, wire) => {
+    stored.set(asked.execute, read())
+    if (asked.execute === 'query-status') wire.write({ id: asked.id, return: { status } })
+    else succeed(asked, wire)
+    if (asked.execute !== 'quit') return
+    world.children.at(-1)?.kill('SIGKILL')
+    status = 'running' // Of the next process.
+  }
+  const world = await newWorld(script)
+  const machine = world.newMachine(desired)
+  read = () => machine.record.current
+  await machine.order(desired)
+  await machine.converged(WAIT_MS)
+  const shutDown = () => {
+    status = 'shutdown'
+    world.qemu.wires.at(-1)?.write({ event: 'SHUTDOWN' })
+  }
+  return { machine, stored, shutDown, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
+}
+
+test('Guest that shut itself down is known to have done so before its process is ended', async () => {
+  await using world = await newShutdownWorld()
+  world.shutDown()
+  await expect.poll(() => world.machine.record.current.ended).toBe('GuestShutdown')
+  const record = world.stored.get('quit')
+  expect(record && afterAbsence(record, 'boot-1', new Date())).toMatchObject({ ended: 'GuestShutdown' })
+})
+
+test('Guest that obeys the power button late, when it is wanted again, starts again; the press is known before it', async () => {
+  await using world = await newShutdownWorld()
+  const { machine } = world
+  const { pid } = machine.observed()
+  const stop = decidedAnew(desired, { power: 'Stopped', gracePeriodSeconds: 60 })
+  await machine.order(stop)
+  await expect.poll(() => world.stored.get('system_powerdown')?.launch?.pressed).toBe(true)
+  await machine.order(decidedAnew(stop, { power: 'Running' }))
+  world.shutDown()
+  await expect.poll(() => world.stored.get('quit')?.launch?.end?.how).toBe('Ordered')
+  await expect.poll(() => machine.observed().pid !== pid && !machine.isOff).toBe(true)
+  expect(machine.record.current).not.toHaveProperty('ended')
 })

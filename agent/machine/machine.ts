@@ -113,6 +113,7 @@ export class Machine {
         starting: isStarting,
         stopping: shutdown !== undefined || isRestartDue(record),
         guestProblem: guest?.problem,
+        elsewhere: guest?.isElsewhere === true,
         held: this.#deps.isHeld(),
         problem: this.#problem,
         pendingDisks: this.#process.pendingDisks,

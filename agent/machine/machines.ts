@@ -9,6 +9,7 @@ import type { Launcher } from './launcher.ts'
 import { Machine, type MachineDeps } from './machine.ts'
 import type { MachineMeasure } from './measure.ts'
 import { accept } from './order.ts'
+import { isLaunchOf } from './plan.ts'
 import type { Hardware } from './hardware.ts'
 import { devicesOf, type FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
@@ -130,15 +131,18 @@ interface TakenUp {
 }
 
 async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps & Pick<MachinesDeps, 'storage'>): Promise<TakenUp> {
-  const { records, launcher, clock, log } = deps
+  const { records, launcher, clock, log, hypervisor } = deps
   const [stored, found] = await Promise.all([records.loadAll(), launcher.findAll()])
-  const unknown = new Set(found)
+  const unknown = new Set(found.filter((process) => launcher.isHere(process)))
   const all = new Map<string, Machine>()
   const restore = async (record: MachineRecord): Promise<void> => {
     const { id } = record.desired
     if (isExpired(record, clock.now())) return records.remove(id)
     // Another user's process may say of itself that it is this machine, besides the one that is.
-    const own = found.find((process) => process.machineId === id && launcher.isOwn(record, process))
+    const candidates = found.filter((process) => process.machineId === id && launcher.isOwn(record, process))
+    const own =
+      candidates.find((process) => launcher.isHere(process)) ??
+      candidates.find((process) => isLaunchOf(record, process, hypervisor.bootId))
     if (own) unknown.delete(own)
     all.set(id, await restoreMachine(launcher.withUid(record), own, machineDeps))
   }
@@ -171,7 +175,8 @@ async function restoreMachine(
     const { bootId } = hypervisor
     const machine = new Machine({ ...record, launch: { confirmed: false, ...record.launch, bootId } }, true, deps)
     await machine.adopt(launcher.toGuest(process, () => machine.poke()))
-    log.info({ machine: process.machineId, name: process.name, pid: process.pid }, 'adopted')
+    const { machineId, name, pid, runDir } = process
+    log.info({ machine: machineId, name, pid, runDir }, 'adopted')
     return machine
   }
   const next = afterAbsence(record, hypervisor.bootId, clock.now())
@@ -194,7 +199,8 @@ async function adoptStray(desired: DesiredMachine, stray: TakenStray, deps: Mach
   const { launcher, hypervisor, log } = deps
   const { process, decisionId } = stray
   const hardware = await hardwareOf(process, desired)
-  const launch = { bootId: hypervisor.bootId, confirmed: true, ...(hardware && { hardware }) }
+  const identity = { pid: process.pid, startTime: process.startTime }
+  const launch = { bootId: hypervisor.bootId, confirmed: true, process: identity, ...(hardware && { hardware }) }
   const record: MachineRecord = {
     ...accept(undefined, desired),
     launch,

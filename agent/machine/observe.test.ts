@@ -13,6 +13,7 @@ const off: Sight = {
   starting: false,
   stopping: false,
   guestProblem: undefined,
+  elsewhere: false,
   held: false,
   problem: undefined,
   pendingDisks: [],
@@ -73,6 +74,8 @@ test.each([
   ['its disk fails', { launch }, { ...on, process: 'io-error', guestProblem: 'failed' }, 'DiskFailed'],
   ['another process answers for it', {}, { ...on, process: 'Silent', guestProblem: 'foreign' }, 'MonitorSilent'],
   ['its monitor is silent', { launch }, { ...on, process: 'Silent' }, 'MonitorSilent'],
+  ['its process is elsewhere', { launch }, { ...on, elsewhere: true }, 'StillRunning'],
+  ['its process is out of reach', {}, { ...on, process: 'Silent', elsewhere: true }, 'MonitorSilent'],
   ['its start is slow', { launch: { ...launch, confirmed: false } }, { ...on, process: 'Silent' }, undefined],
 ] as const)('Machine says why it is not as desired when %s', (_name, change, sight, code) => {
   expect(observe(newRecord({ desired, ...change }), sight).problem?.code).toBe(code)

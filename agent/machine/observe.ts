@@ -36,12 +36,21 @@ export const fullProblem: Problem = {
     'a file system of the host that the agent keeps its state, logs or sockets on is full; free some space, and it goes on by itself',
 }
 
+const ELSEWHERE = 'the process of the machine has its sockets in another run folder than the agent has now'
+
+const stillElsewhere: Problem = {
+  code: 'StillRunning',
+  message: `${ELSEWHERE}; restart the machine, or start the agent with that folder, to reach its console`,
+}
+
 export interface Sight {
   readonly process: ProcessState
   readonly pid: number | undefined
   readonly starting: boolean
   readonly stopping: boolean
   readonly guestProblem: GuestProblem | undefined
+  /** Its process was started with another run folder. */
+  readonly elsewhere: boolean
   /** The host is going down: nothing starts. */
   readonly held: boolean
   readonly problem: Problem | undefined
@@ -116,24 +125,31 @@ const states: Record<RunState, MachineState> = {
 
 function problemOf(record: MachineRecord, sight: Sight): Problem | undefined {
   if (sight.process === 'None') return sight.problem ?? whyOff(record, sight)
-  if (sight.process === 'Silent' && sight.guestProblem === 'foreign') {
-    const message =
-      'something else answers in place of the process, so the guest may have broken out; stop it, and look at the host'
-    return toProblem('MonitorSilent', message)
-  }
-  if (sight.process === 'Silent' && record.launch?.confirmed === true) {
-    return toProblem(
-      'MonitorSilent',
-      'the process of the machine runs but does not answer, so the guest may hang; look at the host, or request ForceStop',
-    )
-  }
-  if (sight.process !== 'io-error') return sight.problem
+  if (sight.process === 'Silent') return whySilent(record, sight) ?? sight.problem
+  if (sight.process !== 'io-error') return sight.problem ?? (sight.elsewhere ? stillElsewhere : undefined)
   return sight.guestProblem === 'nospace'
     ? toProblem(
         'DiskFull',
         'the data storage is full, so the guest is paused; free some space, and it goes on by itself',
       )
     : toProblem('DiskFailed', 'a disk could not be read or written, so the guest is paused until it can')
+}
+
+function whySilent({ launch }: MachineRecord, { guestProblem, elsewhere }: Sight): Problem | undefined {
+  if (guestProblem === 'foreign') {
+    const message =
+      'something else answers in place of the process, so the guest may have broken out; stop it, and look at the host'
+    return toProblem('MonitorSilent', message)
+  }
+  if (elsewhere) {
+    const message = `${ELSEWHERE}, and does not answer there; start the agent with that folder, or request ForceStop`
+    return toProblem('MonitorSilent', message)
+  }
+  if (launch?.confirmed !== true) return undefined
+  return toProblem(
+    'MonitorSilent',
+    'the process of the machine runs but does not answer, so the guest may hang; look at the host, or request ForceStop',
+  )
 }
 
 function whyOff(

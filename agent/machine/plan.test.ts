@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { AgentError } from '../errors.ts'
-import { findLaunchFacts, withConfirmation, withLaunch, withOrder } from './plan.ts'
+import { findLaunchFacts, isLaunchOf, withConfirmation, withLaunch, withOrder } from './plan.ts'
 import { toHardware } from './hardware.ts'
 import { newDesired, newRecord } from './testing.ts'
 
 const facts = { bootId: 'boot-1', q35: 'pc-q35-7.2' }
+const process = { pid: 4711, startTime: '1000' }
 const disk = { id: randomUUID(), storage: 'fast' }
 const desired = newDesired({ disks: [disk] })
 const retryAt = '2026-01-01T00:00:00.000Z'
@@ -18,7 +19,7 @@ test('Launch that was noted is noted no second time', () => {
     launch: { bootId: 'boot-1', confirmed: false, hardware: toHardware(desired, 'pc-q35-7.2') },
   })
   expect(withLaunch(record, facts)).toBe(record)
-  expect(withLaunch(withConfirmation(record), facts).launch?.confirmed).toBe(false)
+  expect(withLaunch(withConfirmation(record, process), facts).launch?.confirmed).toBe(false)
 })
 
 test('Launch of a machine keeps the version of q35 that it had at first', () => {
@@ -46,11 +47,24 @@ test.each(['Restart', 'Reset'] as const)('Launch is all that a %s asks of a mach
 })
 
 test('Launch is confirmed once', () => {
-  const record = withConfirmation(withLaunch(newRecord({ desired }), facts))
-  expect(record.launch?.confirmed).toBe(true)
-  expect(withConfirmation(record)).toBe(record)
+  const record = withConfirmation(withLaunch(newRecord({ desired }), facts), process)
+  expect(record.launch).toMatchObject({ confirmed: true, process })
+  expect(withConfirmation(record, process)).toBe(record)
   const off = newRecord({ desired })
-  expect(withConfirmation(off)).toBe(off)
+  expect(withConfirmation(off, process)).toBe(off)
+})
+
+test('Launch is the one of a process that it noted, or may be when it noted none, in one boot of the host', () => {
+  const noted = withLaunch(newRecord({ desired }), facts)
+  const confirmed = withConfirmation(noted, process)
+  const later = { ...process, startTime: '2000' }
+  const isOf = [noted, confirmed].map((record) => [process, later].map((found) => isLaunchOf(record, found, 'boot-1')))
+  expect(isOf).toEqual([
+    [true, true],
+    [true, false],
+  ])
+  expect(isLaunchOf(confirmed, process, 'boot-2')).toBe(false)
+  expect(isLaunchOf(newRecord({ desired }), process, 'boot-1')).toBe(false)
 })
 
 test('Order to run notes the disks to be claimed, and the launch where the host can', () => {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { AgentError } from '../errors.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { toHardware } from './hardware.ts'
+import { isSame, type HostProcess } from './processes.ts'
 import { assignSlots } from './slots.ts'
 import { isDue, withCarriedOut, type MachineRecord } from './record.ts'
 
@@ -59,6 +60,12 @@ function withoutWait({ retryAt: _retryAt, lastEnding: _lastEnding, ...rest }: Ma
 }
 
 /** Notes that the machine was seen running; the very same record when that is noted already. */
-export function withConfirmation(record: MachineRecord): MachineRecord {
-  return record.launch?.confirmed === false ? { ...record, launch: { ...record.launch, confirmed: true } } : record
+export function withConfirmation(record: MachineRecord, { pid, startTime }: HostProcess): MachineRecord {
+  if (record.launch?.confirmed !== false) return record
+  return { ...record, launch: { ...record.launch, confirmed: true, process: { pid, startTime } } }
+}
+
+/** Whether it is the process of the launch on record, as far as is known; `process` claims to be that machine. */
+export function isLaunchOf({ launch }: MachineRecord, process: HostProcess, bootId: string): boolean {
+  return launch?.bootId === bootId && (launch.process === undefined || isSame(launch.process, process))
 }

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import * as z from 'zod'
 import { machinePaths } from '../paths.ts'
 
@@ -16,32 +17,53 @@ export interface HostProcess {
 /** A QEMU that an agent started, found by looking at every process of the host. */
 export interface FoundProcess extends HostProcess {
   readonly machineId: string
+  /** Folder of its agent, in which it has one of its own. */
+  readonly runDir: string
   readonly uid: number
   /** `namespace/name` that it was started with. */
   readonly name: string
 }
 
-/** Every QEMU whose sockets lie in this run folder. A process that ends meanwhile is left out. */
-export async function findMachines(runDir: string): Promise<FoundProcess[]> {
+/** Every QEMU that an agent started, whatever its run folder. A process that ends meanwhile is left out. */
+export async function findMachines(): Promise<FoundProcess[]> {
   const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry)).map(Number)
-  const found = await Promise.all(pids.map((pid) => findMachine(pid, runDir)))
+  const found = await Promise.all(pids.map((pid) => findMachine(pid)))
   return found.filter((process) => process !== undefined)
 }
 
-async function findMachine(pid: number, runDir: string): Promise<FoundProcess | undefined> {
+async function findMachine(pid: number): Promise<FoundProcess | undefined> {
   try {
-    const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
-    const machineId = valueOf(args, '-uuid')
-    if (machineId === undefined || valueOf(args, '-pidfile') !== pidFile(runDir, machineId)) return undefined
+    const args = await argsOf(pid)
+    const place = placeOf(args)
+    if (!place) return undefined
     const startTime = startTimeOf(pid)
     if (startTime === undefined) return undefined
     const uid = /^Uid:\t(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
     const name = /^guest=(.*),debug-threads=off$/.exec(valueOf(args, '-name') ?? '')?.[1] ?? ''
-    return { pid, startTime, machineId, uid: Number(uid), name: name.replaceAll(',,', ',') }
+    return { pid, startTime, ...place, uid: Number(uid), name: name.replaceAll(',,', ',') }
   } catch (error) {
     if (isGone(error)) return undefined
     throw error
   }
+}
+
+/** Undefined for a process that no agent started: the names of an agent's files follow from the machine. */
+function placeOf(args: readonly string[]): Pick<FoundProcess, 'machineId' | 'runDir'> | undefined {
+  const machineId = valueOf(args, '-uuid')
+  const pidFile = valueOf(args, '-pidfile')
+  if (machineId === undefined || pidFile === undefined) return undefined
+  const runDir = dirname(dirname(pidFile))
+  const { pidFile: expected } = machinePaths({ serial: '', logs: '', run: runDir }, machineId)
+  return pidFile === expected ? { machineId, runDir } : undefined
+}
+
+/** Also of a process whose main thread ended before the others: its own file is empty then, and theirs are not. */
+async function argsOf(pid: number): Promise<string[]> {
+  const own = await readFile(`/proc/${pid}/cmdline`, 'utf8')
+  if (own !== '') return own.split('\0')
+  const paths = tasksOf(pid).map((task) => `/proc/${pid}/task/${task}/cmdline`)
+  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8').catch(ifGone(''))))
+  return (texts.find((text) => text !== '') ?? '').split('\0')
 }
 
 /** What the command line of a QEMU says of its devices. */
@@ -65,7 +87,7 @@ const device = z.looseObject({
 
 /** None of a process that has ended. */
 export async function devicesOf(pid: number): Promise<Devices> {
-  const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(ifGone(''))).split('\0')
+  const args = await argsOf(pid).catch(ifGone<string[]>([]))
   const devices = args.flatMap((arg, index) => (args[index - 1] === '-device' ? toDevice(arg) : []))
   return {
     macs: devices.flatMap(({ mac }) => mac ?? []),
@@ -94,6 +116,10 @@ function ifGone<T>(otherwise: T): (error: unknown) => T {
     if (isGone(error)) return otherwise
     throw error
   }
+}
+
+export function isSame(one: HostProcess, other: HostProcess): boolean {
+  return one.pid === other.pid && one.startTime === other.startTime
 }
 
 /** The process that has this number now; undefined when there is none. */
@@ -129,13 +155,9 @@ export function usageOf({ pid, startTime }: HostProcess): Usage | undefined {
 }
 
 function residentBytesOf(pid: number): number | undefined {
-  try {
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return kib === undefined ? undefined : Number(kib) * 1024
-  } catch (error) {
-    if (isGone(error)) return undefined
-    throw error
-  }
+  const status = unlessGone(() => readFileSync(`/proc/${pid}/status`, 'utf8'))
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(status ?? '')?.[1]
+  return kib === undefined ? undefined : Number(kib) * 1024
 }
 
 /** Kills without a chance to refuse; nothing happens when it ended already. */
@@ -146,10 +168,6 @@ export function kill(target: HostProcess): void {
   } catch (error) {
     if (!isGone(error)) throw error
   }
-}
-
-function pidFile(runDir: string, machineId: string): string {
-  return machinePaths({ serial: '', logs: '', run: runDir }, machineId).pidFile
 }
 
 function valueOf(args: readonly string[], option: string): string | undefined {
@@ -164,11 +182,38 @@ function startTimeOf(pid: number): string | undefined {
 
 /** Its state and all that follows in /proc/PID/stat: the n-th field of proc(5) is at n - 3. Undefined when it has ended. */
 function statOf(pid: number): string[] | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = readStat(`/proc/${pid}/stat`)
+  return fields && (!hasStopped(fields) || hasThreads(pid)) ? fields : undefined
+}
+
+/** Whether a thread lives. The main one may be over while another, which waits for storage, still has the disks open. */
+function hasThreads(pid: number): boolean {
+  return tasksOf(pid).some((task) => {
+    const fields = readStat(`/proc/${pid}/task/${task}/stat`)
+    return fields !== undefined && !hasStopped(fields)
+  })
+}
+
+function hasStopped([state]: readonly string[]): boolean {
+  return state === 'Z' || state === 'X'
+}
+
+function readStat(path: string): string[] | undefined {
+  return unlessGone(() => {
+    const stat = readFileSync(path, 'utf8')
     // The name in brackets may contain anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  })
+}
+
+/** Ids of its threads; none of a process that is gone. */
+function tasksOf(pid: number): string[] {
+  return unlessGone(() => readdirSync(`/proc/${pid}/task`)) ?? []
+}
+
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read()
   } catch (error) {
     if (isGone(error)) return undefined
     throw error

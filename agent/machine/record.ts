@@ -13,6 +13,12 @@ const launch = z.object({
   hardware: hardware.optional(),
   /** Whether the machine was seen running. A launch that was not may never have happened. */
   confirmed: z.boolean(),
+  /** Noted when it is confirmed: by it the process is known wherever it is found. */
+  process: z.object({ pid: z.int().min(1), startTime: z.string() }).optional(),
+  /** The power button was pressed: a shutdown after that was asked for, however late it comes. */
+  pressed: z.literal(true).optional(),
+  /** How its guest ended, and under which decision, noted before the process is ended: none sees that otherwise. */
+  end: z.object({ how: z.enum(['GuestShutdown', 'Ordered']), decision: z.uuid() }).optional(),
 })
 
 /** What the agent knows about one machine, kept over its own restarts and the host's. */
@@ -57,6 +63,12 @@ export function isDue({ desired, carriedOut }: Pick<MachineRecord, 'desired' | '
 export function isRestartDue(record: Pick<MachineRecord, 'desired' | 'carriedOut'>): boolean {
   const { once, power } = record.desired
   return once === 'Restart' && power === 'Running' && isDue(record)
+}
+
+/** Notes that the power button is about to be pressed; the very same record when that is noted already. */
+export function withPress(record: MachineRecord): MachineRecord {
+  if (!record.launch || record.launch.pressed === true) return record
+  return { ...record, launch: { ...record.launch, pressed: true } }
 }
 
 /** Notes that it is done; the very same record when that is noted already. */

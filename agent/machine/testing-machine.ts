@@ -53,6 +53,7 @@ function newTestLauncher(qmp: string, children: ChildProcess[], at: (place: Plac
     },
     find: async () => undefined,
     findAll: async () => [],
+    isHere: () => true,
     isOwn: () => true,
     hasRunDir: async () => true,
     toGuest: () => {
