@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { homeAt, prepareHome, refuseUnusableHome } from './home.ts'
+import { homeAt, homeFolder, prepareHome, refuseUnusableHome } from './home.ts'
 import { runCommand } from './processes/run-command.ts'
 
 let folder: string
@@ -19,6 +19,15 @@ const unusable = {
   code: 'HOME_UNUSABLE',
   message: expect.stringMatching(/: choose another folder with HOLDFAST_HOME$/),
 }
+
+test('a home that is named by a relative path is where npm was called', () => {
+  expect(homeFolder({ HOLDFAST_HOME: 'rel', INIT_CWD: '/home/me/docs' })).toBe('/home/me/docs/rel')
+  expect(homeFolder({ HOLDFAST_HOME: '/srv/hf', INIT_CWD: '/home/me/docs' })).toBe('/srv/hf')
+})
+
+test('a home whose name is too long is refused', async () => {
+  await expect(refuseUnusableHome({ root: join(folder, 'x'.repeat(300)) })).rejects.toMatchObject(unusable)
+})
 
 test('a home is made with all folders above it, which others can pass through', async () => {
   const home = homeAt(join(folder, 'a', 'b'), {})

@@ -36,8 +36,9 @@ const PASSABLE = 0o711
 const ANOTHER = 'choose another folder with HOLDFAST_HOME'
 
 /** The folder that HOLDFAST_HOME names, else the user's data directory; for root one that other users can pass through. */
-export function homeFolder({ HOLDFAST_HOME, XDG_DATA_HOME, HOME }: NodeJS.ProcessEnv): string {
-  if (HOLDFAST_HOME !== undefined && HOLDFAST_HOME !== '') return resolve(HOLDFAST_HOME)
+export function homeFolder({ HOLDFAST_HOME, INIT_CWD, XDG_DATA_HOME, HOME }: NodeJS.ProcessEnv): string {
+  // Where npm was called: it moves to the project first.
+  if (HOLDFAST_HOME !== undefined && HOLDFAST_HOME !== '') return resolve(INIT_CWD ?? '.', HOLDFAST_HOME)
   if (isRoot()) return '/var/lib/holdfast'
   return join(XDG_DATA_HOME ?? join(HOME ?? homedir(), '.local', 'share'), 'holdfast')
 }
@@ -133,6 +134,7 @@ export async function refuseUnusableHome({ root }: Pick<Home, 'root'>): Promise<
   } catch (error) {
     const code = codeOf(error)
     if (code === 'ENOENT') return
+    if (code === 'ENAMETOOLONG') throw unusable(`${root} has a name that is too long: ${ANOTHER}`, error)
     if (code === 'ENOTDIR') throw unusable(`what ${root} is in is no folder: ${ANOTHER}`, error)
     if (code === 'EACCES' || code === 'EROFS') throw unusable(`you may not use ${root}: ${ANOTHER}`, error)
     throw error
