@@ -310,11 +310,6 @@ export function rootDiskName({ metadata, spec }: VirtualMachine): string {
   return spec.rootDisk.diskRef?.name ?? `${metadata.name}-root`
 }
 
-/** CPUs and memory that a placed machine has, or would have. */
-export function allocatedOf({ spec, status }: VirtualMachine): { readonly cpus: number; readonly memory: string } {
-  return status?.allocated ?? { cpus: spec.cpus, memory: spec.memory }
-}
-
 /** Names of the disks of a machine, in its namespace, root first. */
 export function diskNames(vm: VirtualMachine): string[] {
   return [rootDiskName(vm), ...vm.spec.disks.map(({ diskRef }) => diskRef.name)]

@@ -36,7 +36,7 @@ const options = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
-/** Runs one command, and loads no other: most of what a start needs takes longer to load than `npm stop` takes. Returns the exit code. */
+/** Runs one command. Loads no other: to load what a start needs takes longer than `npm stop`. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const { values, command, file } = parse(args)
   const { env } = process

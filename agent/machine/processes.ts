@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import * as z from 'zod'
+import { argsOf } from '../../lib/process-arguments.ts'
 import { machinePaths } from '../paths.ts'
 
 // USER_HZ is 100 on every architecture that QEMU runs on (time(7)).
@@ -57,15 +58,6 @@ function placeOf(args: readonly string[]): Pick<FoundProcess, 'machineId' | 'run
   return pidFile === expected ? { machineId, runDir } : undefined
 }
 
-/** Also of a process whose main thread ended before the others: its own file is empty then, and theirs are not. */
-async function argsOf(pid: number): Promise<string[]> {
-  const own = await readFile(`/proc/${pid}/cmdline`, 'utf8')
-  if (own !== '') return own.split('\0')
-  const paths = tasksOf(pid).map((task) => `/proc/${pid}/task/${task}/cmdline`)
-  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8').catch(ifGone(''))))
-  return (texts.find((text) => text !== '') ?? '').split('\0')
-}
-
 /** What the command line of a QEMU says of its devices. */
 export interface Devices {
   /** Of its cards, in order. */
@@ -87,7 +79,7 @@ const device = z.looseObject({
 
 /** None of a process that has ended. */
 export async function devicesOf(pid: number): Promise<Devices> {
-  const args = await argsOf(pid).catch(ifGone<string[]>([]))
+  const args = await argsOf(pid)
   const devices = args.flatMap((arg, index) => (args[index - 1] === '-device' ? toDevice(arg) : []))
   return {
     macs: devices.flatMap(({ mac }) => mac ?? []),
@@ -108,13 +100,6 @@ function toDevice(text: string): z.infer<typeof device>[] {
     return [device.parse(JSON.parse(text))]
   } catch {
     return [] // It is none that we started it with.
-  }
-}
-
-function ifGone<T>(otherwise: T): (error: unknown) => T {
-  return (error) => {
-    if (isGone(error)) return otherwise
-    throw error
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Disk } from '../../crds/disk.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
-import { allocatedOf, makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import { makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { knownBytes, toBytes } from '../../policy/quantity.ts'
 
 export interface HostUse {
@@ -36,6 +36,12 @@ export interface Ledger {
   entryChanged(this: void, before: RecycledResource | undefined, after: RecycledResource | undefined): void
 }
 
+/** CPUs and memory that a placed machine has been given, or would be. */
+export function allocatedTo({ spec, status }: VirtualMachine): HostUse {
+  const { cpus, memory } = status?.allocated ?? spec
+  return { cpus, memoryBytes: knownBytes(memory) ?? toBytes(spec.memory) }
+}
+
 /** Makes an empty ledger. */
 export function newLedger(): Ledger {
   const cpus = newSums()
@@ -45,9 +51,9 @@ export function newLedger(): Ledger {
   const rootDisks = new Map<string, string>()
 
   const count = (vm: VirtualMachine, host: string) => {
-    const allocated = allocatedOf(vm)
+    const allocated = allocatedTo(vm)
     cpus.set(vm.metadata.uid, host, allocated.cpus)
-    memory.set(vm.metadata.uid, host, knownBytes(allocated.memory) ?? toBytes(vm.spec.memory))
+    memory.set(vm.metadata.uid, host, allocated.memoryBytes)
   }
   const release = ({ metadata: { uid } }: VirtualMachine) => {
     cpus.remove(uid)

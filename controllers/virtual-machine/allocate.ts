@@ -1,23 +1,13 @@
-import { allocatedOf } from '../../crds/virtual-machine.ts'
 import { decided, done, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { roomObjection } from '../../policy/placement.ts'
-import { knownBytes, toBytes, toQuantity } from '../../policy/quantity.ts'
+import { toBytes, toQuantity } from '../../policy/quantity.ts'
+import { allocatedTo, type HostUse } from '../fleet/ledger.ts'
 import type { Scope } from './scope.ts'
 
-interface Capacity {
-  readonly cpus: number
-  readonly memoryBytes: number
-}
-
-const wantedBy = ({ vm: { spec } }: Scope): Capacity => ({ cpus: spec.cpus, memoryBytes: toBytes(spec.memory) })
-
-function allocatedTo({ vm }: Scope): Capacity {
-  const { cpus, memory } = allocatedOf(vm)
-  return { cpus, memoryBytes: knownBytes(memory) ?? toBytes(vm.spec.memory) }
-}
+const wantedBy = ({ vm: { spec } }: Scope): HostUse => ({ cpus: spec.cpus, memoryBytes: toBytes(spec.memory) })
 
 /** The larger of each. */
-function most(a: Capacity, b: Capacity): Capacity {
+function most(a: HostUse, b: HostUse): HostUse {
   return { cpus: Math.max(a.cpus, b.cpus), memoryBytes: Math.max(a.memoryBytes, b.memoryBytes) }
 }
 
@@ -28,7 +18,7 @@ function most(a: Capacity, b: Capacity): Capacity {
  */
 export function allocate(scope: Scope, hostName: string): Outcome {
   const { vm, status, deps } = scope
-  const now = allocatedTo(scope)
+  const now = allocatedTo(scope.vm)
   const next = most(now, wantedBy(scope))
   const grows = next.cpus > now.cpus || next.memoryBytes > now.memoryBytes
   if (status.allocated && !grows) return done
@@ -50,8 +40,8 @@ export function allocate(scope: Scope, hostName: string): Outcome {
 }
 
 /** What is ordered from the host: what the spec asks for, and no more than was given. */
-export function orderedOf(scope: Scope): Capacity {
-  const [wanted, allocated] = [wantedBy(scope), allocatedTo(scope)]
+export function orderedOf(scope: Scope): HostUse {
+  const [wanted, allocated] = [wantedBy(scope), allocatedTo(scope.vm)]
   return {
     cpus: Math.min(wanted.cpus, allocated.cpus),
     memoryBytes: Math.min(wanted.memoryBytes, allocated.memoryBytes),
@@ -61,7 +51,7 @@ export function orderedOf(scope: Scope): Capacity {
 /** Takes back what the spec no longer asks for, once its host says that no process has it any more. */
 export function release(scope: Scope): void {
   const { vm, status, deps, observed } = scope
-  const [now, ordered] = [allocatedTo(scope), orderedOf(scope)]
+  const [now, ordered] = [allocatedTo(scope.vm), orderedOf(scope)]
   const shrinks = ordered.cpus < now.cpus || ordered.memoryBytes < now.memoryBytes
   if (!shrinks || !observed || status.host === undefined) return
   const { cpus = ordered.cpus, memoryBytes = ordered.memoryBytes } = observed
@@ -72,7 +62,7 @@ export function release(scope: Scope): void {
 }
 
 /** As the spec writes it, where it is the same. */
-function store({ vm: { spec }, status }: Scope, { cpus, memoryBytes }: Capacity): void {
+function store({ vm: { spec }, status }: Scope, { cpus, memoryBytes }: HostUse): void {
   const isSame = toBytes(spec.memory) === memoryBytes
   status.allocated = { cpus, memory: isSame ? spec.memory : toQuantity(memoryBytes) }
 }

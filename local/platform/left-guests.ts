@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { argsOf } from '../../lib/process-arguments.ts'
 import { readTextFile } from '../../lib/tls/private-file.ts'
 import type { Home } from '../home.ts'
 
@@ -17,14 +18,5 @@ export async function findLeftGuests({ agent }: Home): Promise<number[]> {
 // The number may meanwhile be another program's: a guest's arguments name its own folder.
 async function isGuest(pid: number, folder: string): Promise<boolean> {
   if (!Number.isInteger(pid) || pid <= 0) return false
-  return (await commandLineOf(pid)).includes(`${folder}/`)
-}
-
-// One that was killed may wait for storage in a thread that is not its main one, and only that has a command line then.
-async function commandLineOf(pid: number): Promise<string> {
-  const own = await readTextFile(`/proc/${pid}/cmdline`)
-  if (own === undefined || own !== '') return own ?? ''
-  const tasks = await readdir(`/proc/${pid}/task`).catch(() => [])
-  const texts = tasks.map((task) => readTextFile(`/proc/${pid}/task/${task}/cmdline`).catch(() => ''))
-  return (await Promise.all(texts)).join('')
+  return (await argsOf(pid)).some((arg) => arg.includes(`${folder}/`))
 }
