@@ -1,5 +1,6 @@
 import { isAbsolute, join } from 'node:path'
 import * as z from 'zod'
+import { logLevels } from '../lib/log-levels.ts'
 import { objectionToRunDir } from './paths.ts'
 
 const folder = z.string().refine(isAbsolute, 'write an absolute path')
@@ -45,7 +46,7 @@ const environment = z.object({
   HOLDFAST_AGENT_USER_NETWORK: z.enum(['Isolated', 'Open']).default('Isolated'),
   /** On: disks are read and written past the host's page cache. */
   HOLDFAST_AGENT_DIRECT_IO: z.enum(['On', 'Off']).default('Off'),
-  HOLDFAST_AGENT_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  HOLDFAST_AGENT_LOG_LEVEL: z.enum(logLevels).default('info'),
 })
 
 export type AgentConfig = ReturnType<typeof parseConfig>

@@ -76,7 +76,7 @@ async function open(config: AgentConfig, log: Log, opened: AsyncDisposableStack)
   machines.begin()
   opened.use(boundLogs(folders, log))
   opened.use(followTlsFiles(app.server, config, log))
-  log.info({ name, addresses: app.addresses() }, 'the agent is ready')
+  log.info({ host: name, addresses: app.addresses() }, 'the agent is ready')
 }
 
 function fail(message: string): never {

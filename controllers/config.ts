@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import * as z from 'zod'
+import { logLevels } from '../lib/log-levels.ts'
 import { metricsEnvironment, requireMetricsFiles, toMetricsConfig, type MetricsConfig } from '../lib/metrics/config.ts'
 
 const file = z.string().refine(isAbsolute, 'write an absolute path')
@@ -11,7 +12,7 @@ const environment = z.object({
   HOLDFAST_AGENT_CLIENT_KEY: file,
   /** Readers prove themselves by the authority of the agents, unless it names another one. */
   ...metricsEnvironment,
-  HOLDFAST_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  HOLDFAST_LOG_LEVEL: z.enum(logLevels).default('info'),
 })
 
 const requireServer = requireMetricsFiles(['HOLDFAST_METRICS_TLS_CERT', 'HOLDFAST_METRICS_TLS_KEY'])

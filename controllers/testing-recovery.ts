@@ -192,6 +192,7 @@ export class RecoveryWorld {
     return {
       fleet: this.#fleet,
       bin: {
+        fill: this.recycled.bin.fill,
         ofDownload: () => [],
         ofFile: this.recycled.bin.ofFile,
         remove: async () => this.#request('remove entry', () => this.entry.put(undefined)),

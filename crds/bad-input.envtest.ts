@@ -27,6 +27,8 @@ const RETENTION = 'write a whole number with s, m, h or d, from 10s to 9999d, su
 
 const SIZE = 'write a whole number with Mi, Gi or Ti and without a space, such as 4Gi'
 const EITHER = 'name either imageRef, to make a new root disk, or diskRef, to boot from an existing Disk'
+const NAME =
+  'write a name that an object can have: small letters, digits, dashes and dots, with a letter or a digit at both ends'
 const IMAGE_PATH =
   "write a path below the host's import folder, such as debian-12.qcow2, without a leading / and without .."
 const CHECKSUM = 'write sha256: and the 64 lowercase hexadecimal digits that sha256sum prints'
@@ -66,6 +68,16 @@ describe('A manifest is refused with what to do', () => {
       'an empty name',
       vm({ rootDisk: { imageRef: { name: '' } } }),
       'spec.rootDisk.imageRef.name in body should be at least 1 chars long',
+    ],
+    [
+      'a name that no object has',
+      vm({ rootDisk: { imageRef: { name: 'bär' } } }),
+      `spec.rootDisk.imageRef.name: Invalid value: "bär": ${NAME}`,
+    ],
+    [
+      'a Host that none is',
+      vm({ placement: { host: '../etc' } }),
+      `spec.placement.host: Invalid value: "../etc": ${NAME}`,
     ],
     [
       'size with diskRef',

@@ -63,7 +63,14 @@ const CEL_KEY = 'x-kubernetes-validations'
 /** The name of an object, as Kubernetes limits it. */
 export const objectName = z.string().min(1).max(253)
 
-export const localRef = z.object({ name: objectName.describe('Name of an object in the same namespace.') })
+/** The name of an object as users write it. */
+export const givenName = cel(objectName, {
+  rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+  message:
+    'write a name that an object can have: small letters, digits, dashes and dots, with a letter or a digit at both ends',
+})
+
+export const localRef = z.object({ name: givenName.describe('Name of an object in the same namespace.') })
 
 /** A number of bytes as users write it: a whole number with Mi, Gi or Ti. */
 export const size = cel(

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, cel, messageColumn, objectName, quantity, readyColumns } from './common.ts'
+import { ageColumn, baseStatus, cel, givenName, messageColumn, quantity, readyColumns } from './common.ts'
 import { defineKind, type Resource } from './kind.ts'
 
 export const DataStorage = defineKind({
@@ -14,7 +14,7 @@ export const DataStorage = defineKind({
     type: z.enum(['Local']).default('Local').describe('Local: a folder on one host.'),
     local: cel(
       z.object({
-        host: objectName.describe('Host that the folder is on.'),
+        host: givenName.describe('Host that the folder is on.'),
         path: cel(z.string().max(512), {
           rule: "self.startsWith('/') && !self.substring(1).split('/').exists(part, part in ['', '.', '..'])",
           message:

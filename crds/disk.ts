@@ -3,9 +3,9 @@ import {
   ageColumn,
   baseStatus,
   cel,
+  givenName,
   localRef,
   messageColumn,
-  objectName,
   quantity,
   readyColumns,
   size,
@@ -35,7 +35,7 @@ export const Disk = defineKind({
         rule: '!isQuantity(self) || quantity(self).compareTo(quantity(oldSelf)) >= 0',
         message: 'a disk can only grow; to have a smaller one, create another Disk',
       }).describe('Size that the guest sees, for example 20Gi. It can grow later, never shrink.'),
-      dataStorage: cel(objectName, {
+      dataStorage: cel(givenName, {
         rule: 'self == oldSelf',
         message: 'a disk stays on its data storage; create another Disk',
       })

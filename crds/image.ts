@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, cel, messageColumn, objectName, quantity, readyColumns } from './common.ts'
+import { ageColumn, baseStatus, cel, givenName, messageColumn, quantity, readyColumns } from './common.ts'
 import { deletionPolicyOverride } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 
@@ -13,7 +13,7 @@ const caBundle = cel(
     inline: certificates.optional().describe('PEM certificates. They are public, so they may be written here.'),
     configMapKeyRef: z
       .object({
-        name: objectName.describe('Name of a ConfigMap in the namespace of the image.'),
+        name: givenName.describe('Name of a ConfigMap in the namespace of the image.'),
         key: z.string().min(1).max(253).default('ca.crt').describe('Key of the PEM certificates in it.'),
       })
       .optional()
@@ -73,9 +73,7 @@ export const Image = defineKind({
                   message: 'write the name of a file: it has a character that cannot be printed',
                 },
               ).describe('Path of the file below the import folder of the host.'),
-              host: objectName
-                .optional()
-                .describe('Host that has the file. Without it, every host that has it counts.'),
+              host: givenName.optional().describe('Host that has the file. Without it, every host that has it counts.'),
             })
             .optional()
             .describe("A file in the import folder that the host's agent is configured with."),

@@ -127,7 +127,8 @@ describe('The webhooks', () => {
     [true, 'get', '', 'secrets/holdfast-webhooks'],
     [false, 'get', '', 'secrets/another'],
     [false, 'list', '', 'secrets'],
-    [false, 'get', '', 'namespaces'],
+    [true, 'get', '', 'namespaces'],
+    [false, 'list', '', 'namespaces'],
     [false, 'impersonate', '', 'users'],
   ])('%s: may %s %s/%s', async (allowed, verb, group, thing) => {
     const [resource = '', name] = thing.split('/')

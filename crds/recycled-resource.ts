@@ -1,5 +1,14 @@
 import * as z from 'zod'
-import { ageColumn, baseStatus, cel, messageColumn, objectName, quantity, type ObjectMeta } from './common.ts'
+import {
+  ageColumn,
+  baseStatus,
+  cel,
+  givenName,
+  messageColumn,
+  objectName,
+  quantity,
+  type ObjectMeta,
+} from './common.ts'
 import { deletionPolicy, retention } from './deletion.ts'
 import { defineKind, type Resource } from './kind.ts'
 
@@ -84,11 +93,6 @@ const namespaceName = cel(z.string().min(1).max(63), {
   rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
   message: 'write the name of a namespace: small letters, digits and dashes, with a letter or a digit at both ends',
 })
-const newName = cel(z.string().min(1).max(253), {
-  rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
-  message:
-    'write a name that an object can have: small letters, digits, dashes and dots, with a letter or a digit at both ends',
-})
 
 /** What a user may write to an entry; all else of it is written by Holdfast alone. */
 export const RECYCLED_USER_FIELDS = ['action', 'recoverAs'] as const
@@ -115,6 +119,11 @@ export const RecycledResource = defineKind({
       }).describe('What was deleted.'),
       deletion: deletion.describe('How it was deleted. Fixed in that moment.'),
       contents: contents.optional().describe('What is needed to bring it back. Absent while the phase is Pending.'),
+      lastSeen: contents
+        .optional()
+        .describe(
+          'A Disk or an Image as its delete found it: what is kept of one that goes without being put away. Absent once contents are there.',
+        ),
       action: z
         .enum(['Recover', 'Purge'])
         .optional()
@@ -122,7 +131,7 @@ export const RecycledResource = defineKind({
       recoverAs: z
         .object({
           namespace: namespaceName.optional().describe('Namespace to bring it back to. Without it, its own.'),
-          name: newName.optional().describe('Name to bring it back under. Without it, its own.'),
+          name: givenName.optional().describe('Name to bring it back under. Without it, its own.'),
         })
         .optional()
         .describe('Where to bring it back to. Read with action Recover, until the first object is made there.'),

@@ -3,9 +3,9 @@ import {
   ageColumn,
   baseStatus,
   cel,
+  givenName,
   localRef,
   messageColumn,
-  objectName,
   quantity,
   readyColumns,
   size,
@@ -24,7 +24,7 @@ const rootDisk = cel(
       ),
     diskRef: localRef.optional().describe('Existing Disk to boot from, instead of an image.'),
     size: size.optional().describe("Size of the new root disk, for example 20Gi. Without it, the image's own size."),
-    dataStorage: objectName
+    dataStorage: givenName
       .optional()
       .describe('DataStorage for the new root disk. Without it, one that the chosen host reaches.'),
   }),
@@ -133,7 +133,7 @@ export const VirtualMachine = defineKind({
       ),
     placement: z
       .object({
-        host: objectName.optional().describe('The one Host to run on.'),
+        host: givenName.optional().describe('The one Host to run on.'),
         hostSelector: z
           .record(z.string(), z.string().max(63))
           .optional()

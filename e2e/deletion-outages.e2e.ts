@@ -132,6 +132,21 @@ test('[DEL-15] A machine whose host is away is put away once that is back, and n
   expect(await theGuest()).toBe(guest)
 })
 
+test('[DEL-04] [DEL-08] A disk whose finalizer somebody takes off before it is put away is in the bin all the same', async () => {
+  await platform.apply(disk('stripped', { deletionPolicy: 'Never' }))
+  const { status } = await ready('disks', 'stripped')
+  await without(platform, 'controllers', async () => {
+    await platform.kubectl('delete', 'hfdisk', 'stripped', '--wait=false')
+    await platform.kubectl('patch', 'hfdisk', 'stripped', '--type=merge', '--patch={"metadata":{"finalizers":null}}')
+    expect(await platform.get('disks', 'stripped')).toBeUndefined()
+  })
+  const entry = await binned(platform, 'Disk', 'stripped')
+  expect(entry).toMatchObject({ deletion: { policy: 'Never' }, contents: { disks: [{ id: status?.id }] } })
+  await act(platform, entry, { action: 'Recover' })
+  expect((await ready('disks', 'stripped')).status?.id).toBe(status?.id)
+  expect(await files()).toContain(`${status?.id}.qcow2`)
+})
+
 describe('The webhook configurations', () => {
   test('are there from the last start, whose webhooks are gone, and a start from cold works', async () => {
     process.kill(await platform.pid('supervisor'), 'SIGKILL')

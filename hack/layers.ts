@@ -13,6 +13,7 @@ const layers: Record<string, readonly string[]> = {
   lib: ['crds/kind.ts', 'crds/common.ts', 'npm:', 'node:'],
   agent: [
     'lib/log.ts',
+    'lib/log-levels.ts',
     'lib/process-arguments.ts',
     'lib/clock.ts',
     'lib/testing-clock.ts',

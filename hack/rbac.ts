@@ -64,6 +64,8 @@ function webhookRules(kinds: readonly Kind[]): object[] {
     // Pending entries of the recycle bin.
     { apiGroups: ['platform.holdfast.dev'], resources: ['recycledresources'], verbs: ['create', 'update'] },
     { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
+    // When a namespace was deleted, and whether it is the one that somebody was seen to delete.
+    { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
     // Whom the API server trusts.
     {
       apiGroups: ['admissionregistration.k8s.io'],

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { resolve } from 'node:path'
+import { logLevels } from '../lib/log-levels.ts'
 import type { DetachOptions } from './commands/detach.ts'
 import { LocalError } from './errors.ts'
 import { homeAt, homeFolder, refuseUnusableHome } from './home.ts'
@@ -84,7 +85,7 @@ async function startWith(values: Values, { home, env, args }: DetachOptions, ter
   if (wanted.port !== undefined && wanted.port === wanted.agentPort) {
     throw new LocalError('USAGE', `--port and --agent-port are both ${wanted.port}: choose two different ones`)
   }
-  refuseGoSettings(env)
+  refuseSettings(env)
   if (values.detach !== true) {
     const { start } = await import('./commands/start.ts')
     return start({ home, env, kubeconfig, ...wanted }, terminal)
@@ -93,10 +94,20 @@ async function startWith(values: Values, { home, env, args }: DetachOptions, ter
   return detach({ home, env, args: args.filter((arg) => arg !== '--detach') }, terminal)
 }
 
-/** What Go does not understand ends each of its programs, with words that nobody sees. */
-function refuseGoSettings({ GOMEMLIMIT }: NodeJS.ProcessEnv): void {
-  if (GOMEMLIMIT === undefined || /^(off|\d+(B|[KMGT]iB)?)?$/.test(GOMEMLIMIT)) return
-  throw new LocalError('USAGE', `GOMEMLIMIT=${GOMEMLIMIT} is no amount of memory: write one such as 1GiB, or unset it`)
+/** What a program does not understand ends it later, with words that nobody sees. */
+function refuseSettings({ GOMEMLIMIT, HOLDFAST_LOG_LEVEL: level }: NodeJS.ProcessEnv): void {
+  if (GOMEMLIMIT !== undefined && !/^(off|\d+(B|[KMGT]iB)?)?$/.test(GOMEMLIMIT)) {
+    throw new LocalError(
+      'USAGE',
+      `GOMEMLIMIT=${GOMEMLIMIT} is no amount of memory: write one such as 1GiB, or unset it`,
+    )
+  }
+  if (level !== undefined && !logLevels.some((known) => known === level)) {
+    throw new LocalError(
+      'USAGE',
+      `HOLDFAST_LOG_LEVEL=${level} is no log level: write ${logLevels.join(', ')}, or unset it`,
+    )
+  }
 }
 
 function parse(args: readonly string[]) {

@@ -7,12 +7,14 @@ import { emptiesNamespaces } from './callers.ts'
 import type { Batches } from './batches.ts'
 import { isKept, type BrakeReading, type Counting, type DeleteRequest } from './count-deletes.ts'
 import { stampEntry } from './entries.ts'
-import { gatherDelete, gatherWrite, type DeleteReading } from './facts.ts'
+import { endingsIn, gatherDelete, gatherWrite, type DeleteReading } from './facts.ts'
 import { recordNamespace, whoDeletedNamespace } from './records.ts'
 import { parseObject, type AdmissionRequest, type Refusal, type Verdict } from './review.ts'
 import { objectionToDelete, reminder, type DeleteFacts } from './rules/delete.ts'
 import { rulesFor, type KindRules } from './rules/index.ts'
 import type { Sources } from './sources.ts'
+import { goesAlongWarnings } from './rules/disk.ts'
+import { namespaceReminder } from './rules/namespace.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
 import { recoveryWarnings } from './rules/recovery.ts'
 import { count, firstObjection, refuse } from './rules/rule.ts'
@@ -42,7 +44,8 @@ async function judgeWrite(sources: Sources, request: AdmissionRequest, rules: Ki
   const before = request.operation === 'UPDATE' ? parseObject(request.oldObject) : undefined
   const facts = await gatherWrite(sources, { rules, object, before, user: request.userInfo })
   const refusal = firstObjection([...rules.guarded.map(guard), ...rules.write], facts)
-  return { refusal, warnings: refusal ? [] : [...recoveryWarnings(facts), ...nameReuseWarnings(facts)] }
+  const warnings = [...recoveryWarnings(facts), ...nameReuseWarnings(facts), ...goesAlongWarnings(facts)]
+  return { refusal, warnings: refusal ? [] : warnings }
 }
 
 async function judgeDelete(sources: JudgeSources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
@@ -71,7 +74,7 @@ async function carryOut(sources: JudgeSources, asked: DeleteRequest, { facts, br
   const isLetThrough = brake === undefined || (await keepBrake(sources, asked, brake))
   if (refusal) return refusal
   if (!isLetThrough) return objectionToDelete(asked.rules.delete, { ...facts, brakeAllows: false })
-  await stamp(sources, facts)
+  await stamp(sources, asked, facts)
   return undefined
 }
 
@@ -81,11 +84,12 @@ async function keepBrake(sources: JudgeSources, asked: DeleteRequest, first: Bra
   return sources.brakes.join(`${asked.rules.kind.kind} ${asked.user.username}`, { sources, asked, first })
 }
 
-async function stamp({ kube }: Sources, facts: DeleteFacts): Promise<void> {
+async function stamp({ kube }: Sources, { rules }: DeleteRequest, facts: DeleteFacts): Promise<void> {
   const { kind, object, person, decision } = facts
   if (!decision || !isRecyclable(kind.kind)) return
   const by = (await personBehind(kube, person, object)) ?? person
-  await stampEntry(kube, { kind: kind.kind, object, deletion: toStamp(by, decision) })
+  const lastSeen = rules.delete.contents?.(object)
+  await stampEntry(kube, { kind: kind.kind, object, deletion: toStamp(by, decision), lastSeen })
 }
 
 /** Who deleted the namespace, where that is why something in it is deleted. */
@@ -94,11 +98,12 @@ async function personBehind(kube: Sources['kube'], person: string, { metadata }:
   return whoDeletedNamespace(kube, metadata.namespace)
 }
 
-async function noteNamespace({ kube }: Sources, request: AdmissionRequest): Promise<Verdict> {
-  const { metadata } = parseObject(request.oldObject)
-  if (request.dryRun || metadata.deletionTimestamp !== undefined) return allowed
-  await recordNamespace(kube, { name: metadata.name, uid: metadata.uid, person: request.userInfo.username })
-  return allowed
+async function noteNamespace(sources: Sources, request: AdmissionRequest): Promise<Verdict> {
+  const { name, uid, deletionTimestamp } = parseObject(request.oldObject).metadata
+  if (deletionTimestamp !== undefined) return allowed
+  const { kube, now } = sources
+  if (!request.dryRun) await recordNamespace(kube, { name, uid, person: request.userInfo.username, at: now() })
+  return { warnings: namespaceReminder(name, endingsIn(sources, name)) }
 }
 
 const crd = z.object({ spec: z.object({ group: z.string(), names: z.object({ plural: z.string() }) }) })

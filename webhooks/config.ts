@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import * as z from 'zod'
+import { logLevels } from '../lib/log-levels.ts'
 import { metricsEnvironment, requireMetricsFiles, toMetricsConfig, type MetricsConfig } from '../lib/metrics/config.ts'
 
 const file = z.string().refine(isAbsolute, 'write an absolute path')
@@ -19,7 +20,7 @@ const environment = z
     HOLDFAST_WEBHOOKS_CLIENT_NAMES: list,
     HOLDFAST_WEBHOOKS_PATH_FILE: file.optional(),
     ...metricsEnvironment,
-    HOLDFAST_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    HOLDFAST_LOG_LEVEL: z.enum(logLevels).default('info'),
   })
   .refine(
     (env) => (env.HOLDFAST_WEBHOOKS_CLIENT_CA === undefined) !== (env.HOLDFAST_WEBHOOKS_PATH_FILE === undefined),

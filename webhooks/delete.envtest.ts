@@ -77,10 +77,19 @@ describe('A delete', () => {
     expect(entries.map((entry) => entry?.spec.resource.name)).toEqual(['m1', 'm2', 'm3'])
   })
 
-  test('[DEL-14] of a namespace is written down under the person who did it', async () => {
+  test('[DEL-14] [REM-05] of a namespace says what goes with it, and is written down under the person who did it', async () => {
     await ann.send({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name: 'shop' } } })
     const made = await make(ann, VirtualMachine, 'web', { namespace: 'shop' })
-    await ann.send({ method: 'DELETE', path: objectPath(NAMESPACES, { name: 'shop' }) })
+    await make(ann, Disk, 'kept', { namespace: 'shop' })
+    const removal = { method: 'DELETE', path: objectPath(NAMESPACES, { name: 'shop' }) } as const
+    const warned = async () => (await ann.send({ ...removal, body: { dryRun: ['All'] } })).warnings
+    await expect
+      .poll(warned, eventually)
+      .toEqual([
+        'with namespace shop, 1 VirtualMachine and 1 Disk are put into the recycle bin',
+        'what is in the recycle bin can be brought back, and the namespace with it: kubectl get recycled --field-selector spec.resource.namespace=shop',
+      ])
+    await ann.send(removal)
     const by = async () => (await entryOf(world.kube, made.metadata.uid))?.spec.deletion.by
     await expect.poll(by, { timeout: 30_000, interval: 100 }).toBe('ann')
   })

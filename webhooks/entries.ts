@@ -4,6 +4,7 @@ import { RecycledResource, type RecyclableKind } from '../crds/recycled-resource
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
+import type { Contents } from '../policy/recycled-contents.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
 
@@ -11,6 +12,8 @@ export interface Stamp {
   readonly kind: RecyclableKind
   readonly object: Resource
   readonly deletion: Deletion
+  /** What is kept of the object if nobody puts it away. */
+  readonly lastSeen: Contents | undefined
 }
 
 const ATTEMPTS = 5
@@ -39,7 +42,7 @@ async function stampOnce(kube: Pick<Kube, 'send'>, stamp: Stamp): Promise<void> 
   }
   const isPending = (before.status?.phase ?? 'Pending') === 'Pending' && before.spec.contents === undefined
   if (!isPending || isSameDelete(before.spec.deletion, stamp.deletion)) return
-  const body = { ...before, spec: { ...before.spec, deletion: stamp.deletion } }
+  const body = { ...before, spec: { ...before.spec, ...decided(stamp) } }
   await kube.send({ method: 'PUT', path: objectPath(RecycledResource, before.metadata), body })
 }
 
@@ -73,10 +76,16 @@ export async function listEntriesOf(kube: Pick<Kube, 'send'>, object: Resource):
   return (await kube.send<{ items: RecycledResource[] }>(call)).body.items
 }
 
-function newEntry({ kind, object: { apiVersion, metadata }, deletion }: Stamp): object {
+function decided({ deletion, lastSeen }: Stamp) {
+  return { deletion, ...(lastSeen && { lastSeen }) }
+}
+
+function newEntry(stamp: Stamp): object {
+  const { kind, object } = stamp
+  const { apiVersion, metadata } = object
   const { name, namespace = '', uid, labels } = metadata
   const owner = labels?.[OWNER_LABEL]
-  const spec: RecycledResource['spec'] = { resource: { apiVersion, kind, namespace, name, uid }, deletion }
+  const spec: RecycledResource['spec'] = { resource: { apiVersion, kind, namespace, name, uid }, ...decided(stamp) }
   return {
     apiVersion: `${RecycledResource.group}/${RecycledResource.version}`,
     kind: RecycledResource.kind,

@@ -3,6 +3,7 @@ import type { DeletionPolicy } from '../crds/deletion.ts'
 import { deletionPolicy, OWNER_LABEL } from '../crds/deletion.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf } from '../crds/recycled-resource.ts'
+import { makerOf } from '../crds/virtual-machine.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
 import { decideDeletion, isRecyclable } from '../policy/deletion.ts'
 import { ownerOf } from '../policy/ownership.ts'
@@ -16,6 +17,7 @@ import { relationsOf } from './relations.ts'
 import type { UserInfo } from './review.ts'
 import type { Consequent, DeleteFacts } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
+import type { Ending } from './rules/namespace.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { isEntryName } from './rules/recovery.ts'
 import type { Change, Permission, Recovery, WriteFacts } from './rules/write.ts'
@@ -53,6 +55,22 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
     token: confirmationToken(object.metadata.uid, rules.delete.consequences(consequent), sha256Hex),
   }
   return { facts, brake }
+}
+
+/** What becomes of what is in a namespace when that is deleted. A disk that was made for a machine goes along with it. */
+export function endingsIn({ caches, now }: Sources, namespace: string): Ending[] {
+  const { machines, disks, images } = caches
+  const settings = settingsOf(caches)
+  const objects: readonly Resource[] = [
+    ...machines.list(),
+    ...disks.list().filter(({ metadata }) => makerOf(metadata) === undefined),
+    ...images.list(),
+  ]
+  return objects.flatMap((object) => {
+    const { kind, metadata } = object
+    if (metadata.namespace !== namespace || !isRecyclable(kind)) return []
+    return [{ kind, policy: decideDeletion({ kind, override: overrideOf(object), settings, now: now() }).policy }]
+  })
 }
 
 function overrideOf({ spec }: Resource): DeletionPolicy | undefined {

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import { brakeRecords, parseBrakeState, RECORD_LABEL, toBrakeData, type BrakeState } from '../crds/brake-record.ts'
+import type { Resource } from '../crds/kind.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath, type Endpoint } from '../lib/kube/paths.ts'
 import { freshBrake } from '../policy/brake.ts'
 
 const CONFIG_MAPS: Endpoint = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' }
+const NAMESPACES: Endpoint = { group: '', version: 'v1', plural: 'namespaces', scope: 'Cluster' }
 const NAMESPACE = brakeRecords.namespace
 
 const configMap = z.object({
@@ -52,25 +54,48 @@ export interface DeletedNamespace {
   readonly name: string
   readonly uid: string
   readonly person: string
+  /** By the clock of the API server. */
+  readonly at: Date
 }
+
+/** A delete of a namespace that was seen is stored within this time, or came to nothing. */
+const STORED_WITHIN_MS = 60_000
+/** The API server asks again within a moment. */
+const SAME_MS = 1_000
 
 /** Keeps who deleted a namespace until it is gone: the garbage collector then takes the record. */
 export async function recordNamespace(
   kube: Pick<Kube, 'send'>,
-  { name, uid, person }: DeletedNamespace,
+  { name, uid, person, at }: DeletedNamespace,
 ): Promise<void> {
-  const data = { person, uid }
+  const data = { person, uid, at: at.toISOString() }
   const found = await read(kube, namespaceName(name))
-  if (found?.data['uid'] === uid && found.data['person'] === person) return
+  const isSame = found?.data['uid'] === uid && found.data['person'] === person
+  if (isSame && Math.abs(Date.parse(found.data['at'] ?? '') - at.getTime()) < SAME_MS) return
   const owner = { apiVersion: 'v1', kind: 'Namespace', name, uid }
   const version = found && { resourceVersion: found.metadata.resourceVersion }
   const labels = { [RECORD_LABEL]: 'namespace' }
   await put(kube, { metadata: { name: namespaceName(name), labels, ownerReferences: [owner], ...version }, data })
 }
 
-/** Who deleted that namespace; undefined when nobody was seen to. */
+/**
+ * Who deleted that namespace; undefined when nobody was seen to. A delete of an older one of that name, or one that came
+ * to nothing, was not this.
+ */
 export async function whoDeletedNamespace(kube: Pick<Kube, 'send'>, name: string): Promise<string | undefined> {
-  return (await read(kube, namespaceName(name)))?.data['person']
+  const [record, namespace] = await Promise.all([read(kube, namespaceName(name)), readNamespace(kube, name)])
+  if (!record || !namespace || record.data['uid'] !== namespace.metadata.uid) return undefined
+  const lateMs = Date.parse(namespace.metadata.deletionTimestamp ?? '') - Date.parse(record.data['at'] ?? '')
+  return Math.abs(lateMs) < STORED_WITHIN_MS ? record.data['person'] : undefined
+}
+
+async function readNamespace(kube: Pick<Kube, 'send'>, name: string): Promise<Resource | undefined> {
+  try {
+    return (await kube.send<Resource>({ method: 'GET', path: objectPath(NAMESPACES, { name }) })).body
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return undefined
+    throw error
+  }
 }
 
 function namespaceName(name: string): string {

@@ -155,7 +155,8 @@ function ownUid(): number | undefined {
 
 async function qemuFor(hypervisor: Pick<Hypervisor, 'qemu'>, type: string): Promise<Qemu> {
   const qemu = await hypervisor.qemu()
-  const { version, machineTypes } = qemu
+  const { version, machineTypes, q35 } = qemu
   if (machineTypes.includes(type)) return qemu
-  throw new AgentError('QEMU_UNAVAILABLE', `QEMU ${version} of this host does not know the machine type ${type}`)
+  const what = `QEMU ${version} of this host does not know the machine type ${type}`
+  throw new AgentError('QEMU_UNAVAILABLE', `${what}: choose q35, which is ${q35} here, or another host`)
 }

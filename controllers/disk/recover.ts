@@ -1,7 +1,7 @@
 import { DiskReason, type Disk } from '../../crds/disk.ts'
 import { originOf, targetOf, type RecycledResource } from '../../crds/recycled-resource.ts'
 import { decided, done, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
-import type { Contents } from '../recycle-bin/bin.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import { askOrigin, dropEmptyEntry } from '../recycle-bin/origin.ts'
 import { claimForMaker } from './maker.ts'
 import type { Scope } from './scope.ts'

@@ -9,10 +9,9 @@ import { isKubeError } from '../../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { objectWriter } from '../../lib/kube/writer.ts'
 import { decideDeletion, toStamp } from '../../policy/deletion.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import { FIELD_MANAGER } from '../cluster/controller.ts'
 import type { EntryIndex } from '../cluster/caches.ts'
-
-export type Contents = NonNullable<RecycledResource['spec']['contents']>
 
 /**
  * What the finalizers of the kinds that have a recycle bin do with it. Each step is stored by itself and can be done
@@ -83,7 +82,8 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
     },
     async fill(entry, contents) {
       if (entry.spec.contents) return entry
-      const body = { ...entry, ...type, spec: { ...entry.spec, contents } }
+      const { lastSeen: _, ...spec } = entry.spec
+      const body = { ...entry, ...type, spec: { ...spec, contents } }
       const path = objectPath(RecycledResource, entry.metadata)
       const query = { fieldManager: FIELD_MANAGER }
       return keep((await kube.send<RecycledResource>({ method: 'PUT', path, query, body })).body)

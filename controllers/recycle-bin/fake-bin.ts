@@ -2,7 +2,8 @@ import type { DeletionPolicy } from '../../crds/deletion.ts'
 import { meta } from '../../crds/testing/objects.ts'
 import type { RecyclableKind, RecycledResource } from '../../crds/recycled-resource.ts'
 import { decideDeletion, defaultDeletion, toStamp } from '../../policy/deletion.ts'
-import type { Contents, Deleted, RecycleBin } from './bin.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
+import type { Deleted, RecycleBin } from './bin.ts'
 
 /** A recycle bin in memory. Each write of it can be made to fail before or after it is stored. */
 export class FakeBin {

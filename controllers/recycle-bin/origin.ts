@@ -8,7 +8,8 @@ import {
   type RecycledResource,
 } from '../../crds/recycled-resource.ts'
 import { blocked, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
-import { isOpen, type Contents, type RecycleBin } from './bin.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
+import { isOpen, type RecycleBin } from './bin.ts'
 
 /**
  * What an object finds that has yet to become what it is. New: it is made afresh. Granted: an entry of the recycle bin is

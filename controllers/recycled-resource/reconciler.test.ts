@@ -31,7 +31,15 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
   const place = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`
   const reconciler = recycledResourceReconciler({
     fleet: fakeFleet(host),
-    bin: { ofDownload: () => [], ofFile: () => api.others, remove: async () => store.put(undefined) },
+    bin: {
+      fill: async (_, kept) => {
+        store.change(({ spec }) => void (spec.contents = kept))
+        return entry
+      },
+      ofDownload: () => [],
+      ofFile: () => api.others,
+      remove: async () => store.put(undefined),
+    },
     now: () => store.now(),
     seen: (at) => there.get(place(at)),
     read: async (at) => there.get(place(at)),
@@ -155,6 +163,24 @@ describe('RecycledResource', () => {
     await world.settle()
     expect(world.store.stored?.status?.phase).toBe('Recovering')
     expect(world.store.condition('Ready')?.message).toBe('Disk shop/data cannot be made: there is a limit')
+  })
+
+  test('[DEL-04] [DEL-08] keeps what its delete saw of an object that went without being put away', async () => {
+    const world = newWorld('Pending', 'Never')
+    const held = { name: 'data', uid: world.uid, id: FILE, dataStorage: 'local', size: '1Gi' }
+    const lastSeen = { manifest: { metadata: { name: 'data' }, spec: { size: '1Gi' } }, host: 'host-a', disks: [held] }
+    world.store.change(({ spec }) => Object.assign(spec, { lastSeen }))
+    await world.settle()
+    expect(world.store.stored).toMatchObject({ spec: { contents: lastSeen }, status: { phase: 'Binned' } })
+  })
+
+  test('is removed where its file went along with a machine, which has it in an entry of its own', async () => {
+    const world = newWorld('Pending')
+    world.api.others = [new FakeBin().stamp(disk('another'))]
+    const held = { name: 'data', uid: world.uid, id: FILE, dataStorage: 'local', size: '1Gi' }
+    world.store.change(({ spec }) => Object.assign(spec, { lastSeen: { manifest: {}, disks: [held] } }))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])
   })
 
   test('writes nothing while all is well', async () => {

@@ -45,7 +45,7 @@ export type Creation =
 /** The world outside, as this controller needs it. */
 export interface Deps {
   readonly fleet: Fleet
-  readonly bin: Pick<RecycleBin, 'remove' | 'ofDownload' | 'ofFile'>
+  readonly bin: Pick<RecycleBin, 'fill' | 'remove' | 'ofDownload' | 'ofFile'>
   /** By the clock of the API server. Throws until that is known. */
   readonly now: () => Date
   /** The object of that name as it was last seen. */

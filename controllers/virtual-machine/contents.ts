@@ -1,6 +1,6 @@
 import { fileIdOf, type Disk } from '../../crds/disk.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import { MAX_DISK_MANIFEST_BYTES, MAX_MANIFEST_BYTES, toRecycledManifest } from '../../policy/recycled-manifest.ts'
-import type { Contents } from '../recycle-bin/bin.ts'
 import type { Scope } from './scope.ts'
 
 /** What is needed to bring a machine back as it was, with those of its disks that go with it. */

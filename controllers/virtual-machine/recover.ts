@@ -3,7 +3,7 @@ import { rootDiskName, VirtualMachineReason } from '../../crds/virtual-machine.t
 import { decided, done, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { roomObjection } from '../../policy/placement.ts'
 import { toBytes } from '../../policy/quantity.ts'
-import type { Contents } from '../recycle-bin/bin.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import { askOrigin, dropEmptyEntry } from '../recycle-bin/origin.ts'
 import { decide } from './decision.ts'
 import { wantedPower } from './run-strategy.ts'

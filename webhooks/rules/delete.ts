@@ -2,6 +2,7 @@ import { CONFIRM_ANNOTATION, type DeletionSettings } from '../../crds/deletion.t
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
 import { confirmationFor, type DeletionDecision } from '../../policy/deletion.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import { nameOf } from '../review.ts'
 import { count, firstObjection, listed, refuse, type Rule } from './rule.ts'
 
@@ -35,6 +36,8 @@ export interface DeleteRules {
   readonly inUse: readonly Rule<DeleteFacts>[]
   /** What it does, with counts and without times: the token that confirms it follows from this. */
   readonly consequences: (facts: Consequent) => readonly string[]
+  /** What the recycle bin keeps of one that goes without being put away: of a machine, its disks do that. */
+  readonly contents?: (object: Resource) => Contents
 }
 
 /** What consequences follow from. */

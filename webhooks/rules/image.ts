@@ -1,8 +1,9 @@
+import { contentsOfImage } from '../../policy/recycled-contents.ts'
 import { subject, type Consequent, type DeleteRules } from './delete.ts'
 import { count } from './rule.ts'
 
 /** Deleting an Image. */
-export const deleteImage: DeleteRules = { inUse: [], consequences }
+export const deleteImage: DeleteRules = { inUse: [], consequences, contents: contentsOfImage }
 
 const ends = {
   Immediate: 'is destroyed at once',

@@ -5,9 +5,9 @@ import { makerOf, type VirtualMachine } from '../../../crds/virtual-machine.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isHeld } from '../../../policy/attachment.ts'
-import { MAX_MANIFEST_BYTES, toRecycledManifest } from '../../../policy/recycled-manifest.ts'
+import { contentsOfDisk, mayHoldData } from '../../../policy/recycled-contents.ts'
 import { refusalText } from '../../fleet/refusal.ts'
-import { isOpen, type Contents } from '../../recycle-bin/bin.ts'
+import { isOpen } from '../../recycle-bin/bin.ts'
 import { settleOrigin } from '../recover.ts'
 import type { Scope } from '../scope.ts'
 
@@ -46,17 +46,20 @@ function userOf({ status, namespace, deps }: Scope): VirtualMachine | undefined 
 
 /** What becomes of a disk whose machine is being deleted and takes it along; nothing when that is not so, or not yet. */
 async function goAlong(scope: Scope, user: VirtualMachine): Promise<Outcome | undefined> {
-  const { disk, status, deps } = scope
-  const isGoing = user.metadata.deletionTimestamp !== undefined
-  if (!isGoing || makerOf(disk.metadata) !== status.attachedTo?.machineId) return undefined
+  const { disk, deps } = scope
+  if (!isOfGoing(scope, user)) return undefined
   const entry = deps.bin.find(user.metadata.uid)
   if (!entry?.spec.contents) return undefined
-  if (!isMade(scope)) return destroy(scope)
+  const isEmpty = !mayHoldData(disk)
   // It was not seen when the machine was put away: it is a disk like any other then.
-  if (!isIn(entry, disk)) return putAway(scope)
-  const outcome = entry.spec.deletion.policy === 'Immediate' ? await destroy(scope) : done
+  if (!isEmpty && !isIn(entry, disk)) return putAway(scope)
+  const outcome = isEmpty || entry.spec.deletion.policy === 'Immediate' ? await destroy(scope) : done
   if (outcome.type === 'done') await dropOwn(scope)
   return outcome
+}
+
+function isOfGoing({ disk, status }: Scope, { metadata }: VirtualMachine): boolean {
+  return metadata.deletionTimestamp !== undefined && makerOf(disk.metadata) === status.attachedTo?.machineId
 }
 
 function isIn({ spec: { contents } }: RecycledResource, { metadata: { uid } }: Disk): boolean {
@@ -74,27 +77,12 @@ async function putAway(scope: Scope): Promise<Outcome> {
   const entry = await deps.bin.open(disk)
   if (!entry || !isOpen(entry)) return done
   const isImmediate = entry.spec.deletion.policy === 'Immediate'
-  if (isImmediate || !isMade(scope)) {
+  if (isImmediate || !mayHoldData(disk)) {
     const outcome = await destroy(scope)
     if (isImmediate || outcome.type !== 'done') return outcome
   }
-  await deps.bin.close(await deps.bin.fill(entry, toContents(scope)))
+  await deps.bin.close(await deps.bin.fill(entry, contentsOfDisk(disk)))
   return done
-}
-
-/** Whether there can be something in it. */
-function isMade({ disk, status }: Scope): boolean {
-  return status.size !== undefined || (status.id !== undefined && status.id !== disk.metadata.uid)
-}
-
-/** What is needed to bring the disk back. One that was never made is made anew then. */
-function toContents(scope: Scope): Contents {
-  const { disk, status } = scope
-  const { name, uid } = disk.metadata
-  const manifest = { ...toRecycledManifest(disk, MAX_MANIFEST_BYTES) }
-  const { host, dataStorage, id = uid, size = disk.spec.size } = status
-  if (!isMade(scope) || host === undefined || dataStorage === undefined) return { manifest }
-  return { manifest, host, disks: [{ name, uid, id, dataStorage, size }] }
 }
 
 /** Deletes the file. */

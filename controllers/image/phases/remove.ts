@@ -2,8 +2,8 @@ import { AgentError } from '../../../agent/errors.ts'
 import { downloadOf, ImageCondition, ImageReason } from '../../../crds/image.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { MAX_MANIFEST_BYTES, toRecycledManifest } from '../../../policy/recycled-manifest.ts'
-import { isOpen, type Contents } from '../../recycle-bin/bin.ts'
+import { contentsOfImage } from '../../../policy/recycled-contents.ts'
+import { isOpen } from '../../recycle-bin/bin.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -18,15 +18,9 @@ export const removeImage: Phase<Scope> = {
     const entry = await deps.bin.open(image)
     if (!entry || !isOpen(entry)) return done
     if (entry.spec.deletion.policy === 'Immediate') return removeDownloads(scope)
-    await deps.bin.close(await deps.bin.fill(entry, toContents(scope)))
+    await deps.bin.close(await deps.bin.fill(entry, contentsOfImage(image)))
     return done
   },
-}
-
-function toContents({ image, status }: Scope): Contents {
-  const manifest = { ...toRecycledManifest(image, MAX_MANIFEST_BYTES) }
-  const sha256 = downloadOf(image)?.sha256
-  return { manifest, ...(sha256 !== undefined && { download: { sha256, hosts: status.downloadHosts ?? [] } }) }
 }
 
 /** Has every host that was told to download the file end that and remove it, unless it is kept for another image too. */

@@ -1,15 +1,18 @@
 import { RecycledResourceCondition, RecycledResourceReason } from '../../../crds/recycled-resource.ts'
 import { decided, done, gone, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import type { Contents } from '../../../policy/recycled-contents.ts'
 import type { Found, Scope } from '../scope.ts'
 
 /** A delete that admission let through is stored within this time, or came to nothing. */
 const STORED_WITHIN_MS = 120_000
 const LOOK_AGAIN_MS = 30_000
+const SOON_MS = 1_000
 
 /**
- * Waits until the finalizer of the object has put it away. An entry that nobody will complete is removed: its delete came
- * to nothing, or its object is gone without having been put away.
+ * Waits until the finalizer of the object has put it away. Where somebody took that off before, the entry keeps what the
+ * delete saw of the object. One that nobody will complete is removed: its delete came to nothing, or its object went along
+ * with another one.
  */
 export const awaitObject: Phase<Scope> = {
   condition: RecycledResourceCondition.PutAway,
@@ -17,21 +20,14 @@ export const awaitObject: Phase<Scope> = {
   async run(scope) {
     const { entry, status, deps } = scope
     if ((status.phase ?? 'Pending') !== 'Pending') return done
-    const { resource, deletion, contents } = entry.spec
+    const { resource, deletion } = entry.spec
     const ageMs = deps.now().getTime() - Date.parse(deletion.at)
     const isOld = ageMs >= STORED_WITHIN_MS
     if (isSame(deps.seen(resource), resource.uid) && !isOld) return puttingAway(STORED_WITHIN_MS - ageMs)
 
     const found = await deps.read(resource)
     if (isSame(found, resource.uid)) return ofLiving(scope, found, isOld)
-    if (deletion.policy !== 'Immediate' && contents) {
-      // Its finalizer was taken off by somebody else, after all was stored.
-      status.phase = 'Binned'
-      return decided
-    }
-    // A uid that is gone never comes back: the object went along with another one, or as its policy says.
-    await deps.bin.remove(entry)
-    return gone
+    return ofGone(scope)
   },
 }
 
@@ -39,6 +35,31 @@ async function ofLiving({ entry, deps }: Scope, found: Found | undefined, isOld:
   if (!isOld || found?.metadata.deletionTimestamp !== undefined) return puttingAway(LOOK_AGAIN_MS)
   await deps.bin.remove(entry)
   return gone
+}
+
+/** A uid that is gone never comes back. */
+async function ofGone(scope: Scope): Promise<Outcome> {
+  const { entry, status, deps } = scope
+  const { deletion, contents, lastSeen } = entry.spec
+  if (deletion.policy !== 'Immediate' && contents) {
+    // Its finalizer was taken off by somebody else, after all was stored.
+    status.phase = 'Binned'
+    return decided
+  }
+  if (deletion.policy !== 'Immediate' && lastSeen && isNobodyElses(lastSeen, scope)) {
+    await deps.bin.fill(entry, lastSeen)
+    return puttingAway(SOON_MS)
+  }
+  await deps.bin.remove(entry)
+  return gone
+}
+
+/** Whether no Disk and no other entry stands for the files, as those of its machine do that it went along with. */
+function isNobodyElses({ disks = [] }: Contents, { entry, deps }: Scope): boolean {
+  return disks.every(({ id }) => {
+    const entries = deps.bin.ofFile(id).filter(({ metadata }) => metadata.name !== entry.metadata.name)
+    return entries.length === 0 && deps.disksOfFile(id).length === 0
+  })
 }
 
 function isSame(found: Pick<Found, 'metadata'> | undefined, uid: string): boolean {

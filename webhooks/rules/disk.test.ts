@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import { Disk } from '../../crds/disk.ts'
+import type { Resource } from '../../crds/kind.ts'
+import { meta } from '../../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
+import { goesAlongWarnings } from './disk.ts'
+
+const labels = { [MACHINE_ID_LABEL]: '11111111-1111-4111-8111-111111111111' }
+const disk = (spec: object, metadata = {}): Resource => ({
+  apiVersion: `${Disk.group}/${Disk.version}`,
+  kind: Disk.kind,
+  metadata: meta('web-root', metadata),
+  spec: { size: '1Gi', ...spec },
+})
+const never = { deletionPolicy: 'Never' }
+
+test.each([
+  ['says Never', disk(never, { labels }), disk({}, { labels }), 1],
+  ['said so before', disk(never, { labels }), disk(never, { labels }), 0],
+  ['says nothing', disk({}, { labels }), disk({}, { labels }), 0],
+  ['says Never and has no machine', disk(never), disk({}), 0],
+])('[DEL-13] Who changes a disk that %s hears that it goes as its machine does', (_, object, before, warnings) => {
+  expect(goesAlongWarnings({ kind: Disk, object, before })).toHaveLength(warnings)
+})
