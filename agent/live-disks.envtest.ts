@@ -36,7 +36,7 @@ async function says(world: AgentWorld, { id }: DesiredMachine, command: string, 
   await eventually(`${command}: ${answer}`, look)
 }
 
-/** Guests take most of the time, so these tests have the same two, one after the other, and leave them as they were. */
+/** Guests take most of the time, so these tests have the same two, one after the other. The last restarts one of them. */
 describe('Disk of a guest', () => {
   let world: AgentWorld
   let host: Awaited<ReturnType<AgentWorld['start']>>
@@ -116,26 +116,25 @@ describe('Disk of a guest', () => {
     }
     await host.agent.deleteDisk('fast', disk.id)
   })
-})
 
-test('Disks that stay keep their places when one between them goes, also over a restart', limit, async () => {
-  await using world = await newAgentWorld()
-  const { agent } = await world.start()
-  const [a, b, c] = [await newDisk(agent), await newDisk(agent), await newDisk(agent)]
-  const { machine } = await bootGuest(world, agent)
-  const full = { ...machine, disks: [...machine.disks, a, b] }
-  await agent.putMachine(full, WAIT_MS)
-  const place = (disk: typeof b) =>
-    `for d in /sys/block/vd*; do [ $(cat $d/serial) = ${disk.id.slice(0, 20)} ] && readlink -f $d/device | cut -d/ -f5; done`
-  await says(world, machine, place(b), '0000:00:02.2')
-  const fewer = { ...full, disks: [...machine.disks, b] }
-  expect(await agent.putMachine(fewer, WAIT_MS)).not.toHaveProperty('pendingDisks')
-  await says(world, machine, place(b), '0000:00:02.2')
-  const restart = { ...decidedAnew(fewer, { once: 'Restart' }), disks: [...machine.disks, c, b] }
-  expect(await agent.putMachine(restart, WAIT_MS)).not.toHaveProperty('pendingDisks')
-  await hasBooted(world, machine, 2)
-  await says(world, machine, place(b), '0000:00:02.2')
-  await says(world, machine, place(c), '0000:00:02.1')
+  test('keeps its place when another one goes, also over a restart', limit, async () => {
+    const { agent } = host
+    const { machine } = guest
+    const [a, b, c] = [await newDisk(agent), await newDisk(agent), await newDisk(agent)]
+    const full = { ...machine, disks: [...machine.disks, a, b] }
+    await agent.putMachine(full, WAIT_MS)
+    const place = (disk: typeof b) =>
+      `for d in /sys/block/vd*; do [ $(cat $d/serial) = ${disk.id.slice(0, 20)} ] && readlink -f $d/device | cut -d/ -f5; done`
+    await says(world, machine, place(b), '0000:00:02.2')
+    const fewer = { ...full, disks: [...machine.disks, b] }
+    expect(await agent.putMachine(fewer, WAIT_MS)).not.toHaveProperty('pendingDisks')
+    await says(world, machine, place(b), '0000:00:02.2')
+    const restart = { ...decidedAnew(fewer, { once: 'Restart' }), disks: [...machine.disks, c, b] }
+    expect(await agent.putMachine(restart, WAIT_MS)).not.toHaveProperty('pendingDisks')
+    await hasBooted(world, machine, 2)
+    await says(world, machine, place(b), '0000:00:02.2')
+    await says(world, machine, place(c), '0000:00:02.1')
+  })
 })
 
 test('Machine that has no port left says that a disk waits for the next start, and has it then', limit, async () => {

@@ -22,7 +22,7 @@ export function provenIds(text: string): string[] {
 async function findProofs(): Promise<ReadonlyMap<string, readonly string[]>> {
   const proofs = new Map<string, string[]>()
   const exclude = ['node_modules', '**/requirements.test.ts']
-  const files = (await Array.fromAsync(glob('**/*.{test,envtest,e2e,soak}.ts', { exclude }))).toSorted()
+  const files = (await Array.fromAsync(glob('**/*.{test,envtest,e2e,soak,suite}.ts', { exclude }))).toSorted()
   for (const file of files) {
     for (const id of provenIds(await readFile(file, 'utf8'))) proofs.set(id, [...(proofs.get(id) ?? []), file])
   }

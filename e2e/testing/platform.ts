@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { kinds } from '../../crds/index.ts'
+import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { Kube, type Call, type Reply } from '../../lib/kube/client.ts'
 import { isKubeError } from '../../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
@@ -21,6 +22,7 @@ const MAIN = join(import.meta.dirname, '..', '..', 'local', 'main.ts')
 export const SAMPLES = join(import.meta.dirname, '..', '..', 'config', 'samples')
 /** In the import folder: a guest that boots at once, whatever the platform's sample machine boots. */
 export const SECTOR = 'sector.qcow2'
+const SAMPLE_MACHINE = 'hello'
 const COMMAND_MS = 240_000
 /** Each look costs the API server as much as a write does. */
 const POLL_MS = 250
@@ -80,6 +82,12 @@ export class Platform implements AsyncDisposable {
     return this.local('start', '--detach', ...options)
   }
 
+  /** The same. Throws what it says when it does not start. */
+  async mustStart(...options: string[]): Promise<void> {
+    const { code, stdout, stderr } = await this.start(...options)
+    if (code !== 0) throw new Error(`${stdout}${stderr}`)
+  }
+
   /** One of the project's own commands. */
   async local(...args: string[]): Promise<Result> {
     return run(process.execPath, [MAIN, ...args], this.#env)
@@ -133,6 +141,17 @@ export class Platform implements AsyncDisposable {
     await this.send({ method: 'DELETE', path: objectPath(kind, ref) }).catch((error: unknown) => {
       if (!isKubeError(error, 'NotFound')) throw error
     })
+  }
+
+  /** Takes away what tests made, for those that come next: machines but the sample, and settings. The bin stays as it is. */
+  async clear(): Promise<void> {
+    await this.remove('platformsettings', 'default')
+    const made = async () =>
+      (await this.list('virtualmachines')).filter(({ metadata: { name } }) => name !== SAMPLE_MACHINE)
+    for (const { metadata } of await made()) {
+      await this.send({ method: 'DELETE', path: objectPath(VirtualMachine, metadata) })
+    }
+    await eventually(async () => (await made()).length === 0)
   }
 
   async tryApply(text: string, ...options: string[]): Promise<Result> {

@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dataStorage, host, machine } from './testing/manifests.ts'
+import { condition, eventually, isReady, qemus, type Platform } from './testing/platform.ts'
+import { startAgent, type SecondAgent } from './testing/second-agent.ts'
+
+/** A second agent beside that of the platform, with a Host and a storage of its own. */
+export function describeTwoHosts(platform: Platform): void {
+  describe('Two hosts', () => {
+    let second: SecondAgent
+
+    beforeAll(async () => {
+      second = await startAgent(platform, 'host-2')
+      await platform.apply(host('host-2', second.port), dataStorage('local-2', 'host-2', second.storage))
+      await eventually(async () => isReady(await platform.get('datastorages', 'local-2')))
+      await eventually(async () => {
+        const image = await platform.get('images', 'holdfast-guest')
+        return String(image?.status?.['hosts']).includes('host-2')
+      })
+    }, 300_000)
+    afterAll(async () => {
+      await platform.kubectl('delete', 'hfvm', '--all', '--timeout=60s')
+      await second[Symbol.asyncDispose]()
+    }, 120_000)
+
+    test('share the machines, each with its disk on a storage of its own host', async () => {
+      await platform.apply(machine('a'), machine('b'), machine('c'))
+      const vms = await eventually(async () => {
+        const found = await platform.list('virtualmachines')
+        return found.length === 4 && found.every(isReady) && found
+      })
+      const perHost = Map.groupBy(vms, ({ status }) => status?.host)
+      expect(new Set(perHost.keys())).toEqual(new Set(['host-1', 'host-2']))
+      expect(perHost.get('host-2')?.length).toBe(2)
+      const disks = (await platform.list('disks')).filter(({ metadata }) => metadata.name.endsWith('-root'))
+      const hosts = new Map(vms.map(({ metadata, status }) => [`${metadata.name}-root`, status?.host]))
+      expect(new Map(disks.map(({ metadata, status }) => [metadata.name, status?.host]))).toEqual(hosts)
+      expect(await qemus(platform)).toHaveLength(4)
+    })
+
+    test('take a machine where its manifest wants it', async () => {
+      await platform.kubectl('label', 'hfhost', 'host-1', 'disk=fast')
+      await platform.apply(
+        machine('chosen', { placement: { host: 'host-2' } }),
+        machine('labelled', { placement: { hostSelector: { disk: 'fast' } } }),
+      )
+      const placed = async (name: string) =>
+        eventually(async () => (await platform.get('virtualmachines', name))?.status?.host)
+      expect(await placed('chosen')).toBe('host-2')
+      expect(await placed('labelled')).toBe('host-1')
+    })
+
+    test('say why none of them fits', async () => {
+      await platform.apply(machine('huge', { memory: '4Ti' }), machine('picky', { placement: { host: 'host-9' } }))
+      const told = async (name: string) =>
+        eventually(async () => {
+          const vm = await platform.get('virtualmachines', name)
+          const found = condition(vm)
+          return found?.reason === 'NoHostFits' && { ...found, shown: vm?.status?.printableStatus }
+        })
+      expect(await told('huge')).toMatchObject({
+        shown: 'ErrorUnschedulable',
+        message: expect.stringMatching(/^No host fits: host-1 has .* of memory left, 4Ti are asked; host-2 has /),
+      })
+      expect((await told('picky')).message).toBe('There is no Host host-9: correct spec.placement.host, or add it')
+    })
+
+    test('a host that does not answer is not gone: its machines run on and are shown as Unknown', async () => {
+      const before = await qemus(platform)
+      await second[Symbol.asyncDispose]()
+      const vm = await eventually(async () => {
+        const found = await platform.get('virtualmachines', 'chosen')
+        return condition(found)?.reason === 'HostUnreachable' && found
+      })
+      expect(vm.status?.printableStatus).toBe('Unknown')
+      expect(await qemus(platform)).toEqual(before)
+
+      second = await startAgent(platform, 'host-2')
+      await platform.apply(host('host-2', second.port))
+      await eventually(async () => isReady(await platform.get('virtualmachines', 'chosen')))
+      expect(await qemus(platform)).toEqual(before)
+    })
+
+    test('an agent that answers for another host is refused', async () => {
+      await platform.apply(host('impostor', second.port))
+      const found = await eventually(async () => {
+        const impostor = condition(await platform.get('hosts', 'impostor'))
+        return impostor?.status !== 'True' && impostor
+      })
+      expect(found.reason).not.toBe('Ready')
+      await platform.deleteConfirmed('hfhost', 'impostor')
+    })
+  })
+}
