@@ -226,7 +226,10 @@ export class Machine {
   }
 
   async #reap(): Promise<undefined> {
-    this.#problem = await this.#process.reap()
+    const { id } = this.#record.current.desired.decision
+    const problem = await this.#process.reap()
+    // What could not start for the last decision is no problem of the next.
+    this.#problem = this.#record.current.desired.decision.id === id ? problem : undefined
   }
 
   async #bury(): Promise<void> {
