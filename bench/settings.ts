@@ -1,6 +1,5 @@
 import type * as z from 'zod'
 import { PlatformSettings } from '../crds/platform-settings.ts'
-import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
 
@@ -47,7 +46,7 @@ export async function destroyingSettings(kube: Kube): Promise<z.input<typeof Pla
   return {
     deletion: {
       virtualMachine: { policy: 'Immediate', confirmation: 'None' },
-      brakeReleases: [{ person: username, kind: VirtualMachine.kind, until: FOR_GOOD }],
+      brakeReleases: [{ person: username, kind: 'VirtualMachine', until: FOR_GOOD }],
     },
   }
 }

@@ -60,9 +60,12 @@ const brake = z
   })
   .prefault({})
 
+/** Kinds of which nobody deletes many at once: admission counts them by person. */
+export const brakedKindNames = ['VirtualMachine', 'Disk', 'Image', 'Host', 'DataStorage'] as const
+
 const release = z.object({
   person: z.string().min(1).max(512).describe('User name, as the API server knows it.'),
-  kind: z.string().min(1).max(63).describe('Kind whose deletes are let through again, such as VirtualMachine.'),
+  kind: z.enum(brakedKindNames).describe('Kind whose deletes are let through again.'),
   until: z.iso.datetime().describe('Until when nothing is counted. What was stopped before then goes on.'),
 })
 

@@ -1,4 +1,5 @@
 import { DataStorage } from './data-storage.ts'
+import { brakedKindNames } from './deletion.ts'
 import { Disk } from './disk.ts'
 import { Host } from './host.ts'
 import { Image } from './image.ts'
@@ -21,5 +22,5 @@ export const kinds: readonly Kind[] = [
 /** Those whose objects belong to a person: admission labels each with its owner. */
 export const ownedKinds: readonly Kind[] = [VirtualMachine, Disk, Image]
 
-/** Those of which nobody deletes many at once: admission counts them by person. */
-export const brakedKinds: readonly Kind[] = [VirtualMachine, Disk, Image, Host, DataStorage]
+/** Those of which nobody deletes many at once. */
+export const brakedKinds = kinds.filter(({ kind }) => brakedKindNames.some((name) => name === kind))

@@ -20,7 +20,7 @@ const latched = ask(after(['a', 'b', 'c']), 'd').next
 const release = (until: Date, more: object = {}) => ({
   settings: {
     brake: { deletes: 3, seconds: 60 },
-    brakeReleases: [{ person: 'ann', kind: 'Disk', until: until.toISOString(), ...more }],
+    brakeReleases: [{ person: 'ann', kind: 'Disk' as const, until: until.toISOString(), ...more }],
   },
 })
 

@@ -66,9 +66,9 @@ test('[DEL-18] Brakes that latch are counted by kind, and each kind has a series
   latched('Disk')
   expect(await scrape('holdfast_brake_latches_total')).toEqual([
     'holdfast_brake_latches_total{kind="VirtualMachine"} 0',
+    'holdfast_brake_latches_total{kind="Host"} 0',
     'holdfast_brake_latches_total{kind="Disk"} 1',
     'holdfast_brake_latches_total{kind="Image"} 0',
-    'holdfast_brake_latches_total{kind="Host"} 0',
     'holdfast_brake_latches_total{kind="DataStorage"} 0',
   ])
 })

@@ -90,7 +90,7 @@ export function toAnswer(uid: string, { refusal, warnings = [], patch = [] }: Ve
     uid,
     allowed: refusal === undefined,
     ...(refusal && { status: toStatus(refusal) }),
-    ...(warnings.length > 0 && { warnings: warnings.map(toWarning) }),
+    ...(warnings.length > 0 && { warnings: warnings.flatMap(toWarnings) }),
     ...(patch.length > 0 && { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }),
   }
   return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }
@@ -101,12 +101,14 @@ function toStatus({ reason, message }: Refusal): object {
 }
 
 // The API server cuts longer ones, and leaves out those with control characters.
-function toWarning(warning: string): string {
+function toWarnings(warning: string): string[] {
   // oxlint-disable-next-line no-control-regex -- these are the ones
-  return warning.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').slice(0, MAX_WARNING)
+  const text = warning.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ')
+  return text.match(PIECE) ?? []
 }
 
-const MAX_WARNING = 256
+/** Up to 256 characters, and whole words where there are any. */
+const PIECE = /\S.{0,254}\S(?=\s|$)|\S.{0,255}/gu
 
 /** `Kind namespace/name`, as people speak of an object. */
 export function nameOf(kind: string, { namespace, name }: Pick<ObjectMeta, 'name' | 'namespace'>): string {

@@ -12,7 +12,7 @@ const RETRY_MS = 5_000
 export async function beginPurge({ entry, status, deps }: Scope, notBeforeMs = 0): Promise<Outcome> {
   const { resource } = entry.spec
   const found = await deps.read(resource)
-  if (found?.metadata.uid === resource.uid) return stillThere()
+  if (found?.metadata.uid === resource.uid) return stillThere(found)
   const earlyMs = notBeforeMs - deps.now().getTime()
   if (earlyMs > 0) return doneFor(earlyMs)
   status.phase = 'Purging'

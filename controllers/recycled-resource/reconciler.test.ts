@@ -118,6 +118,20 @@ describe('RecycledResource', () => {
     expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])
   })
 
+  test('[DEL-16] whose object another finalizer keeps says which, and is recovered once it is gone', async () => {
+    const world = newWorld('Binned')
+    const finalizers = ['example.com/audit', 'storage.holdfast.dev/disk']
+    world.there.set('shop/data', { metadata: meta('data', { uid: world.uid, finalizers }) })
+    world.store.change(({ spec }) => void (spec.action = 'Recover'))
+    await world.settle()
+    expect(world.store.condition('Ready')?.message).toBe(
+      'The object is in the bin, and goes once the finalizer example.com/audit is taken off by whoever put it there',
+    )
+    world.there.clear()
+    await world.look()
+    expect([[...world.there.keys()], world.store.stored]).toEqual([['shop/data'], undefined])
+  })
+
   test('[DEL-16] that cannot be made there goes elsewhere, or back into the bin, as its message says', async () => {
     const world = newWorld('Binned')
     world.api.refusal = 'there is a limit'

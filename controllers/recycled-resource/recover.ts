@@ -21,7 +21,7 @@ export async function findClaimant({ entry, deps }: Scope): Promise<Place | unde
 export async function beginRecovery({ entry, status, deps }: Scope, claimant?: Place): Promise<Outcome> {
   const { resource } = entry.spec
   const found = await deps.read(resource)
-  if (found?.metadata.uid === resource.uid) return stillThere()
+  if (found?.metadata.uid === resource.uid) return stillThere(found)
   const { namespace, name } = claimant ?? wantedOf(entry)
   for (const { place } of partsOf(entry, { namespace, name })) {
     if (isAnother(await deps.read(place), entry)) return withWaysOut(nameTaken(place), !claimant)
