@@ -61,7 +61,7 @@ describe(`The API server is away for ${AWAY_MS / 1000} s`, () => {
       const actedOnMs = Math.round(performance.now() - backAt)
       process.stdout.write(`${way}: applied ${appliedMs} ms, acted on ${actedOnMs} ms after the return\n`)
       expect(actedOnMs).toBeLessThan(ACTED_ON_MS + LOOK_MS)
-      await eventually(async () => isReady(await platform.get('virtualmachines', name)))
+      await platform.ready('virtualmachines', name)
       // It could not renew its lease, led no more, and leads anew.
       expect(underTest.controllers.pid).toBe(controllers)
       expect(await term(platform)).toBe(termBefore + 1)

@@ -122,7 +122,7 @@ export function describeMistakes(platform: Platform): void {
 
     test('with a disk: a second machine does not get one that is in use', async () => {
       await platform.apply(disk('shared'), machine('first', { disks: [{ diskRef: { name: 'shared' } }] }))
-      await eventually(async () => isReady(await platform.get('virtualmachines', 'first')))
+      await platform.ready('virtualmachines', 'first')
       await platform.apply(machine('second', { disks: [{ diskRef: { name: 'shared' } }] }))
       const found = await eventually(async () => {
         const ready = condition(await platform.get('virtualmachines', 'second'))
@@ -133,7 +133,7 @@ export function describeMistakes(platform: Platform): void {
       )
       // Once it is free, the second machine gets it.
       await platform.kubectl('delete', 'hfvm', 'first', '--timeout=60s')
-      await eventually(async () => isReady(await platform.get('virtualmachines', 'second')))
+      await platform.ready('virtualmachines', 'second')
     })
 
     test('with a data storage: a path that is not there', async () => {

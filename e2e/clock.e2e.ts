@@ -47,7 +47,7 @@ describe.skipIf(!(await canSetClock()))('Clock of the controllers that jumps a d
     ] as const) {
       await clock.set(jump)
       await platform.apply(machine(name, { terminationGracePeriodSeconds: 0 }))
-      await eventually(async () => isReady(await platform.get('virtualmachines', name)))
+      await platform.ready('virtualmachines', name)
       await platform.kubectl('delete', 'hfvm', name, '--timeout=60s')
     }
     await sleep(LEASE_MS - (performance.now() - beganMs))

@@ -4,10 +4,9 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { says } from './testing/guest-console.ts'
 import { disk, machine, withMetadata } from './testing/manifests.ts'
 import { whileFrozen, without } from './testing/outage.ts'
-import { condition, eventually, isReady, qemus, type Found, type Platform } from './testing/platform.ts'
+import { condition, eventually, qemus, type Platform } from './testing/platform.ts'
 import { act, binned, entries } from './testing/recycle-bin.ts'
 
-const SLOW_MS = 120_000
 /** What the API server waits for webhooks, and as much again: kubectl and a busy machine take their time too. */
 const REFUSED_WITHIN_MS = 10_000
 const NAMESPACE_CONTROLLER = 'system:serviceaccount:kube-system:namespace-controller'
@@ -20,17 +19,10 @@ export function describeDeletionOutages(platform: Platform): void {
 
     beforeAll(async () => {
       await platform.apply(disk('kept'), disk('spare'), machine('away', { runStrategy: 'Halted' }))
-      await Promise.all(['kept', 'spare'].map(async (name) => ready('disks', name)))
-      await ready('virtualmachines', 'away')
+      await Promise.all(['kept', 'spare'].map(async (name) => platform.ready('disks', name)))
+      await platform.ready('virtualmachines', 'away')
       guest = await theGuest()
     }, 300_000)
-
-    async function ready(plural: string, name: string): Promise<Found> {
-      return eventually(async () => {
-        const found = await platform.get(plural, name)
-        return isReady(found) && found
-      }, SLOW_MS)
-    }
 
     /** Process of the one machine that runs. */
     async function theGuest(): Promise<number | undefined> {
@@ -92,7 +84,7 @@ export function describeDeletionOutages(platform: Platform): void {
       test('[DEL-14] are gone, a namespace with our objects waits, and loses nothing once they are back', async () => {
         await platform.kubectl('create', 'namespace', 'yard')
         await platform.apply(withMetadata(disk('data'), { namespace: 'yard' }))
-        const { status, metadata } = await ready('disks', 'data')
+        const { status, metadata } = await platform.ready('disks', 'data')
         await without(platform, 'webhooks', async () => {
           expect(await platform.kubectl('delete', 'namespace', 'yard', '--wait=false')).toMatchObject({ code: 0 })
           expect(await platform.get('disks', 'data')).toMatchObject({ metadata: { uid: metadata.uid } })
@@ -105,7 +97,7 @@ export function describeDeletionOutages(platform: Platform): void {
     })
 
     test('[DEL-15] A machine whose host is away is put away once that is back, and nothing of it is lost', async () => {
-      const { metadata, status } = await ready('virtualmachines', 'away')
+      const { metadata, status } = await platform.ready('virtualmachines', 'away')
       const file = (await platform.get('disks', 'away-root'))?.status?.id
       await without(platform, 'agent', async () => {
         await platform.kubectl('delete', 'hfvm', 'away', '--wait=false')
@@ -125,7 +117,7 @@ export function describeDeletionOutages(platform: Platform): void {
       const entry = await binned(platform, 'VirtualMachine', 'away')
       expect(entry.contents).toMatchObject({ machineId: status?.machineId, disks: [{ id: file }] })
       await act(platform, entry, { action: 'Recover' })
-      const back = await ready('virtualmachines', 'away')
+      const back = await platform.ready('virtualmachines', 'away')
       expect(back.status?.machineId).toBe(status?.machineId)
       expect((await platform.get('disks', 'away-root'))?.status?.id).toBe(file)
       expect(await theGuest()).toBe(guest)
@@ -133,7 +125,7 @@ export function describeDeletionOutages(platform: Platform): void {
 
     test('[DEL-04] [DEL-08] A disk whose finalizer somebody takes off before it is put away is in the bin all the same', async () => {
       await platform.apply(disk('stripped', { deletionPolicy: 'Never' }))
-      const { status } = await ready('disks', 'stripped')
+      const { status } = await platform.ready('disks', 'stripped')
       await without(platform, 'controllers', async () => {
         await platform.kubectl('delete', 'hfdisk', 'stripped', '--wait=false')
         await platform.kubectl(
@@ -148,7 +140,7 @@ export function describeDeletionOutages(platform: Platform): void {
       const entry = await binned(platform, 'Disk', 'stripped')
       expect(entry).toMatchObject({ deletion: { policy: 'Never' }, contents: { disks: [{ id: status?.id }] } })
       await act(platform, entry, { action: 'Recover' })
-      expect((await ready('disks', 'stripped')).status?.id).toBe(status?.id)
+      expect((await platform.ready('disks', 'stripped')).status?.id).toBe(status?.id)
       expect(await files()).toContain(`${status?.id}.qcow2`)
     })
 
@@ -164,14 +156,14 @@ export function describeDeletionOutages(platform: Platform): void {
       }, 120_000)
 
       test('[DEL-04] deleted by an administrator: what is deleted then goes to the bin all the same', async () => {
-        const { status } = await ready('disks', 'spare')
+        const { status } = await platform.ready('disks', 'spare')
         await platform.kubectl('delete', configurations, 'holdfast')
         await platform.kubectl('delete', 'hfdisk', 'spare', '--timeout=60s')
         const entry = await binned(platform, 'Disk', 'spare')
         expect(entry.deletion).toMatchObject({ by: 'unknown', policy: 'Delayed', purgeAt: expect.any(String) })
         expect(await files()).toContain(`${status?.id}.qcow2`)
         await act(platform, entry, { action: 'Recover' })
-        expect((await ready('disks', 'spare')).status?.id).toBe(status?.id)
+        expect((await platform.ready('disks', 'spare')).status?.id).toBe(status?.id)
       })
     })
   })

@@ -58,7 +58,7 @@ export function describeImages(platform: Platform): void {
       for (const pid of Object.values(killed)) process.kill(pid, 'SIGKILL')
       await eventually(async () => server.ranges.length >= 2, SLOW_MS)
       server.stopAtBytes = Infinity
-      await eventually(async () => isReady(await platform.get('images', 'fetched')), SLOW_MS)
+      await platform.ready('images', 'fetched')
 
       expect(await platform.get('images', 'fetched')).toMatchObject({ status: { progress: 100, hosts: ['host-1'] } })
       // The second answer began where the agent was: nothing but what it lost on the way was sent twice.
@@ -72,7 +72,7 @@ export function describeImages(platform: Platform): void {
 
     test('makes a machine that boots', async () => {
       await platform.apply(machine('from-http', { rootDisk: { imageRef: { name: 'fetched' } } }))
-      await eventually(async () => isReady(await platform.get('virtualmachines', 'from-http')), SLOW_MS)
+      await platform.ready('virtualmachines', 'from-http')
       const log = await eventually(async () => {
         const text = await platform.serialLog('from-http')
         return text.includes('booted') && text
@@ -83,7 +83,7 @@ export function describeImages(platform: Platform): void {
     test('is shared by a second one of the same checksum, and goes with the last of them', async () => {
       const sentBytes = server.sentBytes
       await platform.apply(imageByHttp('again', server.url, checksum))
-      await eventually(async () => isReady(await platform.get('images', 'again')), SLOW_MS)
+      await platform.ready('images', 'again')
       expect(server.sentBytes).toBe(sentBytes)
       await platform.kubectl('delete', 'hfimg', 'fetched', '--timeout=60s')
       expect(await downloaded()).toHaveLength(2)

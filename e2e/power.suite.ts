@@ -19,8 +19,6 @@ export function describePower(platform: Platform): void {
         const isRight = reason === undefined || condition(vm)?.reason === reason
         return vm?.status?.printableStatus === status && isRight && vm
       }, SLOW_MS)
-    const booted = (name: string, times: number) =>
-      eventually(async () => (await platform.serialLog(name)).includes(`holdfast-guest: boots ${times}\r\n`), SLOW_MS)
     const pidOf = async (name: string) => {
       const id = (await platform.get('virtualmachines', name))?.status?.machineId
       return (await qemus(platform)).find(({ machineId }) => machineId === id)?.pid
@@ -28,7 +26,7 @@ export function describePower(platform: Platform): void {
 
     test('of a machine is what was last asked for, each request once', async () => {
       await platform.apply(machine('asked'))
-      await booted('asked', 1)
+      await platform.booted('asked', 1)
       const pid = await pidOf('asked')
 
       await ask('asked', 'Pause')
@@ -36,10 +34,10 @@ export function describePower(platform: Platform): void {
       await ask('asked', 'Resume')
       await showing('asked', 'Running', 'Ready')
       await ask('asked', 'Reset')
-      await booted('asked', 2)
+      await platform.booted('asked', 2)
       expect(await pidOf('asked')).toBe(pid)
       await ask('asked', 'Restart')
-      await booted('asked', 3)
+      await platform.booted('asked', 3)
       expect(await pidOf('asked')).not.toBe(pid)
 
       const at = new Date().toISOString()
@@ -61,11 +59,11 @@ export function describePower(platform: Platform): void {
 
     test('survives a kill -9 of controllers and agent in the middle of a restart', async () => {
       await platform.apply(machine('killed'))
-      await booted('killed', 1)
+      await platform.booted('killed', 1)
       await ask('killed', 'Restart')
       await platform.kill('controllers')
       await platform.kill('agent')
-      await booted('killed', 2)
+      await platform.booted('killed', 2)
       await showing('killed', 'Running', 'Ready')
       expect(await platform.serialLog('killed')).not.toContain('boots 3')
     })
@@ -74,16 +72,16 @@ export function describePower(platform: Platform): void {
       await platform.apply(machine('manual', { runStrategy: 'Manual' }))
       await showing('manual', 'Stopped', 'Ready')
       await ask('manual', 'Start')
-      await booted('manual', 1)
+      await platform.booted('manual', 1)
       killProcess(await pidOf('manual'))
       await showing('manual', 'Stopped', 'Crashed')
 
       const strategy = (value: string) =>
         platform.kubectl('patch', 'hfvm', 'manual', '--type=merge', `--patch={"spec":{"runStrategy":"${value}"}}`)
       await strategy('Always')
-      await booted('manual', 2)
+      await platform.booted('manual', 2)
       killProcess(await pidOf('manual'))
-      await booted('manual', 3)
+      await platform.booted('manual', 3)
       await strategy('Halted')
       await showing('manual', 'Stopped', 'Ready')
       const refused = await ask('manual', 'Start')
@@ -92,15 +90,15 @@ export function describePower(platform: Platform): void {
 
     test('of a machine that keeps ending shows when it is tried again', async () => {
       await platform.apply(machine('loop'))
-      await booted('loop', 1)
+      await platform.booted('loop', 1)
       for (const boots of [2, 3]) {
         killProcess(await pidOf('loop'))
-        await booted('loop', boots)
+        await platform.booted('loop', boots)
       }
       killProcess(await pidOf('loop'))
       const waiting = await showing('loop', 'CrashLoopBackOff', 'CrashLoopBackOff')
       expect(Date.parse(String(waiting.status?.['restartAt']))).toBeGreaterThan(Date.now() - 10_000)
-      await booted('loop', 4)
+      await platform.booted('loop', 4)
     })
   })
 }

@@ -11,7 +11,7 @@ export function describeTwoHosts(platform: Platform): void {
     beforeAll(async () => {
       second = await startAgent(platform, 'host-2')
       await platform.apply(host('host-2', second.port), dataStorage('local-2', 'host-2', second.storage))
-      await eventually(async () => isReady(await platform.get('datastorages', 'local-2')))
+      await platform.ready('datastorages', 'local-2')
       await eventually(async () => {
         const image = await platform.get('images', 'holdfast-guest')
         return String(image?.status?.['hosts']).includes('host-2')
@@ -76,7 +76,7 @@ export function describeTwoHosts(platform: Platform): void {
 
       second = await startAgent(platform, 'host-2')
       await platform.apply(host('host-2', second.port))
-      await eventually(async () => isReady(await platform.get('virtualmachines', 'chosen')))
+      await platform.ready('virtualmachines', 'chosen')
       expect(await qemus(platform)).toEqual(before)
     })
 

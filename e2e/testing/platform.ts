@@ -24,6 +24,7 @@ export const SAMPLES = join(import.meta.dirname, '..', '..', 'config', 'samples'
 export const SECTOR = 'sector.qcow2'
 const SAMPLE_MACHINE = 'hello'
 const COMMAND_MS = 240_000
+const SLOW_MS = 120_000
 /** Each look costs the API server as much as a write does. */
 const POLL_MS = 250
 const EVENTS = { group: 'events.k8s.io', version: 'v1', scope: 'Namespaced' } as const
@@ -174,6 +175,19 @@ export class Platform implements AsyncDisposable {
 
   async get(plural: string, name: string): Promise<Found | undefined> {
     return (await this.list(plural)).find(({ metadata }) => metadata.name === name)
+  }
+
+  /** The object, once it is Ready. */
+  async ready(plural: string, name: string): Promise<Found> {
+    return eventually(async () => {
+      const found = await this.get(plural, name)
+      return isReady(found) && found
+    }, SLOW_MS)
+  }
+
+  /** Waits until a machine has booted so often: its guest counts that on its disk. */
+  async booted(vm: string, times: number): Promise<void> {
+    await eventually(async () => (await this.serialLog(vm)).includes(`holdfast-guest: boots ${times}\r\n`), SLOW_MS)
   }
 
   /** Processes that it runs now, by name. */
