@@ -89,9 +89,9 @@ test('[DEL-18] Brakes that hold are counted by kind, released ones and names of 
   caches.brakes.replace([latched('ann', 'Disk'), latched('bob', 'Disk'), latched('carol', 'Image')], '99')
   expect(await scrape()).toEqual([
     'holdfast_delete_brakes{kind="VirtualMachine"} 0',
+    'holdfast_delete_brakes{kind="Host"} 0',
     'holdfast_delete_brakes{kind="Disk"} 2',
     'holdfast_delete_brakes{kind="Image"} 1',
-    'holdfast_delete_brakes{kind="Host"} 0',
     'holdfast_delete_brakes{kind="DataStorage"} 0',
   ])
   const settings = platformSettings()

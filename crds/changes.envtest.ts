@@ -18,7 +18,8 @@ const ROOT_DISK =
   'rootDisk cannot be changed; to grow the disk, change spec.size of its Disk; else create another machine'
 const HALTED = 'a machine whose runStrategy is Halted is not started'
 const ONCE = 'a request is carried out once for each time: give at the present time'
-const SHRINK = 'a disk can only grow; to have a smaller one, create another Disk'
+const SHRINK =
+  'a disk can only grow: write a spec.size that is no less than status.size; to have a smaller one, create another Disk'
 const STAYS = 'a disk stays on its data storage'
 const SOURCE = 'source cannot be changed; create another Disk'
 const IMAGE = 'an image cannot be changed; create another Image'
@@ -85,6 +86,19 @@ test('Disk that was put somewhere is not asked for elsewhere afterwards', async 
     await cluster.applyStatus(body, { dataStorage: 'b' })
     expect(await cluster.objection(disk(onA))).toContain('the disk is on another data storage already')
     expect(await cluster.objection(disk({ size: '2Gi', dataStorage: 'b' }))).toBe('accepted')
+  } finally {
+    await cluster.remove(body)
+  }
+})
+
+test('Disk that was asked to grow, and did not, is asked for less again', async () => {
+  const { body } = await cluster.apply(disk({ size: '64Mi' }))
+  try {
+    await cluster.applyStatus(body, { size: '64Mi' })
+    await cluster.apply(disk({ size: '2Ti' }))
+    expect(await cluster.objection(disk({ size: '2Gi' }))).toBe('accepted')
+    expect(await cluster.objection(disk({ size: '64Mi' }))).toBe('accepted')
+    expect(await cluster.objection(disk({ size: '63Mi' }))).toContain(SHRINK)
   } finally {
     await cluster.remove(body)
   }

@@ -20,6 +20,9 @@ const kept = <S extends z.ZodType>(schema: S) =>
     message: 'status says which file the disk is, and where: leave it as it was',
   })
 
+const isAtLeast = (field: string) =>
+  `(isQuantity(${field}) && quantity(self.spec.size).compareTo(quantity(${field})) >= 0)`
+
 export const Disk = defineKind({
   group: 'storage.holdfast.dev',
   version: 'v1alpha1',
@@ -31,10 +34,9 @@ export const Disk = defineKind({
   finalizer: 'storage.holdfast.dev/disk',
   spec: cel(
     z.object({
-      size: cel(size, {
-        rule: '!isQuantity(self) || quantity(self).compareTo(quantity(oldSelf)) >= 0',
-        message: 'a disk can only grow; to have a smaller one, create another Disk',
-      }).describe('Size that the guest sees, for example 20Gi. It can grow later, never shrink.'),
+      size: size.describe(
+        'Size that the guest sees, for example 20Gi. It can grow later, never shrink. What was asked for and not yet done can be taken back.',
+      ),
       dataStorage: cel(givenName, {
         rule: 'self == oldSelf',
         message: 'a disk stays on its data storage; create another Disk',
@@ -87,6 +89,11 @@ export const Disk = defineKind({
       .describe('The one machine that may open it.'),
   }),
   rules: [
+    {
+      rule: `!isQuantity(self.spec.size) || ${isAtLeast('oldSelf.spec.size')} || (has(oldSelf.status) && has(oldSelf.status.size) && ${isAtLeast('oldSelf.status.size')})`,
+      message:
+        'a disk can only grow: write a spec.size that is no less than status.size; to have a smaller one, create another Disk',
+    },
     {
       rule: '!has(oldSelf.status) || !has(oldSelf.status.id) || (has(self.status) && has(self.status.id) && has(self.status.host) == has(oldSelf.status.host) && has(self.status.dataStorage) == has(oldSelf.status.dataStorage))',
       message: 'status says which file the disk is, and where: leave it as it was',

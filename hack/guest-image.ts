@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { isAbsolute, join } from 'node:path'
+import { join } from 'node:path'
 import { GuestImageError } from './guest-image/errors.ts'
 import { initramfs } from './guest-image/initramfs.ts'
+import { cacheFolder } from '../local/user-folders.ts'
 import { identify } from '../lib/process-identity.ts'
 import { ifMissing } from './guest-image/errors.ts'
 import { holdLock } from './guest-image/lock.ts'
@@ -135,12 +135,6 @@ function unexpected(what: string): GuestImageError {
   return new GuestImageError('PackagesUnsuitable', message)
 }
 
-/** Holdfast's folder in the user's cache, as the XDG Base Directory Specification places it. */
-function userCacheDir(xdgCacheHome: string | undefined): string {
-  const base = xdgCacheHome !== undefined && isAbsolute(xdgCacheHome) ? xdgCacheHome : join(homedir(), '.cache')
-  return join(base, 'holdfast')
-}
-
 async function main(cacheDir: string): Promise<void> {
   try {
     const image = await buildGuestImage({ cacheDir, log: (message) => console.error(`guest image: ${message}`) })
@@ -153,4 +147,4 @@ async function main(cacheDir: string): Promise<void> {
 }
 
 // oxlint-disable-next-line node/no-process-env -- This is a program's main part.
-if (import.meta.main) await main(userCacheDir(process.env['XDG_CACHE_HOME']))
+if (import.meta.main) await main(cacheFolder(process.env))

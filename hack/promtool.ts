@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { cacheFolder } from '../local/control-plane/programs.ts'
+import { cacheFolder } from '../local/user-folders.ts'
 
 const PACKAGE = 'prometheus'
 const INSTALLED = '/usr/bin/promtool'

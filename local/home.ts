@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { access, chmod, constants, mkdir, stat, statfs } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { FolderInUse, lockFolder } from '../agent/lock.ts'
 import { foldersOf } from '../agent/paths.ts'
 import { LocalError } from './errors.ts'
 import { keepRunFolder, runFolder } from './run-folder.ts'
+import { dataFolder, namedFolder } from './user-folders.ts'
 
 /** Where a local platform keeps everything, by absolute path. */
 export interface Home {
@@ -36,11 +36,12 @@ const PASSABLE = 0o711
 const ANOTHER = 'choose another folder with HOLDFAST_HOME'
 
 /** The folder that HOLDFAST_HOME names, else the user's data directory; for root one that other users can pass through. */
-export function homeFolder({ HOLDFAST_HOME, INIT_CWD, XDG_DATA_HOME, HOME }: NodeJS.ProcessEnv): string {
+export function homeFolder(env: NodeJS.ProcessEnv): string {
+  const { HOLDFAST_HOME, INIT_CWD } = env
   // Where npm was called: it moves to the project first.
   if (HOLDFAST_HOME !== undefined && HOLDFAST_HOME !== '') return resolve(INIT_CWD ?? '.', HOLDFAST_HOME)
   if (isRoot()) return '/var/lib/holdfast'
-  return join(XDG_DATA_HOME ?? join(HOME ?? homedir(), '.local', 'share'), 'holdfast')
+  return dataFolder(env)
 }
 
 /** The places below a home. Makes nothing. */
@@ -53,7 +54,7 @@ export function homeAt(root: string, { XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): Ho
     log: join(root, 'logs', 'platform.log'),
     agent: {
       state: join(root, 'agent'),
-      run: runFolder(root, XDG_RUNTIME_DIR ?? (isRoot() ? '/run' : undefined)),
+      run: runFolder(root, namedFolder(XDG_RUNTIME_DIR) ?? (isRoot() ? '/run' : undefined)),
       imports: join(root, 'import'),
       pki: join(root, 'pki', 'agents'),
       port: join(root, 'agent-port'),

@@ -127,13 +127,14 @@ function parse(args: readonly string[]) {
 /** A path as it was typed, where npm was called. */
 function toFile(text: string | undefined, env: NodeJS.ProcessEnv): string {
   if (text === undefined) throw new LocalError('USAGE', `name the file of the backup\n${USAGE}`)
+  if (text === '') throw new LocalError('USAGE', `the name of a file is empty: write it out\n${USAGE}`)
   return resolve(env['INIT_CWD'] ?? '.', text)
 }
 
 function toPort(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined
   const port = Number(text)
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port
   throw new LocalError('USAGE', `${option} ${text} is not a port: write a number from 1 to 65535`)
 }
 

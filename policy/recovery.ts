@@ -55,6 +55,11 @@ export function newestOf(entries: readonly RecycledResource[]): RecycledResource
   return newestFirst(entries.filter(isToBeHad))[0]
 }
 
+/** How a user has an entry brought back. */
+export function recoverCommand({ metadata }: Pick<RecycledResource, 'metadata'>): string {
+  return `kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover"}}'`
+}
+
 /**
  * Entries by when they were made, the last one first, for `deletion.at` is an estimate that may be a second off. Of one
  * second the one that was written last counts, because the object of the other had to be gone before this one was made.

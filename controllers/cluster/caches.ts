@@ -37,10 +37,10 @@ export interface Caches {
 }
 
 /**
- * `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it. `download`: digest of a file
+ * `object`: `Kind/namespace/name` of what was deleted. `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it. `download`: digest of a file
  * that hosts keep for it. `purging`: host that its disks are being destroyed on.
  */
-export type EntryIndex = 'file' | 'mac' | 'download' | 'purging'
+export type EntryIndex = 'object' | 'file' | 'mac' | 'download' | 'purging'
 
 /** Empty caches. */
 export function newCaches(): Caches {
@@ -72,6 +72,7 @@ export function newCaches(): Caches {
     hosts: new ObjectCache({}),
     platformSettings: new ObjectCache({}),
     recycled: new ObjectCache({
+      object: ({ spec: { resource } }) => [`${resource.kind}/${resource.namespace}/${resource.name}`],
       file: ({ spec }) => (spec.contents?.disks ?? []).map(({ id }) => id),
       mac: ({ spec }) => (spec.contents?.addresses ?? []).map(({ mac }) => mac),
       download: ({ spec }) => listed(spec.contents?.download?.sha256),

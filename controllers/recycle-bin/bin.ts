@@ -22,6 +22,8 @@ export interface RecycleBin {
   find(this: void, name: string): RecycledResource | undefined
   /** The entry of this name as the API server has it now. */
   read(this: void, name: string): Promise<RecycledResource | undefined>
+  /** Entries of what was deleted under that kind and name, and can be brought back. */
+  ofObject(this: void, kind: RecyclableKind, namespace: string, name: string): readonly RecycledResource[]
   /** Entries that hold the file of a disk. */
   ofFile(this: void, id: string): readonly RecycledResource[]
   /** Entries that an Ethernet address is kept for. */
@@ -69,6 +71,8 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
   return {
     find: (name) => cache.get(name),
     read,
+    ofObject: (kind, namespace, name) =>
+      cache.by('object', `${kind}/${namespace}/${name}`).filter(({ spec }) => spec.deletion.policy !== 'Immediate'),
     ofFile: (id) => cache.by('file', id),
     ofMac: (mac) => cache.by('mac', mac),
     ofDownload: (sha256) => cache.by('download', sha256),

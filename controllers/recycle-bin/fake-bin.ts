@@ -46,6 +46,11 @@ export class FakeBin {
     return {
       find: (name) => this.entries.get(name),
       read: async (name) => this.entries.get(name),
+      ofObject: (kind, namespace, name) =>
+        all().filter(
+          ({ spec: { resource } }) =>
+            resource.kind === kind && resource.namespace === namespace && resource.name === name,
+        ),
       ofFile: (id) => all().filter(({ spec }) => spec.contents?.disks?.some((disk) => disk.id === id)),
       ofMac: (mac) => all().filter(({ spec }) => spec.contents?.addresses?.some((address) => address.mac === mac)),
       ofDownload: (sha256) => all().filter(({ spec }) => spec.contents?.download?.sha256 === sha256),

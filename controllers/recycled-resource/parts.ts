@@ -59,7 +59,8 @@ function withLabel(manifest: Manifest, machineId: string | undefined): Manifest 
 }
 
 const texts = z.record(z.string(), z.string()).optional()
-const stored = z.object({
+/** An object in an entry, as it was applied. */
+export const stored = z.object({
   metadata: z.object({ labels: texts, annotations: texts }),
   spec: z.record(z.string(), z.unknown()),
 })

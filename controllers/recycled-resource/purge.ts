@@ -2,6 +2,7 @@ import { AgentError } from '../../agent/errors.ts'
 import type { HostAgent } from '../../agent/contract.ts'
 import { RecycledResourceReason } from '../../crds/recycled-resource.ts'
 import { decided, done, doneFor, gone, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import { refusalText } from '../fleet/refusal.ts'
 import type { Scope } from './scope.ts'
 import { stillThere } from './still-there.ts'
@@ -28,14 +29,21 @@ export function endPurge({ status }: Scope): Outcome {
 /** Destroys what the entry holds on its hosts, and then the entry. */
 export async function purge(scope: Scope): Promise<Outcome> {
   const { entry, deps } = scope
-  for (const order of [...ofDisks(scope), ...ofDownloads(scope)]) {
-    const outcome = await carryOut(scope, order)
-    if (outcome.type !== 'done') return outcome
-  }
+  const outcome = await destroy(scope, entry.spec.contents ?? {})
+  if (outcome.type !== 'done') return outcome
   const { kind, namespace, name } = entry.spec.resource
   await deps.bin.remove(entry)
   deps.emit(entry, { type: 'Normal', reason: 'Purged', message: `${kind} ${namespace}/${name} is destroyed` })
   return gone
+}
+
+/** Has hosts destroy what nobody else stands for. It may be gone already. */
+export async function destroy(scope: Scope, contents: Partial<Contents>): Promise<Outcome> {
+  for (const order of [...ofDisks(scope, contents), ...ofDownloads(scope, contents)]) {
+    const outcome = await carryOut(scope, order)
+    if (outcome.type !== 'done') return outcome
+  }
+  return done
 }
 
 interface Order {
@@ -45,8 +53,7 @@ interface Order {
   readonly needsHost: boolean
 }
 
-function ofDisks({ entry, deps }: Scope): Order[] {
-  const { host = '', disks = [] } = entry.spec.contents ?? {}
+function ofDisks({ deps }: Scope, { host = '', disks = [] }: Partial<Contents>): Order[] {
   // One that somebody stands for is theirs, whatever an entry says.
   const free = disks.filter(({ id }) => deps.disksOfFile(id).every(({ status }) => status?.id !== id))
   return free.map(({ id, dataStorage }) => ({
@@ -56,8 +63,7 @@ function ofDisks({ entry, deps }: Scope): Order[] {
   }))
 }
 
-function ofDownloads({ entry, deps }: Scope): Order[] {
-  const { download } = entry.spec.contents ?? {}
+function ofDownloads({ entry, deps }: Scope, { download }: Partial<Contents>): Order[] {
   if (!download) return []
   const { sha256, hosts } = download
   const entries = deps.bin.ofDownload(sha256).filter(({ metadata }) => metadata.uid !== entry.metadata.uid)

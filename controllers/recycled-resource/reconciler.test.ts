@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { disk, meta } from '../../crds/testing/objects.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
+import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
 import { fakeFleet, fakeHost } from '../fleet/testing.ts'
 import { FakeBin } from '../recycle-bin/fake-bin.ts'
 import { recycledResourceReconciler } from './reconciler.ts'
 import type { Found } from './scope.ts'
 
+const MACHINE = '11111111-1111-4111-8111-111111111111'
 const FILE = '22222222-2222-4222-8222-222222222222'
 
 /** The entry of Disk shop/data, whose object is gone, with one file on host-a. */
@@ -186,6 +188,21 @@ describe('RecycledResource', () => {
     world.store.change(({ spec }) => Object.assign(spec, { lastSeen }))
     await world.settle()
     expect(world.store.stored).toMatchObject({ spec: { contents: lastSeen }, status: { phase: 'Binned' } })
+  })
+
+  test.each([
+    ['destroys the file of a disk whose finalizer was taken off', {}, 0],
+    ['leaves the file of one that was made for a machine', { [MACHINE_ID_LABEL]: MACHINE }, 1],
+  ])('[DEL-03] under Immediate %s', async (_, labels, files) => {
+    const world = newWorld('Pending', 'Immediate')
+    const held = { name: 'data', uid: world.uid, id: FILE, dataStorage: 'local', size: '1Gi' }
+    const manifest = { metadata: { name: 'data', labels }, spec: { size: '1Gi' } }
+    world.store.change(({ spec }) => Object.assign(spec, { lastSeen: { manifest, host: 'host-a', disks: [held] } }))
+    world.host.state = 'Unreachable'
+    await world.settle()
+    world.host.state = 'Connected'
+    await world.look()
+    expect([world.host.disks.size, world.store.stored]).toEqual([files, undefined])
   })
 
   test('is removed where its file went along with a machine, which has it in an entry of its own', async () => {

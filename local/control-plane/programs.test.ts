@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { buildArgs, VERSION } from './build.ts'
-import { cacheFolder, findKubectl, findPrograms } from './programs.ts'
+import { findKubectl, findPrograms } from './programs.ts'
 
 let folder: string
 let cache: string
@@ -140,11 +140,4 @@ test('a build stamps the version, without which the server would not know its ow
   const args = buildArgs(['etcd', 'kubectl'], '/out')
   expect(args.slice(-4)).toEqual(['-o', '/out/', 'go.etcd.io/etcd/server/v3', 'k8s.io/kubernetes/cmd/kubectl'])
   expect(args[args.indexOf('-ldflags') + 1]).toContain(`-X k8s.io/component-base/version.gitVersion=${VERSION}`)
-})
-
-test.each([
-  [{ XDG_CACHE_HOME: '/c', HOME: '/h' }, '/c/holdfast'],
-  [{ HOME: '/h' }, '/h/.cache/holdfast'],
-])('the cache of %j is %s', (of, path) => {
-  expect(cacheFolder(of)).toBe(path)
 })

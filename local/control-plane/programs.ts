@@ -1,9 +1,9 @@
 import { access, constants, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import * as z from 'zod'
 import { LocalError } from '../errors.ts'
 import { runCommand } from '../processes/run-command.ts'
+import { cacheFolder } from '../user-folders.ts'
 import { buildPrograms, VERSION, type Program } from './build.ts'
 
 const MIN_KUBECTL_MINOR = 30
@@ -63,11 +63,6 @@ export async function findKubectl(search: ProgramSearch): Promise<string> {
   const found = await findProgram('kubectl', cache, search.env)
   if (found === undefined) await buildPrograms(['kubectl'], cache, search)
   return found ?? join(cache, 'kubectl')
-}
-
-/** Where Holdfast keeps what can be made again. */
-export function cacheFolder({ XDG_CACHE_HOME, HOME }: NodeJS.ProcessEnv): string {
-  return join(XDG_CACHE_HOME ?? join(HOME ?? homedir(), '.cache'), 'holdfast')
 }
 
 /** Who names a folder wants its programs. Those that are not in it come from elsewhere, but a folder there must be. */

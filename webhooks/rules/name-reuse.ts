@@ -1,6 +1,7 @@
 import { ON_NAME_REUSE_ANNOTATION, onNameReuse, type DeletionSettings, type OnNameReuse } from '../../crds/deletion.ts'
 import type { Resource } from '../../crds/kind.ts'
 import { RECOVER_ANNOTATION, type RecycledResource } from '../../crds/recycled-resource.ts'
+import { recoverCommand } from '../../policy/recovery.ts'
 import { nameOf } from '../review.ts'
 import { refuse } from './rule.ts'
 import type { WriteFacts } from './write.ts'
@@ -43,8 +44,4 @@ export function nameReuseOf({ metadata }: Resource, settings: DeletionSettings):
 
 function describe({ metadata, spec: { resource, deletion } }: RecycledResource): string {
   return `the recycle bin has ${nameOf(resource.kind, resource)}, deleted by ${deletion.by} at ${deletion.at} (${metadata.name})`
-}
-
-function recoverCommand({ metadata }: RecycledResource): string {
-  return `kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover"}}'`
 }

@@ -17,7 +17,7 @@ export const growDisk: Phase<Scope> = {
     const objection = roomObjection(scope)
     if (objection !== undefined) {
       const next =
-        'it keeps its size until there is room: delete disks there, or see spec.placement of PlatformSettings'
+        'it keeps its size until there is room: delete disks there, ask for less, or see spec.placement of PlatformSettings'
       return waiting(DiskReason.NoDataStorageFits, `${objection}: ${next}`, RETRY_MS)
     }
     const agent = agentOf(scope)

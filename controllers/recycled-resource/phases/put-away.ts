@@ -1,7 +1,10 @@
 import { RecycledResourceCondition, RecycledResourceReason } from '../../../crds/recycled-resource.ts'
+import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { decided, done, gone, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import type { Contents } from '../../../policy/recycled-contents.ts'
+import { stored } from '../parts.ts'
+import { destroy } from '../purge.ts'
 import type { Found, Scope } from '../scope.ts'
 
 /** A delete that admission let through is stored within this time, or came to nothing. */
@@ -41,17 +44,27 @@ async function ofLiving({ entry, deps }: Scope, found: Found | undefined, isOld:
 async function ofGone(scope: Scope): Promise<Outcome> {
   const { entry, status, deps } = scope
   const { deletion, contents, lastSeen } = entry.spec
-  if (deletion.policy !== 'Immediate' && contents) {
+  const isKept = deletion.policy !== 'Immediate'
+  if (isKept && contents) {
     // Its finalizer was taken off by somebody else, after all was stored.
     status.phase = 'Binned'
     return decided
   }
-  if (deletion.policy !== 'Immediate' && lastSeen && isNobodyElses(lastSeen, scope)) {
-    await deps.bin.fill(entry, lastSeen)
-    return puttingAway(SOON_MS)
+  if (lastSeen && isNobodyElses(lastSeen, scope)) {
+    if (isKept) {
+      await deps.bin.fill(entry, lastSeen)
+      return puttingAway(SOON_MS)
+    }
+    // The finalizer has destroyed it, unless it was taken off before. What was made for a machine ends as that does.
+    const outcome = wasMade(lastSeen) ? done : await destroy(scope, lastSeen)
+    if (outcome.type !== 'done') return outcome
   }
   await deps.bin.remove(entry)
   return gone
+}
+
+function wasMade({ manifest }: Contents): boolean {
+  return stored.parse(manifest).metadata.labels?.[MACHINE_ID_LABEL] !== undefined
 }
 
 /** Whether no Disk and no other entry stands for the files, as those of its machine do that it went along with. */

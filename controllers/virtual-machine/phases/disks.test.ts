@@ -69,6 +69,16 @@ describe('VirtualMachine', () => {
     })
   })
 
+  test('[DEL-15] names the entry of a disk that is in the recycle bin, rather than have a blank one made', async () => {
+    const world = new World(machine({ rootDisk: { diskRef: { name: 'boot' } } }))
+    const { metadata } = world.recycled.stamp(disk('boot'))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'DiskNotFound',
+      message: `There is no Disk boot in namespace shop: it is in the recycle bin: kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover"}}'`,
+    })
+  })
+
   test('says which of its disks has lost its file', async () => {
     const world = new World(machine({ rootDisk: { diskRef: { name: 'boot' } } }))
     const lost = condition({ status: 'False', reason: 'FileMissing', message: 'restore it' })

@@ -12,6 +12,7 @@ import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isHeld } from '../../../policy/attachment.ts'
 import { sizeOf } from '../../../policy/image-use.ts'
 import { toBytes } from '../../../policy/quantity.ts'
+import { newestFirst, recoverCommand } from '../../../policy/recovery.ts'
 import { notReady } from '../../../policy/readiness.ts'
 import { adoptedRoot } from '../adopt.ts'
 import { unreachable } from '../order.ts'
@@ -29,7 +30,7 @@ export const prepareDisks: Phase<Scope> = {
     if (root && 'type' in root) return root
     const named = vm.spec.disks.map(({ diskRef: { name } }) => ({ name, disk: deps.disk(namespace, name) }))
     for (const { name, disk } of [{ name: rootDiskName(vm), disk: root }, ...named]) {
-      const outcome = disk ? await claim(scope, disk) : noSuchDisk(name, namespace)
+      const outcome = disk ? await claim(scope, disk) : noSuchDisk(scope, name)
       if (outcome.type !== 'done') return outcome
       if (disk) scope.disks.push(disk)
     }
@@ -37,8 +38,11 @@ export const prepareDisks: Phase<Scope> = {
   },
 }
 
-export function noSuchDisk(name: string, namespace: string): Outcome {
-  return blocked(VirtualMachineReason.DiskNotFound, `There is no Disk ${name} in namespace ${namespace}: create it`)
+/** To create one in place of what can be brought back would hide that its data is kept. */
+export function noSuchDisk({ namespace, deps: { bin } }: Scope, name: string): Outcome {
+  const [entry] = newestFirst(bin.ofObject('Disk', namespace, name))
+  const next = entry ? `it is in the recycle bin: ${recoverCommand(entry)}` : 'create it'
+  return blocked(VirtualMachineReason.DiskNotFound, `There is no Disk ${name} in namespace ${namespace}: ${next}`)
 }
 
 /** The disk that is made from the image, at the first time and only then. */

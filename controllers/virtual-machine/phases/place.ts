@@ -90,14 +90,16 @@ function requestOf(scope: Scope): PlacementRequest | Outcome {
 }
 
 /** For the image and for each existing disk, the hosts that reach it. */
-function reachOf({ vm: { spec }, namespace, deps }: Scope): (readonly string[])[] | Outcome {
+function reachOf(scope: Scope): (readonly string[])[] | Outcome {
+  const { vm, namespace, deps } = scope
+  const { spec } = vm
   const { imageRef, diskRef } = spec.rootDisk
   const reach: (readonly string[])[] = []
   if (imageRef) reach.push(deps.image(namespace, imageRef.name)?.status?.hosts ?? [])
   const refs = [...(diskRef ? [diskRef] : []), ...spec.disks.map((entry) => entry.diskRef)]
   for (const { name } of refs) {
     const disk = deps.disk(namespace, name)
-    if (!disk) return noSuchDisk(name, namespace)
+    if (!disk) return noSuchDisk(scope, name)
     const host = disk.status?.host
     if (host === undefined)
       return waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not on a data storage yet: see its conditions`)
