@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -87,3 +88,48 @@ test('Guest whose record is lost is restarted by an order that never reached it'
   const restarted = await seen(agent, lost.id, ({ state, pid: now }) => state === 'Running' && now !== found.pid)
   expect(await agent.putMachine(restart, WAIT_MS)).toMatchObject({ state: 'Running', pid: restarted.pid })
 })
+
+test('Machine whose record is lost gives back a disk that it is to have no longer', { timeout: 120_000 }, async () => {
+  await using world = await newAgentWorld()
+  const first = await world.start()
+  const lost = await world.newMachine(first.agent)
+  const heir = await world.newMachine(first.agent)
+  const { disks: moved } = await world.newMachine(first.agent)
+  const { pid } = await first.agent.putMachine({ ...lost, disks: [...lost.disks, ...moved] }, WAIT_MS)
+  await first.end('SIGKILL')
+  await killPid(pid)
+  await rm(join(world.dir, 'state', 'machines', `${lost.id}.json`))
+
+  const { agent } = await world.start()
+  const without = { ...lost.decision, id: randomUUID(), epoch: 2, follows: [lost.decision.id] }
+  expect(await agent.putMachine({ ...lost, decision: without }, WAIT_MS)).toMatchObject({ state: 'Running' })
+  const given = await agent.putMachine({ ...heir, disks: [...heir.disks, ...moved] }, WAIT_MS)
+  expect(given).toMatchObject({ state: 'Running', pendingRestart: [] })
+})
+
+test.skipIf(process.getuid?.() !== 0)(
+  'Guest of another user than its record says is the same process, and is adopted',
+  { timeout: 120_000 },
+  async () => {
+    await using world = await newAgentWorld()
+    const first = await world.start()
+    const machine = await world.newMachine(first.agent)
+    const { pid } = await first.agent.putMachine(machine, WAIT_MS)
+    await first.end('SIGKILL')
+    const path = join(world.dir, 'state', 'machines', `${machine.id}.json`)
+    const text = await readFile(path, 'utf8')
+    const changed = text.replace(/"uid":\s*\d+/, '"uid":1879100099')
+    expect(changed).not.toBe(text)
+    await writeFile(path, changed)
+
+    const { agent } = await world.start()
+    const adopted = await agent.putMachine(machine, WAIT_MS)
+    expect(adopted).toMatchObject({ state: 'Running', pid })
+    expect(adopted).not.toHaveProperty('problem')
+    const stop = decidedAnew(machine, { power: 'Stopped', gracePeriodSeconds: 0 })
+    expect(await agent.putMachine(stop, WAIT_MS)).toMatchObject({ state: 'Stopped' })
+    expect(await world.pidsOf(machine.id)).toEqual([])
+    const again = await agent.putMachine(decidedAnew(stop, { power: 'Running' }), WAIT_MS)
+    expect(again).toMatchObject({ state: 'Running' })
+  },
+)

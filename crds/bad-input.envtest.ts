@@ -101,6 +101,26 @@ describe('A manifest is refused with what to do', () => {
       vm({ machineType: 'i440fx' }),
       'write q35, or one version of it such as pc-q35-7.2',
     ],
+    [
+      'a time with small letters',
+      vm({ power: { request: 'Stop', at: '2026-11-30t07:30:00z' } }),
+      'write a time of this century such as 2026-01-31T12:00:00Z',
+    ],
+    [
+      'a time of no year',
+      vm({ power: { request: 'Stop', at: '0000-11-30T07:30:00Z' } }),
+      'write a time of this century such as 2026-01-31T12:00:00Z',
+    ],
+    [
+      'a time for a brake with small letters',
+      deletion({ brakeReleases: [{ person: 'ann', kind: 'Disk', until: '2026-11-30t07:30:00z' }] }),
+      'write a time of this century such as 2026-01-31T12:00:00Z',
+    ],
+    [
+      'a brake of no kind',
+      deletion({ brakeReleases: [{ person: 'ann', kind: 'disks', until: '2026-11-30T07:30:00Z' }] }),
+      'supported values: "VirtualMachine", "Disk"',
+    ],
     ['no CPU', vm({ cpus: 0 }), 'spec.cpus in body should be greater than or equal to 1'],
     ['too many CPUs', vm({ cpus: 257 }), 'spec.cpus in body should be less than or equal to 256'],
     ['half a CPU', vm({ cpus: 1.5 }), 'spec.cpus in body must be of type int32'],

@@ -19,7 +19,7 @@ const ROOT_DISK =
 const HALTED = 'a machine whose runStrategy is Halted is not started'
 const ONCE = 'a request is carried out once for each time: give at the present time'
 const SHRINK =
-  'a disk can only grow: write a spec.size that is no less than status.size; to have a smaller one, create another Disk'
+  'a disk can only grow; to have a smaller one, create another Disk; a size that there was no room for can be taken back, down to status.size'
 const STAYS = 'a disk stays on its data storage'
 const SOURCE = 'source cannot be changed; create another Disk'
 const IMAGE = 'an image cannot be changed; create another Image'
@@ -91,13 +91,18 @@ test('Disk that was put somewhere is not asked for elsewhere afterwards', async 
   }
 })
 
-test('Disk that was asked to grow, and did not, is asked for less again', async () => {
+test.each([
+  ['found no room for that, is asked for less again', 'NoDataStorageFits', 'accepted'],
+  ['is about to, is not asked for less again', 'Growing', SHRINK],
+])('Disk that was asked to grow, and %s', async (_, reason, expected) => {
   const { body } = await cluster.apply(disk({ size: '64Mi' }))
   try {
-    await cluster.applyStatus(body, { size: '64Mi' })
+    const lastTransitionTime = '2026-01-01T00:00:00Z'
+    const condition = { type: 'SpecApplied', status: 'False', reason, message: '', lastTransitionTime }
     await cluster.apply(disk({ size: '2Ti' }))
-    expect(await cluster.objection(disk({ size: '2Gi' }))).toBe('accepted')
-    expect(await cluster.objection(disk({ size: '64Mi' }))).toBe('accepted')
+    await cluster.applyStatus(body, { size: '64Mi', conditions: [condition] })
+    expect(await cluster.objection(disk({ size: '2Gi' }))).toContain(expected)
+    expect(await cluster.objection(disk({ size: '64Mi' }))).toContain(expected)
     expect(await cluster.objection(disk({ size: '63Mi' }))).toContain(SHRINK)
   } finally {
     await cluster.remove(body)

@@ -63,6 +63,15 @@ const CEL_KEY = 'x-kubernetes-validations'
 /** The name of an object, as Kubernetes limits it. */
 export const objectName = z.string().min(1).max(253)
 
+/**
+ * A time as users write it. The rule is there to be evaluated: what the API server takes for a time and CEL does not, such
+ * as one with a small t, would else be stored, and any rule that looks at it refuse all later writes.
+ */
+export const givenTime = cel(z.iso.datetime({ offset: true }), {
+  rule: "self >= timestamp('2000-01-01T00:00:00Z')",
+  message: 'write a time of this century such as 2026-01-31T12:00:00Z',
+})
+
 /** The name of an object as users write it. */
 export const givenName = cel(objectName, {
   rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",

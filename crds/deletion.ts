@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { cel } from './common.ts'
+import { cel, givenTime } from './common.ts'
 
 /** Immediate: destroyed at once. Delayed: kept in the recycle bin for a while. Never: kept there for good. */
 export const deletionPolicy = z.enum(['Immediate', 'Delayed', 'Never'])
@@ -66,7 +66,7 @@ export const brakedKindNames = ['VirtualMachine', 'Disk', 'Image', 'Host', 'Data
 const release = z.object({
   person: z.string().min(1).max(512).describe('User name, as the API server knows it.'),
   kind: z.enum(brakedKindNames).describe('Kind whose deletes are let through again.'),
-  until: z.iso.datetime().describe('Until when nothing is counted. What was stopped before then goes on.'),
+  until: givenTime.describe('Until when nothing is counted. What was stopped before then goes on.'),
 })
 
 /** `PlatformSettings.spec.deletion`. */

@@ -23,6 +23,10 @@ const kept = <S extends z.ZodType>(schema: S) =>
 const isAtLeast = (field: string) =>
   `(isQuantity(${field}) && quantity(self.spec.size).compareTo(quantity(${field})) >= 0)`
 
+// Once there is room, that is stored before the host is told: what it was told to do cannot be taken back.
+const hasNoRoom =
+  "(has(oldSelf.status) && has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(c, c.type == 'SpecApplied' && c.reason == 'NoDataStorageFits'))"
+
 export const Disk = defineKind({
   group: 'storage.holdfast.dev',
   version: 'v1alpha1',
@@ -35,7 +39,7 @@ export const Disk = defineKind({
   spec: cel(
     z.object({
       size: size.describe(
-        'Size that the guest sees, for example 20Gi. It can grow later, never shrink. What was asked for and not yet done can be taken back.',
+        'Size that the guest sees, for example 20Gi. It can grow later, never shrink. What there was no room for can be taken back.',
       ),
       dataStorage: cel(givenName, {
         rule: 'self == oldSelf',
@@ -90,9 +94,9 @@ export const Disk = defineKind({
   }),
   rules: [
     {
-      rule: `!isQuantity(self.spec.size) || ${isAtLeast('oldSelf.spec.size')} || (has(oldSelf.status) && has(oldSelf.status.size) && ${isAtLeast('oldSelf.status.size')})`,
+      rule: `!isQuantity(self.spec.size) || ${isAtLeast('oldSelf.spec.size')} || (${hasNoRoom} && has(oldSelf.status.size) && ${isAtLeast('oldSelf.status.size')})`,
       message:
-        'a disk can only grow: write a spec.size that is no less than status.size; to have a smaller one, create another Disk',
+        'a disk can only grow; to have a smaller one, create another Disk; a size that there was no room for can be taken back, down to status.size',
     },
     {
       rule: '!has(oldSelf.status) || !has(oldSelf.status.id) || (has(self.status) && has(self.status.id) && has(self.status.host) == has(oldSelf.status.host) && has(self.status.dataStorage) == has(oldSelf.status.dataStorage))',

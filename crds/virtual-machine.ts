@@ -4,6 +4,7 @@ import {
   baseStatus,
   cel,
   givenName,
+  givenTime,
   localRef,
   messageColumn,
   quantity,
@@ -99,11 +100,9 @@ export const VirtualMachine = defineKind({
         request: powerRequest.describe(
           'Start. Stop: presses the power button, and it stays off until Start or another runStrategy. ForceStop: the same, without waiting for the guest. Restart: Stop, then Start. Reset: presses the reset button. Pause: halts the guest where it is, until Resume.',
         ),
-        at: z.iso
-          .datetime({ offset: true })
-          .describe(
-            'When it is asked for: now, with fractions of a second if need be. One that is older than ten minutes, than the object or than the last request, or more than a minute ahead, is ignored.',
-          ),
+        at: givenTime.describe(
+          'When it is asked for: now, with fractions of a second if need be. One that is older than ten minutes, than the object or than the last request, or more than a minute ahead, is ignored.',
+        ),
       }),
       {
         rule: 'self == oldSelf || self.at != oldSelf.at',

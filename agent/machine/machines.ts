@@ -9,7 +9,7 @@ import type { Launcher } from './launcher.ts'
 import { Machine, type MachineDeps } from './machine.ts'
 import type { MachineMeasure } from './measure.ts'
 import { accept } from './order.ts'
-import { isLaunchOf } from './plan.ts'
+import { isKnownLaunch, isLaunchOf } from './plan.ts'
 import type { Hardware } from './hardware.ts'
 import { devicesOf, type FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
@@ -125,26 +125,26 @@ function isThere({ record }: Machine): boolean {
   return record.isStored && record.current.buriedAt === undefined
 }
 
+type AllDeps = MachineDeps & Pick<MachinesDeps, 'storage'>
+
 interface TakenUp {
   readonly all: Map<string, Machine>
   readonly strays: Strays
 }
 
-async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps & Pick<MachinesDeps, 'storage'>): Promise<TakenUp> {
-  const { records, launcher, clock, log, hypervisor } = deps
+async function takeUp(deps: MachinesDeps, machineDeps: AllDeps): Promise<TakenUp> {
+  const { records, launcher, clock, log } = deps
   const [stored, found] = await Promise.all([records.loadAll(), launcher.findAll()])
   const unknown = new Set(found.filter((process) => launcher.isHere(process)))
   const all = new Map<string, Machine>()
   const restore = async (record: MachineRecord): Promise<void> => {
     const { id } = record.desired
     if (isExpired(record, clock.now())) return records.remove(id)
-    // Another user's process may say of itself that it is this machine, besides the one that is.
-    const candidates = found.filter((process) => process.machineId === id && launcher.isOwn(record, process))
-    const own =
-      candidates.find((process) => launcher.isHere(process)) ??
-      candidates.find((process) => isLaunchOf(record, process, hypervisor.bootId))
+    const candidates = found.filter((process) => process.machineId === id)
+    const own = await findOwn(record, candidates, deps)
     if (own) unknown.delete(own)
-    all.set(id, await restoreMachine(launcher.withUid(record), own, machineDeps))
+    const isAway = own === undefined && !candidates.some((process) => launcher.isHere(process))
+    all.set(id, await restoreMachine({ record: launcher.withUid(record), process: own, isAway }, machineDeps))
   }
   // Users that are taken come first, so that none is given away twice.
   await Promise.all(stored.toSorted((a, b) => Number(a.uid === undefined) - Number(b.uid === undefined)).map(restore))
@@ -161,15 +161,35 @@ async function takeUp(deps: MachinesDeps, machineDeps: MachineDeps & Pick<Machin
   return { all, strays: new Strays(genuine, machineDeps) }
 }
 
+/** Another user's process may say of itself that it is this machine, besides the one that is. */
+async function findOwn(
+  record: MachineRecord,
+  candidates: readonly FoundProcess[],
+  { launcher, hypervisor: { bootId } }: Pick<MachinesDeps, 'launcher' | 'hypervisor'>,
+): Promise<FoundProcess | undefined> {
+  const owned = candidates.filter((process) => launcher.isOwn(record, process))
+  const known =
+    candidates.find((process) => isKnownLaunch(record, process, bootId)) ??
+    owned.find((process) => launcher.isHere(process)) ??
+    owned.find((process) => isLaunchOf(record, process, bootId))
+  if (known) return known
+  // A record may be wrong about its user. The folder was given to that by an agent.
+  for (const process of candidates) if (launcher.isHere(process) && (await launcher.hasRunDir(process))) return process
+  return undefined
+}
+
 function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {
   return buriedAt !== undefined && now.getTime() - Date.parse(buriedAt) > REMEMBERED_MS
 }
 
-async function restoreMachine(
-  record: MachineRecord,
-  process: FoundProcess | undefined,
-  deps: MachineDeps,
-): Promise<Machine> {
+interface Restored {
+  readonly record: MachineRecord
+  readonly process: FoundProcess | undefined
+  /** No process says of itself that it is this machine: of one that does, nobody takes the sockets away. */
+  readonly isAway: boolean
+}
+
+async function restoreMachine({ record, process, isAway }: Restored, deps: MachineDeps): Promise<Machine> {
   const { launcher, records, clock, log, hypervisor } = deps
   if (process) {
     const { bootId } = hypervisor
@@ -187,15 +207,23 @@ async function restoreMachine(
     if (!isFullDisk(error)) throw error
     log.warn({ machine: record.desired.id, err: error }, 'the end of a guest cannot be stored: the file system is full')
   }
-  await launcher.clearRunDir(next)
+  if (isAway) await launcher.clearRunDir(next)
   return new Machine(next, true, deps)
 }
 
-function newMachine(desired: DesiredMachine, deps: MachineDeps): Machine {
-  return new Machine(deps.launcher.withUid(accept(undefined, desired)), false, deps)
+async function newMachine(desired: DesiredMachine, deps: AllDeps): Promise<Machine> {
+  const record = accept(undefined, desired)
+  const claims = record.mayHoldOthers === true ? await claimsOf(desired, deps) : []
+  return new Machine(deps.launcher.withUid({ ...record, claims }), false, deps)
 }
 
-async function adoptStray(desired: DesiredMachine, stray: TakenStray, deps: MachineDeps): Promise<Machine> {
+/** Of a machine whose record is lost: what it is to have no longer is given back once its guest has done so. */
+async function claimsOf({ id }: DesiredMachine, { storage }: AllDeps): Promise<MachineRecord['claims']> {
+  const found = await storage.claimsOf(id)
+  return found.map((claim) => ({ id: claim.id, storage: claim.storage }))
+}
+
+async function adoptStray(desired: DesiredMachine, stray: TakenStray, deps: AllDeps): Promise<Machine> {
   const { launcher, hypervisor, log } = deps
   const { process, decisionId } = stray
   const hardware = await hardwareOf(process, desired)
@@ -203,6 +231,7 @@ async function adoptStray(desired: DesiredMachine, stray: TakenStray, deps: Mach
   const launch = { bootId: hypervisor.bootId, confirmed: true, process: identity, ...(hardware && { hardware }) }
   const record: MachineRecord = {
     ...accept(undefined, desired),
+    claims: await claimsOf(desired, deps),
     launch,
     mayHoldOthers: true,
     // Where it runs by an older decision, what this one has done once is still to be done. Where nobody knows, it is not done.

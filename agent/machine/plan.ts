@@ -65,6 +65,11 @@ export function withConfirmation(record: MachineRecord, { pid, startTime }: Host
   return { ...record, launch: { ...record.launch, confirmed: true, process: { pid, startTime } } }
 }
 
+/** Whether it is the very process of the launch on record, whoever's it is by now. */
+export function isKnownLaunch({ launch }: MachineRecord, process: HostProcess, bootId: string): boolean {
+  return launch?.bootId === bootId && launch.process !== undefined && isSame(launch.process, process)
+}
+
 /** Whether it is the process of the launch on record, as far as is known; `process` claims to be that machine. */
 export function isLaunchOf({ launch }: MachineRecord, process: HostProcess, bootId: string): boolean {
   return launch?.bootId === bootId && (launch.process === undefined || isSame(launch.process, process))

@@ -134,7 +134,8 @@ function newDiskSizes() {
       const granted = growing.get(uid) ?? 0
       if (has === undefined) return toBytes(spec.size)
       if (has >= granted) growing.delete(uid)
-      return Math.max(has, granted)
+      // What was granted may have been taken back before its host was told.
+      return Math.max(has, Math.min(granted, toBytes(spec.size)))
     },
   }
 }

@@ -77,6 +77,22 @@ describe('Disk that is to grow beyond its storage', () => {
     expect(world.ledger.storageUse('local')).toBe(GI)
   })
 
+  test('is not told to its host before that is stored, for until then the size can be taken back', async () => {
+    const world = await ready()
+    world.store.change(({ spec }) => void (spec.size = '64Ti'))
+    await world.settle()
+    grow(world)
+    await world.reconcile()
+    expect([...world.host.disks.values()]).toEqual([GI])
+    expect(world.condition('SpecApplied')).toMatchObject({ status: 'False', reason: 'Growing' })
+    // Somebody was faster: nothing of the room is held.
+    world.store.change(({ spec }) => void (spec.size = '2Gi'))
+    world.ledger.diskChanged(world.stored, world.stored)
+    expect(world.ledger.storageUse('local')).toBe(2 * GI)
+    await world.settle()
+    expect([...world.host.disks.values()]).toEqual([2 * GI])
+  })
+
   test('counts as what it may grow to from before its host is told', async () => {
     const world = await ready()
     world.host.fault = new AgentError('UNREACHABLE', 'why')

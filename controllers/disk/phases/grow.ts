@@ -6,6 +6,8 @@ import { knownBytes, toBytes } from '../../../policy/quantity.ts'
 import type { Scope } from '../scope.ts'
 import { agentOf, putDisk, RETRY_MS, toDesiredDisk } from './host-disk.ts'
 
+const SOON_MS = 100
+
 /** Has the host grow the disk. The disk can be used meanwhile, as it is. */
 export const growDisk: Phase<Scope> = {
   condition: DiskCondition.SpecApplied,
@@ -20,6 +22,8 @@ export const growDisk: Phase<Scope> = {
         'it keeps its size until there is room: delete disks there, ask for less, or see spec.placement of PlatformSettings'
       return waiting(DiskReason.NoDataStorageFits, `${objection}: ${next}`, RETRY_MS)
     }
+    // Until this is stored, the size can be taken back.
+    if (saysNoRoom(scope)) return waiting(DiskReason.Growing, 'There is room: the disk is made larger', SOON_MS)
     const agent = agentOf(scope)
     if ('type' in agent) return agent
     const answer = await putDisk(scope, agent, { ...toDesiredDisk(scope), mustExist: true })
@@ -34,6 +38,11 @@ export const growDisk: Phase<Scope> = {
           RETRY_MS,
         )
   },
+}
+
+function saysNoRoom({ status: { conditions = [] } }: Scope): boolean {
+  const { SpecApplied } = DiskCondition
+  return conditions.some(({ type, reason }) => type === SpecApplied && reason === DiskReason.NoDataStorageFits)
 }
 
 /** Why there is no room for the size that is asked for. If there is, it counts from now on. */
