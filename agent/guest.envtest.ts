@@ -19,25 +19,46 @@ const WAIT_MS = 30_000
 const MIB = 2 ** 20
 const limit = { timeout: 300_000 }
 
-test('Guest has the hardware that was ordered, shuts down when it is stopped, and keeps its disk', limit, async () => {
-  await using world = await newAgentWorld()
-  const { agent } = await world.start()
-  const { machine } = await bootGuest(world, agent)
-  const seenByGuest = await serialLog(world.pathsOf(machine.id))
-  expect(seenByGuest).toContain(`holdfast-guest: machine ${machine.id}`)
-  expect(seenByGuest).toContain('holdfast-guest: mac 52:54:00:12:34:56')
-  const serial = machine.disks[0]?.id.slice(0, 20)
-  expect(seenByGuest).toContain(`holdfast-guest: disk vda ${96 * MIB} serial ${serial}`)
+test(
+  'Guest has the hardware that was ordered, is adopted while it writes, and shuts down when it is stopped',
+  limit,
+  async () => {
+    await using world = await newAgentWorld()
+    const first = await world.start()
+    const { machine, pid } = await bootGuest(world, first.agent)
+    const seenByGuest = await serialLog(world.pathsOf(machine.id))
+    expect(seenByGuest).toContain(`holdfast-guest: machine ${machine.id}`)
+    expect(seenByGuest).toContain('holdfast-guest: mac 52:54:00:12:34:56')
+    const serial = machine.disks[0]?.id.slice(0, 20)
+    expect(seenByGuest).toContain(`holdfast-guest: disk vda ${96 * MIB} serial ${serial}`)
 
-  const stop = decidedAnew(machine, { power: 'Stopped' })
-  expect(await agent.putMachine(stop, 60_000)).toMatchObject({ state: 'Stopped', restarts: 0 })
-  const said = await serialLog(world.pathsOf(machine.id))
-  expect(said).toContain('holdfast-guest: power button')
-  expect(said).toContain('holdfast-guest: off')
+    await first.end('SIGKILL')
+    const { agent } = await world.start()
+    const adopted = await agent.putMachine(machine, WAIT_MS)
+    expect(adopted).toMatchObject({ state: 'Running', pid })
+    expect(adopted).not.toHaveProperty('problem')
+    // A new decision claims the disks again, under the running guest.
+    const next = decidedAnew(machine, {})
+    const anew = await agent.putMachine(next, WAIT_MS)
+    expect(anew).toMatchObject({ state: 'Running', pid })
+    expect(anew).not.toHaveProperty('problem')
+    await typeInto(world.pathsOf(machine.id), 'echo some > /disk/some; sync; echo so""me $(cat /disk/some)\n')
+    const paths = world.pathsOf(machine.id)
+    await eventually('it wrote', async () => (await serialLog(paths)).includes('\nsome some'))
 
-  await agent.putMachine(decidedAnew(stop, { power: 'Running' }), WAIT_MS)
-  await hasBooted(world, machine, 2)
-})
+    await appendFile(paths.serialLog, 'x'.repeat(2 * MIB))
+    await eventually('the log is short again', async () => (await stat(paths.serialLog)).size < MIB)
+    await typeInto(paths, 'echo still""here\n')
+    await eventually('it writes on', async () => (await serialLog(paths)).includes('\nstillhere'))
+    expect(await serialLog(paths)).not.toContain('\0')
+
+    const stop = decidedAnew(next, { power: 'Stopped' })
+    expect(await agent.putMachine(stop, 60_000)).toMatchObject({ state: 'Stopped', restarts: 0 })
+    const said = await serialLog(paths)
+    expect(said).toContain('holdfast-guest: power button')
+    expect(said).toContain('holdfast-guest: off')
+  },
+)
 
 test('Guest that ignores the power button is ended when its grace period is over', limit, async () => {
   await using world = await newAgentWorld()
@@ -102,30 +123,6 @@ test('Guest that shuts itself down while no agent is there is told apart from on
   expect(await seen(agent, crashed.machine.id, ({ state }) => state === 'Stopped')).toMatchObject({
     problem: { code: 'Crashed' },
   })
-})
-
-test('Guest that writes is adopted without a problem, and writes on to its disk and its log', limit, async () => {
-  await using world = await newAgentWorld()
-  const first = await world.start()
-  const { machine, pid } = await bootGuest(world, first.agent)
-  await first.end('SIGKILL')
-  const { agent } = await world.start()
-  const adopted = await agent.putMachine(machine, WAIT_MS)
-  expect(adopted).toMatchObject({ state: 'Running', pid })
-  expect(adopted).not.toHaveProperty('problem')
-  // A new decision claims the disks again, under the running guest.
-  const anew = await agent.putMachine(decidedAnew(machine, {}), WAIT_MS)
-  expect(anew).toMatchObject({ state: 'Running', pid })
-  expect(anew).not.toHaveProperty('problem')
-  await typeInto(world.pathsOf(machine.id), 'echo some > /disk/some; sync; echo so""me $(cat /disk/some)\n')
-  const paths = world.pathsOf(machine.id)
-  await eventually('it wrote', async () => (await serialLog(paths)).includes('\nsome some'))
-
-  await appendFile(paths.serialLog, 'x'.repeat(2 * MIB))
-  await eventually('the log is short again', async () => (await stat(paths.serialLog)).size < MIB)
-  await typeInto(paths, 'echo still""here\n')
-  await eventually('it writes on', async () => (await serialLog(paths)).includes('\nstillhere'))
-  expect(await serialLog(paths)).not.toContain('\0')
 })
 
 const { code } = await run('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt'])

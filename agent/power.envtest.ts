@@ -5,30 +5,39 @@ import { bootGuest, bootSector, hasBooted, newAgentWorld, seen, serialLog, typeI
 const WAIT_MS = 30_000
 const limit = { timeout: 300_000 }
 
-test('Guest is halted while it is to be paused, also by the next agent, and then goes on', limit, async () => {
-  await using world = await newAgentWorld()
-  const first = await world.start()
-  const { machine, pid } = await bootGuest(world, first.agent)
-  const paths = world.pathsOf(machine.id)
-  const ticks = async () => (await serialLog(paths)).split('\ntick').length
-  await typeInto(paths, 'while true; do echo tick; sleep 0.1; done &\n')
-  await eventually('it ticks', async () => (await ticks()) > 2)
-  const pause = decidedAnew(machine, { paused: true })
-  const paused = await first.agent.putMachine(pause, WAIT_MS)
-  expect(paused).toMatchObject({ state: 'Paused', pid })
-  expect(paused).not.toHaveProperty('problem')
-  const before = await ticks()
-  await first.end('SIGKILL')
+test(
+  'Guest is halted while it is to be paused, also by the next agent, goes on, and is started again after a panic',
+  limit,
+  async () => {
+    await using world = await newAgentWorld()
+    const first = await world.start()
+    const { machine, pid } = await bootGuest(world, first.agent, { restart: 'OnFailure' })
+    const paths = world.pathsOf(machine.id)
+    const ticks = async () => (await serialLog(paths)).split('\ntick').length
+    await typeInto(paths, 'while true; do echo tick; sleep 0.1; done &\n')
+    await eventually('it ticks', async () => (await ticks()) > 2)
+    const pause = decidedAnew(machine, { paused: true })
+    const paused = await first.agent.putMachine(pause, WAIT_MS)
+    expect(paused).toMatchObject({ state: 'Paused', pid })
+    expect(paused).not.toHaveProperty('problem')
+    const before = await ticks()
+    await first.end('SIGKILL')
 
-  const { agent } = await world.start()
-  expect(await agent.putMachine(pause, WAIT_MS)).toMatchObject({ state: 'Paused', pid })
-  expect(await ticks()).toBe(before)
-  expect(await agent.putMachine(decidedAnew(pause, { paused: false }), WAIT_MS)).toMatchObject({
-    state: 'Running',
-    pid,
-  })
-  await eventually('it goes on', async () => (await ticks()) > before)
-})
+    const { agent } = await world.start()
+    expect(await agent.putMachine(pause, WAIT_MS)).toMatchObject({ state: 'Paused', pid })
+    expect(await ticks()).toBe(before)
+    expect(await agent.putMachine(decidedAnew(pause, { paused: false }), WAIT_MS)).toMatchObject({
+      state: 'Running',
+      pid,
+    })
+    await eventually('it goes on', async () => (await ticks()) > before)
+
+    // A kernel that panics has crashed, and is started again.
+    await typeInto(paths, 'echo c > /proc/sysrq-trigger\n')
+    const again = await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid !== pid)
+    expect(again.restarts).toBe(1)
+  },
+)
 
 test('Guest that is reset while it is halted stays so, and boots once it is to go on', limit, async () => {
   await using world = await newAgentWorld()
@@ -103,15 +112,6 @@ test('Guest is switched off at once when it has no grace', limit, async () => {
   expect(await agent.putMachine(decidedAnew(stop, { gracePeriodSeconds: 0 }), WAIT_MS)).toMatchObject({
     state: 'Stopped',
   })
-})
-
-test('Guest whose kernel panics has crashed, and is started again', limit, async () => {
-  await using world = await newAgentWorld()
-  const { agent } = await world.start()
-  const { machine, pid } = await bootGuest(world, agent, { restart: 'OnFailure' })
-  await typeInto(world.pathsOf(machine.id), 'echo c > /proc/sysrq-trigger\n')
-  const again = await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid !== pid)
-  expect(again.restarts).toBe(1)
 })
 
 test('Guest that shuts itself down has not crashed, and is left off under OnFailure', limit, async () => {

@@ -23,7 +23,7 @@ describe('npm start on a machine where nothing was prepared', () => {
   let started: Result
 
   beforeAll(async () => {
-    platform = await newPlatform({ guest: 'Linux' })
+    platform = await newPlatform()
     started = await platform.start()
   }, 300_000)
   afterAll(async () => platform[Symbol.asyncDispose](), 120_000)

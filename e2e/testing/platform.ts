@@ -26,7 +26,7 @@ const SAMPLE_MACHINE = 'hello'
 const COMMAND_MS = 240_000
 const SLOW_MS = 120_000
 /** Each look costs the API server as much as a write does. */
-const POLL_MS = 250
+const POLL_MS = 400
 const EVENTS = { group: 'events.k8s.io', version: 'v1', scope: 'Namespaced' } as const
 
 const object = z.looseObject({
