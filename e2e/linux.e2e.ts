@@ -16,7 +16,7 @@ afterAll(async () => platform[Symbol.asyncDispose](), 120_000)
 
 test('npm start boots a Linux that the project builds, and says so', async () => {
   expect(started).toMatchObject({ code: 0, stdout: expect.stringContaining('has booted') })
-  expect(await platform.serialLog('hello')).toMatch(/Linux version \d/)
+  expect(await platform.serialLog('hello')).toContain('BusyBox')
 })
 
 describeDeletion(platform)
