@@ -20,7 +20,7 @@ const MIB = 2 ** 20
 const limit = { timeout: 300_000 }
 
 test(
-  'Guest has the hardware that was ordered, is adopted while it writes, and shuts down when it is stopped',
+  'Guest has the hardware that was ordered, is adopted while it writes, shuts down when it is stopped, and keeps its disk',
   limit,
   async () => {
     await using world = await newAgentWorld()
@@ -57,6 +57,9 @@ test(
     const said = await serialLog(paths)
     expect(said).toContain('holdfast-guest: power button')
     expect(said).toContain('holdfast-guest: off')
+
+    await agent.putMachine(decidedAnew(stop, { power: 'Running' }), WAIT_MS)
+    await hasBooted(world, machine, 2)
   },
 )
 

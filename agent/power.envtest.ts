@@ -36,6 +36,7 @@ test(
     await typeInto(paths, 'echo c > /proc/sysrq-trigger\n')
     const again = await seen(agent, machine.id, (observed) => observed.state === 'Running' && observed.pid !== pid)
     expect(again.restarts).toBe(1)
+    await hasBooted(world, machine, 2)
   },
 )
 

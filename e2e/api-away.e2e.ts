@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Passing } from '../lib/testing/fault-proxy.ts'
 import { machine } from './testing/manifests.ts'
-import { eventually, isReady, qemus, type Platform } from './testing/platform.ts'
+import { eventually, isReady, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
 import { HOST, UnderTest } from './testing/under-test.ts'
 
 /** Long enough for the leader to give its lease up. */
@@ -61,7 +61,7 @@ describe(`The API server is away for ${AWAY_MS / 1000} s`, () => {
       const actedOnMs = Math.round(performance.now() - backAt)
       process.stdout.write(`${way}: applied ${appliedMs} ms, acted on ${actedOnMs} ms after the return\n`)
       expect(actedOnMs).toBeLessThan(ACTED_ON_MS + LOOK_MS)
-      await platform.ready('virtualmachines', name)
+      await platform.ready('virtualmachines', name, SHORT_MS)
       // It could not renew its lease, led no more, and leads anew.
       expect(underTest.controllers.pid).toBe(controllers)
       expect(await term(platform)).toBe(termBefore + 1)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { dataStorage, disk, host, image, machine } from './testing/manifests.ts'
-import { condition, eventually, isReady, newPlatform, Platform } from './testing/platform.ts'
+import { condition, eventually, isReady, newPlatform, Platform, SHORT_MS } from './testing/platform.ts'
 import { startAgent } from './testing/second-agent.ts'
 
 const guest = 'holdfast-guest.qcow2'
@@ -122,7 +122,7 @@ export function describeMistakes(platform: Platform): void {
 
     test('with a disk: a second machine does not get one that is in use', async () => {
       await platform.apply(disk('shared'), machine('first', { disks: [{ diskRef: { name: 'shared' } }] }))
-      await platform.ready('virtualmachines', 'first')
+      await platform.ready('virtualmachines', 'first', SHORT_MS)
       await platform.apply(machine('second', { disks: [{ diskRef: { name: 'shared' } }] }))
       const found = await eventually(async () => {
         const ready = condition(await platform.get('virtualmachines', 'second'))
@@ -133,7 +133,7 @@ export function describeMistakes(platform: Platform): void {
       )
       // Once it is free, the second machine gets it.
       await platform.kubectl('delete', 'hfvm', 'first', '--timeout=60s')
-      await platform.ready('virtualmachines', 'second')
+      await platform.ready('virtualmachines', 'second', SHORT_MS)
     })
 
     test('with a data storage: a path that is not there', async () => {

@@ -5,7 +5,7 @@ import * as z from 'zod'
 import { canSetClock, newClock, type SettableClock } from '../lib/testing-clock.ts'
 import { ControllersProcess } from './testing/controllers-process.ts'
 import { machine } from './testing/manifests.ts'
-import { eventually, isReady, newPlatform, qemus, type Platform } from './testing/platform.ts'
+import { eventually, isReady, newPlatform, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
 
 /** In this time a lease that is not renewed would be lost. */
 const LEASE_MS = 12_000
@@ -47,7 +47,7 @@ describe.skipIf(!(await canSetClock()))('Clock of the controllers that jumps a d
     ] as const) {
       await clock.set(jump)
       await platform.apply(machine(name, { terminationGracePeriodSeconds: 0 }))
-      await platform.ready('virtualmachines', name)
+      await platform.ready('virtualmachines', name, SHORT_MS)
       await platform.kubectl('delete', 'hfvm', name, '--timeout=60s')
     }
     await sleep(LEASE_MS - (performance.now() - beganMs))

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { says } from './testing/guest-console.ts'
 import { disk, machine } from './testing/manifests.ts'
-import { condition, eventually, isReady, qemus, type Platform } from './testing/platform.ts'
+import { condition, eventually, isReady, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
 
 const SLOW_MS = 120_000
 
@@ -44,7 +44,7 @@ export function describeLiveDisks(platform: Platform): void {
       await attach('hello')
       await eventually(async () => (await holder()) === 'right', SLOW_MS)
       await says(platform, 'right', 'head -c 5 /dev/vdb', 'moved')
-      await platform.ready('virtualmachines', 'right')
+      await platform.ready('virtualmachines', 'right', SHORT_MS)
       expect(await pids()).toEqual(before)
     })
 
@@ -52,7 +52,7 @@ export function describeLiveDisks(platform: Platform): void {
       const before = await pids()
       await platform.apply(disk('other'))
       await attach('hello', 'other')
-      await platform.ready('virtualmachines', 'hello')
+      await platform.ready('virtualmachines', 'hello', SHORT_MS)
       await Promise.all([attach('hello', 'shared'), attach('right', 'other')])
       await eventually(async () => (await holder()) === 'hello', SLOW_MS)
       await says(platform, 'hello', 'head -c 5 /dev/vdb', 'moved')

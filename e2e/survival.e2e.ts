@@ -13,6 +13,7 @@ import {
   run,
   type Platform,
   killProcess,
+  SHORT_MS,
 } from './testing/platform.ts'
 import { machine } from './testing/manifests.ts'
 
@@ -44,7 +45,7 @@ describe('Holdfast under kill -9', () => {
     await eventually(async () => (await qemus(platform)).length === 0)
     await platform.kubectl('patch', 'hfvm', 'hello', '--type=merge', '--patch={"spec":{"runStrategy":"Always"}}')
     await eventually(async () => (await qemus(platform)).length === 1)
-    await platform.ready('virtualmachines', 'hello')
+    await platform.ready('virtualmachines', 'hello', SHORT_MS)
   })
 
   test('QEMU: the machine is started again', async () => {
@@ -59,7 +60,7 @@ describe('Holdfast under kill -9', () => {
     expect(after.machineId).toBe(before?.machineId)
     // Ready alone may still be that of the process before.
     await eventually(async () => (await boots()) > bootsBefore)
-    await platform.ready('virtualmachines', 'hello')
+    await platform.ready('virtualmachines', 'hello', SHORT_MS)
   })
 
   test('QEMU that hangs: the machine says so, nothing is started beside it, and it goes on', async () => {

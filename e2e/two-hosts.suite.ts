@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dataStorage, host, machine } from './testing/manifests.ts'
-import { condition, eventually, isReady, qemus, type Platform } from './testing/platform.ts'
+import { condition, eventually, isReady, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
 import { startAgent, type SecondAgent } from './testing/second-agent.ts'
 
 /** A second agent beside that of the platform, with a Host and a storage of its own. */
@@ -11,7 +11,7 @@ export function describeTwoHosts(platform: Platform): void {
     beforeAll(async () => {
       second = await startAgent(platform, 'host-2')
       await platform.apply(host('host-2', second.port), dataStorage('local-2', 'host-2', second.storage))
-      await platform.ready('datastorages', 'local-2')
+      await platform.ready('datastorages', 'local-2', SHORT_MS)
       await eventually(async () => {
         const image = await platform.get('images', 'holdfast-guest')
         return String(image?.status?.['hosts']).includes('host-2')
@@ -76,7 +76,7 @@ export function describeTwoHosts(platform: Platform): void {
 
       second = await startAgent(platform, 'host-2')
       await platform.apply(host('host-2', second.port))
-      await platform.ready('virtualmachines', 'chosen')
+      await platform.ready('virtualmachines', 'chosen', SHORT_MS)
       expect(await qemus(platform)).toEqual(before)
     })
 

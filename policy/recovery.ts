@@ -55,9 +55,14 @@ export function newestOf(entries: readonly RecycledResource[]): RecycledResource
   return newestFirst(entries.filter(isToBeHad))[0]
 }
 
-/** How a user has an entry brought back. */
-export function recoverCommand({ metadata }: Pick<RecycledResource, 'metadata'>): string {
-  return `kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover"}}'`
+/** What finds entries by what was deleted. */
+export function entryKey(kind: string, namespace: string | undefined, name: string): string {
+  return `${kind}/${namespace ?? ''}/${name}`
+}
+
+/** How a user has the entry of that name brought back. */
+export function recoverCommand(entry: string): string {
+  return `kubectl patch recycled ${entry} --type=merge -p '{"spec":{"action":"Recover"}}'`
 }
 
 /**

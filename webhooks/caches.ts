@@ -8,6 +8,7 @@ import { PlatformSettings } from '../crds/platform-settings.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
 import { diskNames, VirtualMachine } from '../crds/virtual-machine.ts'
 import { ObjectCache } from '../lib/kube/cache.ts'
+import { entryKey } from '../policy/recovery.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../lib/kube/reflector.ts'
 
 /** What the API server holds, found by what refers to what: so that an answer waits for nobody. */
@@ -65,11 +66,6 @@ const madeFrom = z.object({
 function imageIn(manifest: unknown): string | undefined {
   const { rootDisk, source } = madeFrom.safeParse(manifest).data?.spec ?? {}
   return (rootDisk?.imageRef ?? source?.image)?.name
-}
-
-/** What the index `object` files an entry under. */
-export function entryKey(kind: string, namespace: string | undefined, name: string): string {
-  return `${kind}/${namespace ?? ''}/${name}`
 }
 
 /** `namespace/name` of the Disks that a machine's spec names, its own root disk included. */

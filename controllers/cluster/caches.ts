@@ -8,6 +8,7 @@ import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { originOf, RecycledResource } from '../../crds/recycled-resource.ts'
 import { makerOf, diskNames, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
+import { entryKey } from '../../policy/recovery.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../../lib/kube/reflector.ts'
 
 /** What the API server holds of every kind, found by what refers to what. Nothing here is ever scanned for one object. */
@@ -37,8 +38,8 @@ export interface Caches {
 }
 
 /**
- * `object`: `Kind/namespace/name` of what was deleted. `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it. `download`: digest of a file
- * that hosts keep for it. `purging`: host that its disks are being destroyed on.
+ * `object`: what was deleted. `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it.
+ * `download`: digest of a file that hosts keep for it. `purging`: host that its disks are being destroyed on.
  */
 export type EntryIndex = 'object' | 'file' | 'mac' | 'download' | 'purging'
 
@@ -72,7 +73,7 @@ export function newCaches(): Caches {
     hosts: new ObjectCache({}),
     platformSettings: new ObjectCache({}),
     recycled: new ObjectCache({
-      object: ({ spec: { resource } }) => [`${resource.kind}/${resource.namespace}/${resource.name}`],
+      object: ({ spec: { resource } }) => [entryKey(resource.kind, resource.namespace, resource.name)],
       file: ({ spec }) => (spec.contents?.disks ?? []).map(({ id }) => id),
       mac: ({ spec }) => (spec.contents?.addresses ?? []).map(({ mac }) => mac),
       download: ({ spec }) => listed(spec.contents?.download?.sha256),

@@ -10,6 +10,7 @@ import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { objectWriter } from '../../lib/kube/writer.ts'
 import { decideDeletion, toStamp } from '../../policy/deletion.ts'
 import type { Contents } from '../../policy/recycled-contents.ts'
+import { entryKey } from '../../policy/recovery.ts'
 import { FIELD_MANAGER } from '../cluster/controller.ts'
 import type { EntryIndex } from '../cluster/caches.ts'
 
@@ -72,7 +73,7 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
     find: (name) => cache.get(name),
     read,
     ofObject: (kind, namespace, name) =>
-      cache.by('object', `${kind}/${namespace}/${name}`).filter(({ spec }) => spec.deletion.policy !== 'Immediate'),
+      cache.by('object', entryKey(kind, namespace, name)).filter(({ spec }) => spec.deletion.policy !== 'Immediate'),
     ofFile: (id) => cache.by('file', id),
     ofMac: (mac) => cache.by('mac', mac),
     ofDownload: (sha256) => cache.by('download', sha256),

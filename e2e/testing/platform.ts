@@ -25,6 +25,8 @@ export const SECTOR = 'sector.qcow2'
 const SAMPLE_MACHINE = 'hello'
 const COMMAND_MS = 240_000
 const SLOW_MS = 120_000
+/** What is waited for by default. */
+export const SHORT_MS = 60_000
 /** Each look costs the API server as much as a write does. */
 const POLL_MS = 400
 const EVENTS = { group: 'events.k8s.io', version: 'v1', scope: 'Namespaced' } as const
@@ -178,11 +180,11 @@ export class Platform implements AsyncDisposable {
   }
 
   /** The object, once it is Ready. */
-  async ready(plural: string, name: string): Promise<Found> {
+  async ready(plural: string, name: string, timeoutMs = SLOW_MS): Promise<Found> {
     return eventually(async () => {
       const found = await this.get(plural, name)
       return isReady(found) && found
-    }, SLOW_MS)
+    }, timeoutMs)
   }
 
   /** Waits until a machine has booted so often: its guest counts that on its disk. */
@@ -274,7 +276,7 @@ export async function run(
 }
 
 /** The value once it is there; throws with the last thing seen when that takes too long. */
-export async function eventually<T>(look: () => Promise<T | undefined | false>, timeoutMs = 60_000): Promise<T> {
+export async function eventually<T>(look: () => Promise<T | undefined | false>, timeoutMs = SHORT_MS): Promise<T> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const found = await look()

@@ -1,8 +1,8 @@
 import { CONFIRM_ANNOTATION, type DeletionSettings } from '../../crds/deletion.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
-import { RecycledResource } from '../../crds/recycled-resource.ts'
 import { confirmationFor, type DeletionDecision } from '../../policy/deletion.ts'
 import type { Contents } from '../../policy/recycled-contents.ts'
+import { recoverCommand } from '../../policy/recovery.ts'
 import { nameOf } from '../review.ts'
 import { count, firstObjection, listed, refuse, type Rule } from './rule.ts'
 
@@ -96,7 +96,7 @@ export function reminder({ consequences }: DeleteRules, facts: DeleteFacts): str
 
 function wayBack({ object, decision }: DeleteFacts): string[] {
   if (!decision) return []
-  const command = `kubectl patch ${RecycledResource.shortNames[0] ?? ''} ${object.metadata.uid} --type=merge -p '{"spec":{"action":"Recover"}}'`
+  const command = recoverCommand(object.metadata.uid)
   switch (decision.policy) {
     case 'Immediate':
       return ['there is no way back: its deletion policy is Immediate']

@@ -23,7 +23,7 @@ export function nameIsFree(facts: WriteFacts) {
   if (!entry || recovery || nameReuseOf(object, settings) !== 'Deny') return undefined
   return refuse(
     'NameInRecycleBin',
-    `${describe(entry)}: bring it back (${recoverCommand(entry)}), purge it, or use another name`,
+    `${describe(entry)}: bring it back (${recoverCommand(entry.metadata.name)}), purge it, or use another name`,
   )
 }
 

@@ -41,7 +41,7 @@ export const prepareDisks: Phase<Scope> = {
 /** To create one in place of what can be brought back would hide that its data is kept. */
 export function noSuchDisk({ namespace, deps: { bin } }: Scope, name: string): Outcome {
   const [entry] = newestFirst(bin.ofObject('Disk', namespace, name))
-  const next = entry ? `it is in the recycle bin: ${recoverCommand(entry)}` : 'create it'
+  const next = entry ? `it is in the recycle bin: ${recoverCommand(entry.metadata.name)}` : 'create it'
   return blocked(VirtualMachineReason.DiskNotFound, `There is no Disk ${name} in namespace ${namespace}: ${next}`)
 }
 
