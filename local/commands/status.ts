@@ -1,20 +1,17 @@
-import { leaderLease } from '../../crds/leader-lease.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { KubeError } from '../../lib/kube/errors.ts'
-import { leaseStore } from '../../lib/kube/lease-store.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 import { isNameOf } from '../../lib/process-name.ts'
 import { isThere } from '../backup/archive.ts'
 import { restoreMark, type Home } from '../home.ts'
 import { readerTls } from '../platform/agent.ts'
 import { ADDRESS } from '../platform/hosts.ts'
+import { findLeader } from '../platform/leader.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
 import { takeInventory, whyNotReady } from '../platform/readiness.ts'
 import { findRunning, type PlatformState } from '../platform/state.ts'
 import { isAlive } from '../../lib/process-identity.ts'
 import type { Terminal } from '../terminal.ts'
-
-const ANSWER_MS = 5_000
 
 /**
  * Says what runs. The exit code is 0 when all programs do, one leads, and every Host and DataStorage is Ready; 3 when
@@ -34,7 +31,7 @@ export async function status(home: Home, terminal: Terminal): Promise<number> {
 
 /** Whether all run, and one of the controllers leads. */
 async function describePrograms(state: PlatformState, terminal: Terminal): Promise<boolean> {
-  const leader = await findLeader(state)
+  const leader = await leaderOf(state)
   const programs = await lookAt(state)
   for (const { name, pid } of programs) {
     const does = pid !== undefined && leader && isNameOf(leader.holder, pid) ? `, leads in term ${leader.term}` : ''
@@ -42,6 +39,17 @@ async function describePrograms(state: PlatformState, terminal: Terminal): Promi
   }
   if (!leader) terminal.print('  no process of the controllers leads: nothing is done until one does, within a minute')
   return leader !== undefined && programs.every(({ pid }) => pid !== undefined)
+}
+
+/** Undefined, too, when nobody can tell. */
+async function leaderOf({ kubeconfig }: PlatformState): ReturnType<typeof findLeader> {
+  try {
+    await using kube = await Kube.connect(kubeconfig)
+    return await findLeader(kube)
+  } catch (error) {
+    if (error instanceof KubeError) return undefined
+    throw error
+  }
 }
 
 async function describeRest(home: Home, terminal: Terminal): Promise<number> {
@@ -75,18 +83,6 @@ async function lookAt({ programs }: PlatformState): Promise<{ name: string; pid:
       pid: process && (await isAlive(process)) ? process.pid : undefined,
     })),
   )
-}
-
-/** Which process of the controllers leads; undefined when none does, or nobody can tell. */
-async function findLeader({ kubeconfig }: PlatformState): Promise<{ holder: string; term: number } | undefined> {
-  try {
-    await using kube = await Kube.connect(kubeconfig)
-    const { holder, term = 0 } = (await leaseStore(kube, leaderLease, ANSWER_MS).read()) ?? {}
-    return holder === undefined ? undefined : { holder, term }
-  } catch (error) {
-    if (error instanceof KubeError) return undefined
-    throw error
-  }
 }
 
 /** Whether it could be asked, and everything that machines need of the platform is Ready. */

@@ -7,6 +7,7 @@ import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { collectionPath, keyOf, type Endpoint } from '../../lib/kube/paths.ts'
 import type { LocalHosts } from './hosts.ts'
+import { findLeader } from './leader.ts'
 
 const PATIENCE_MS = 120_000
 /** What does not move for so long waits for somebody, and need not be waited for. */
@@ -40,7 +41,10 @@ export interface Waiting {
   readonly signal: AbortSignal
 }
 
-/** Waits until everything is Ready, or has been waited for long enough; says what it waits for. */
+/**
+ * Waits until everything is Ready, or has been waited for long enough; says what it waits for. Until one of the
+ * controllers leads, what is said to be Ready was so before they ended.
+ */
 export async function untilReady({ kube, hosts, say, signal }: Waiting): Promise<Inventory> {
   const deadline = performance.now() + PATIENCE_MS
   let told = ''
@@ -49,7 +53,8 @@ export async function untilReady({ kube, hosts, say, signal }: Waiting): Promise
     const inventory = await takeInventory(kube)
     const observed = await hosts.machines()
     const here = inventory.machines.filter(({ status }) => hosts.ports.has(status?.host ?? ''))
-    const pending = [...obstacles(inventory), ...laggards(observed), ...outdated(here, observed)]
+    const leader = (await findLeader(kube)) ? [] : ['a process of the controllers to lead']
+    const pending = [...leader, ...obstacles(inventory), ...laggards(observed), ...outdated(here, observed)]
     if (pending.length === 0 || signal.aborted) return inventory
     if (performance.now() > deadline || performance.now() - toldAt > STUCK_MS) {
       say(`not ready, and not waited for any longer: ${pending.join('; ')}`)
