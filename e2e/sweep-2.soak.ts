@@ -1,0 +1,3 @@
+import { describePart } from './testing/whole-sweep.ts'
+
+describePart(2)
