@@ -60,12 +60,15 @@ const brake = z
   })
   .prefault({})
 
-/** Kinds of which nobody deletes many at once: admission counts them by person. */
-export const brakedKindNames = ['VirtualMachine', 'Disk', 'Image', 'Host', 'DataStorage'] as const
+/**
+ * Kinds of which nobody deletes many at once, and entries of the recycle bin, of which nobody purges many: admission
+ * counts them by person.
+ */
+export const brakedKindNames = ['VirtualMachine', 'Disk', 'Image', 'Host', 'DataStorage', 'RecycledResource'] as const
 
 const release = z.object({
   person: z.string().min(1).max(512).describe('User name, as the API server knows it.'),
-  kind: z.enum(brakedKindNames).describe('Kind whose deletes are let through again.'),
+  kind: z.enum(brakedKindNames).describe('Kind whose deletes are let through again; RecycledResource for purges.'),
   until: givenTime.describe('Until when nothing is counted. What was stopped before then goes on.'),
 })
 
@@ -78,7 +81,7 @@ export const deletionSettings = z
     host: confirmed.describe('What a delete of a Host needs.'),
     dataStorage: confirmed.describe('What a delete of a DataStorage needs.'),
     brake: brake.describe(
-      'Stops a mass deletion: what one person deletes of one kind beyond this number within this time is refused, until somebody with the permission bulkDelete releases it, or no attempt came for an hour.',
+      'Stops a mass deletion: what one person deletes of one kind, or purges of the recycle bin, beyond this number within this time is refused, until somebody with the permission bulkDelete releases it, or no attempt came for an hour.',
     ),
     brakeReleases: z
       .array(release)

@@ -89,7 +89,7 @@ export function describeBrakes(platform: Platform): void {
       expect(condition(found, 'BrakesOpen')).toMatchObject({ status: 'False', reason: 'BrakeLatched' })
       const { stdout } = await platform.kubectl('get', 'platformsettings', '--output=wide')
       expect(stdout).toMatch(/^NAME +READY +REASON +BRAKES +HELD/)
-      expect(stdout).toMatch(/^default +True +Ready +1 +engine may delete no more of kind Disk: /m)
+      expect(stdout).toMatch(/^default +True +Ready +1 +engine may delete no more objects of kind Disk: /m)
       await eventually(async () => (await events('BrakeLatched')).includes('PlatformSettings default'))
     })
 

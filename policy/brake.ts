@@ -1,6 +1,7 @@
 import { brakeOf, type BrakeConfigMap, type BrakeState } from '../crds/brake-record.ts'
 import type { DeletionSettings } from '../crds/deletion.ts'
 import type { HeldBrake } from '../crds/platform-settings.ts'
+import { RecycledResource } from '../crds/recycled-resource.ts'
 
 export const freshBrake: BrakeState = { deletes: [] }
 
@@ -100,6 +101,13 @@ function byWhose(a: HeldBrake, b: HeldBrake): number {
 
 function toSeconds(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`
+}
+
+/** Words for what is counted of a kind: objects are deleted, and entries of the recycle bin are purged. */
+export function removalOf(kind: string): { readonly verb: 'delete' | 'purge'; readonly things: string } {
+  return kind === RecycledResource.kind
+    ? { verb: 'purge', things: 'entries of the recycle bin' }
+    : { verb: 'delete', things: `objects of kind ${kind}` }
 }
 
 /** Until when somebody released the brake, in milliseconds; 0 when nobody did. */

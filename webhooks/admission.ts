@@ -5,17 +5,18 @@ import { isRecyclable, toStamp } from '../policy/deletion.ts'
 import { countOf } from './caches.ts'
 import { emptiesNamespaces } from './callers.ts'
 import type { Batches } from './batches.ts'
-import { isKept, type BrakeReading, type Counting, type DeleteRequest } from './count-deletes.ts'
+import { isKept, readAndAsk, type BrakeReading, type Counting, type Removal } from './count-deletes.ts'
 import { stampEntry } from './entries.ts'
-import { endingsIn, gatherDelete, gatherWrite, type DeleteReading } from './facts.ts'
+import { endingsIn, gatherDelete, gatherWrite, type DeleteReading, type DeleteRequest } from './facts.ts'
 import { recordNamespace, whoDeletedNamespace } from './records.ts'
 import { parseObject, type AdmissionRequest, type Refusal, type Verdict } from './review.ts'
-import { objectionToDelete, reminder, type DeleteFacts } from './rules/delete.ts'
+import { beyondBrake, objectionToDelete, reminder, type DeleteFacts } from './rules/delete.ts'
 import { rulesFor, type KindRules } from './rules/index.ts'
-import type { Sources } from './sources.ts'
+import { settingsOf, type Sources } from './sources.ts'
 import { goesAlongWarnings } from './rules/disk.ts'
 import { namespaceReminder } from './rules/namespace.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
+import { asksForPurge } from './rules/recycled-resource.ts'
 import { recoveryWarnings } from './rules/recovery.ts'
 import { count, firstObjection, refuse } from './rules/rule.ts'
 import { guard } from './rules/write.ts'
@@ -39,13 +40,23 @@ export async function validate(sources: JudgeSources, request: AdmissionRequest)
   return operation === 'DELETE' ? judgeDelete(sources, request, rules) : judgeWrite(sources, request, rules)
 }
 
-async function judgeWrite(sources: Sources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
+async function judgeWrite(sources: JudgeSources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
   const object = parseObject(request.object)
   const before = request.operation === 'UPDATE' ? parseObject(request.oldObject) : undefined
   const facts = await gatherWrite(sources, { rules, object, before, user: request.userInfo })
-  const refusal = firstObjection([...rules.guarded.map(guard), ...rules.write], facts)
+  const objection = firstObjection([...rules.guarded.map(guard), ...rules.write], facts)
+  const removal: Removal = { kind: rules.kind, object, user: request.userInfo }
+  const refusal = objection ?? (asksForPurge(facts) ? await countPurge(sources, removal, request.dryRun) : undefined)
   const warnings = [...recoveryWarnings(facts), ...nameReuseWarnings(facts), ...goesAlongWarnings(facts)]
   return { refusal, warnings: refusal ? [] : warnings }
+}
+
+/** What is purged by hand is counted as deletes are. Returns why it is refused. */
+async function countPurge(sources: JudgeSources, asked: Removal, dryRun: boolean): Promise<Refusal | undefined> {
+  const first = await readAndAsk(sources, asked)
+  const isLetThrough = dryRun ? first.verdict.allowed : await keepBrake(sources, asked, first)
+  if (isLetThrough) return undefined
+  return beyondBrake({ person: asked.user.username, kind: asked.kind, settings: settingsOf(sources.caches) })
 }
 
 async function judgeDelete(sources: JudgeSources, request: AdmissionRequest, rules: KindRules): Promise<Verdict> {
@@ -55,7 +66,7 @@ async function judgeDelete(sources: JudgeSources, request: AdmissionRequest, rul
   if (rules.refuseDelete) return { refusal: rules.refuseDelete() }
   if (!rules.delete) return allowed
 
-  const asked: DeleteRequest = { rules: { ...rules, delete: rules.delete }, object, user: request.userInfo }
+  const asked: DeleteRequest = { kind: rules.kind, rules: rules.delete, object, user: request.userInfo }
   const reading = await gatherDelete(sources, asked)
   const refusal = objectionToDelete(rules.delete, reading.facts)
   const final = request.dryRun ? refusal : await carryOut(sources, asked, { ...reading, refusal })
@@ -73,22 +84,22 @@ async function carryOut(sources: JudgeSources, asked: DeleteRequest, { facts, br
   if (refusal && refusal.reason !== RefusalReason.BrakeLatched) return refusal
   const isLetThrough = brake === undefined || (await keepBrake(sources, asked, brake))
   if (refusal) return refusal
-  if (!isLetThrough) return objectionToDelete(asked.rules.delete, { ...facts, brakeAllows: false })
+  if (!isLetThrough) return objectionToDelete(asked.rules, { ...facts, brakeAllows: false })
   await stamp(sources, asked, facts)
   return undefined
 }
 
 /** Writes down what the brake decided. Returns whether it lets the delete through after all. */
-async function keepBrake(sources: JudgeSources, asked: DeleteRequest, first: BrakeReading): Promise<boolean> {
+async function keepBrake(sources: JudgeSources, asked: Removal, first: BrakeReading): Promise<boolean> {
   if (isKept(first)) return first.verdict.allowed
-  return sources.brakes.join(`${asked.rules.kind.kind} ${asked.user.username}`, { sources, asked, first })
+  return sources.brakes.join(`${asked.kind.kind} ${asked.user.username}`, { sources, asked, first })
 }
 
 async function stamp({ kube }: Sources, { rules }: DeleteRequest, facts: DeleteFacts): Promise<void> {
   const { kind, object, person, decision } = facts
   if (!decision || !isRecyclable(kind.kind)) return
   const by = (await personBehind(kube, person, object)) ?? person
-  const lastSeen = rules.delete.contents?.(object)
+  const lastSeen = rules.contents?.(object)
   await stampEntry(kube, { kind: kind.kind, object, deletion: toStamp(by, decision), lastSeen })
 }
 

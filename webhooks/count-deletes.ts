@@ -1,18 +1,17 @@
-import type { Resource } from '../crds/kind.ts'
+import type { Kind, Resource } from '../crds/kind.ts'
 import type { BrakeState } from '../crds/brake-record.ts'
 import { askBrake, type BrakeVerdict } from '../policy/brake.ts'
 import { isAllowed } from './access.ts'
 import type { Batch } from './batches.ts'
 import { readBrake, writeBrake, type BrakeRecord } from './records.ts'
 import type { UserInfo } from './review.ts'
-import type { DeleteRules } from './rules/delete.ts'
-import type { KindRules } from './rules/index.ts'
 import { settingsOf, type Sources } from './sources.ts'
 
 const ATTEMPTS = 20
 
-export interface DeleteRequest {
-  readonly rules: KindRules & { readonly delete: DeleteRules }
+/** What the brake counts: that somebody deletes an object, or purges an entry. */
+export interface Removal {
+  readonly kind: Kind
   readonly object: Resource
   readonly user: UserInfo
 }
@@ -22,17 +21,17 @@ export interface BrakeReading {
   readonly verdict: BrakeVerdict
 }
 
-/** A delete that the brake has to count. */
+/** A removal that the brake has to count. */
 export interface Counting {
   readonly sources: Sources
-  readonly asked: DeleteRequest
+  readonly asked: Removal
   /** What the brake said when it was asked first. */
   readonly first: BrakeReading
 }
 
 /** Reads the brake and asks it. */
-export async function readAndAsk(sources: Sources, asked: DeleteRequest): Promise<BrakeReading> {
-  const record = await readBrake(sources.kube, asked.user.username, asked.rules.kind.kind)
+export async function readAndAsk(sources: Sources, asked: Removal): Promise<BrakeReading> {
+  const record = await readBrake(sources.kube, asked.user.username, asked.kind.kind)
   return { record, verdict: await ask(record.state, sources, asked) }
 }
 
@@ -42,14 +41,14 @@ export function isKept({ record, verdict }: BrakeReading): boolean {
 }
 
 /**
- * Writes down what the brake decides of deletes of one person and kind, with one write for all of them: else those who
+ * Writes down what the brake decides of removals of one person and kind, with one write for all of them: else those who
  * delete much at once would be in each other's way. Returns which are let through. Another replica may have been faster:
  * then it is asked anew, and may say no.
  */
 export async function countDeletes({ items, hasWaited }: Batch<Counting>): Promise<boolean[]> {
   const [{ asked, first }] = items
   const { sources } = items.at(-1) ?? items[0] // It has the most time left.
-  const whose = { person: asked.user.username, kind: asked.rules.kind.kind }
+  const whose = { person: asked.user.username, kind: asked.kind.kind }
   let record = hasWaited ? await readBrake(sources.kube, whose.person, whose.kind) : first.record
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const { state, allowed } = await askAll(record, items)
@@ -78,9 +77,8 @@ async function askAll(record: BrakeRecord, items: readonly Counting[]) {
 async function ask(
   state: BrakeState,
   { kube, caches, now }: Sources,
-  { rules, object, user }: DeleteRequest,
+  { kind: { kind, group, plural }, object, user }: Removal,
 ): Promise<BrakeVerdict> {
-  const { kind, group, plural } = rules.kind
   const { uid, namespace } = object.metadata
   const question = { state, person: user.username, kind, uid, settings: settingsOf(caches), now: now() }
   const verdict = askBrake({ ...question, passes: false })

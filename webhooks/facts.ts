@@ -11,11 +11,11 @@ import { entryKey, newestFirst } from '../policy/recovery.ts'
 import { isAllowed } from './access.ts'
 import type { Caches } from './caches.ts'
 import { isConsequenceOf } from './callers.ts'
-import { readAndAsk, type BrakeReading, type DeleteRequest } from './count-deletes.ts'
+import { readAndAsk, type BrakeReading, type Removal } from './count-deletes.ts'
 import { readEntry } from './entries.ts'
 import { relationsOf } from './relations.ts'
 import type { UserInfo } from './review.ts'
-import type { Consequent, DeleteFacts } from './rules/delete.ts'
+import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
 import type { Ending } from './rules/namespace.ts'
 import { settingsOf, type Sources } from './sources.ts'
@@ -27,6 +27,10 @@ export function sha256Hex(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
+export interface DeleteRequest extends Removal {
+  readonly rules: DeleteRules
+}
+
 /** What is read for a delete. `brake` is undefined for one that it does not count. */
 export interface DeleteReading {
   readonly facts: DeleteFacts
@@ -36,8 +40,7 @@ export interface DeleteReading {
 /** Reads everything that the rules of a delete look at. Throws where it cannot be read. */
 export async function gatherDelete(sources: Sources, request: DeleteRequest): Promise<DeleteReading> {
   const { caches } = sources
-  const { rules, object, user } = request
-  const { kind } = rules
+  const { kind, rules, object, user } = request
   const isConsequence = isConsequenceOf(user.username)
   const brake = isConsequence ? undefined : await readAndAsk(sources, request)
   const settings = settingsOf(caches)
@@ -52,7 +55,7 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
     isConsequence,
     settings,
     brakeAllows: brake?.verdict.allowed ?? true,
-    token: confirmationToken(object.metadata.uid, rules.delete.consequences(consequent), sha256Hex),
+    token: confirmationToken(object.metadata.uid, rules.consequences(consequent), sha256Hex),
   }
   return { facts, brake }
 }

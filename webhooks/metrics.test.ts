@@ -70,5 +70,6 @@ test('[DEL-18] Brakes that latch are counted by kind, and each kind has a series
     'holdfast_brake_latches_total{kind="Disk"} 1',
     'holdfast_brake_latches_total{kind="Image"} 0',
     'holdfast_brake_latches_total{kind="DataStorage"} 0',
+    'holdfast_brake_latches_total{kind="RecycledResource"} 0',
   ])
 })

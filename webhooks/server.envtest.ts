@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Disk } from '../crds/disk.ts'
+import { RecycledResource } from '../crds/recycled-resource.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
 import { newAuthority } from '../lib/tls/authority.ts'
@@ -231,6 +232,34 @@ describe('The brake', () => {
     await Promise.all(names.map((name) => make(ops, Disk, name)))
     const answers = await Promise.all(names.map((name) => answerTo(remove(ops, Disk, name))))
     expect(answers.filter((answer) => answer !== 'accepted')).toEqual([])
+  })
+})
+
+describe('The brake on purges', () => {
+  test('[DEL-18] stops who purges many entries by hand, and counts each of them once', async () => {
+    await settle(world.kube, { brake: { deletes: 3, seconds: 60 } })
+    const ops = await world.person('purger-ops', ['bulkDelete', 'purge'])
+    const eve = await world.person('purger', ['purge'])
+    const names = Array.from({ length: 6 }, (_, index) => `purged-${index}`)
+    const made = await Promise.all(names.map((name) => make(ops, Disk, name)))
+    await Promise.all(names.map((name) => remove(ops, Disk, name)))
+
+    const say = async (kube: Kube, index: number, action: 'Purge' | null) =>
+      answerTo(change(kube, RecycledResource, made[index]?.metadata.uid ?? '', { spec: { action } }))
+    for (const action of ['Purge', null, 'Purge'] as const) expect(await say(eve, 0, action)).toBe('accepted')
+    for (const index of [1, 2]) expect(await say(eve, index, 'Purge')).toBe('accepted')
+    expect(await say(eve, 3, 'Purge')).toBe(
+      'purger purged 3 entries of the recycle bin within 60 s, and no more are let through: if that is meant, somebody with the permission bulkDelete on recycledresources adds {person: "purger", kind: RecycledResource, until: TIME} to spec.deletion.brakeReleases of PlatformSettings default; otherwise stop what purges them',
+    )
+    expect((await entryOf(world.kube, made[3]?.metadata.uid ?? ''))?.spec.action).toBeUndefined()
+    expect(await say(eve, 2, null)).toBe('accepted')
+    expect(await say(ops, 3, 'Purge')).toBe('accepted')
+
+    const until = new Date(Date.now() + 60 * SECOND).toISOString()
+    const brakeReleases = [{ person: 'purger', kind: 'RecycledResource', until }]
+    await settle(world.kube, { brake: { deletes: 3, seconds: 60 }, brakeReleases })
+    await expect.poll(async () => say(eve, 4, 'Purge'), { timeout: 5_000 }).toBe('accepted')
+    await settle(world.kube, {})
   })
 })
 

@@ -74,11 +74,13 @@ describe('PlatformSettings', () => {
       status: 'False',
       reason: 'BrakeLatched',
       message:
-        'ann may delete no more of kind Disk: stop what deletes them, or add a release to spec.deletion.brakeReleases',
+        'ann may delete no more objects of kind Disk: stop what deletes them, or add a release to spec.deletion.brakeReleases',
     })
     expect(world.store.condition('Ready')).toMatchObject({ status: 'True' })
     expect(world.told).toEqual([
-      expect.stringMatching(/^Warning BrakeLatched After 20 deletes of kind Disk by ann, further ones are refused/),
+      expect.stringMatching(
+        /^Warning BrakeLatched After ann deleted 20 objects of kind Disk, further ones are refused/,
+      ),
     ])
     expect(retryAfterMs).toBe(3_601_000)
     const { writes } = world.store
@@ -100,7 +102,7 @@ describe('PlatformSettings', () => {
     expect(world.store.stored?.status?.brakes).toBeUndefined()
     expect(world.store.condition('BrakesOpen')).toMatchObject({ status: 'True' })
     expect(world.told.slice(1)).toEqual([
-      'Normal BrakeReleased Deletes of kind Disk by ann, which were refused since 2026-01-01T00:00:00Z, are let through again',
+      'Normal BrakeReleased ann may delete objects of kind Disk again, which was refused since 2026-01-01T00:00:00Z',
     ])
   })
 
@@ -113,7 +115,7 @@ describe('PlatformSettings', () => {
     })
     await world.pass(1)
     expect(world.store.stored?.status?.brakes).toMatchObject([{ person: 'bob' }])
-    expect(world.told.at(-1)).toContain('Normal BrakeReleased Deletes of kind Disk by ann')
+    expect(world.told.at(-1)).toContain('Normal BrakeReleased ann may delete objects of kind Disk again')
   })
 
   test('count all of many brakes, list the latest, and tell of some', async () => {
@@ -122,7 +124,9 @@ describe('PlatformSettings', () => {
     await world.pass(1)
     const { brakes = [], brakeCount } = world.store.stored?.status ?? {}
     expect([brakes.length, brakeCount, brakes[0]?.person, world.told.length]).toEqual([32, 50, 'person-49', 5])
-    expect(world.store.condition('BrakesOpen')?.message).toContain('person-49 may delete no more of kind Disk, and 49')
+    expect(world.store.condition('BrakesOpen')?.message).toContain(
+      'person-49 may delete no more objects of kind Disk, and 49',
+    )
   })
 
   test('pass over a record that somebody wrote by hand', async () => {

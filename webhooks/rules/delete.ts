@@ -1,5 +1,6 @@
 import { CONFIRM_ANNOTATION, type DeletionSettings } from '../../crds/deletion.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
+import { removalOf } from '../../policy/brake.ts'
 import { confirmationFor, type DeletionDecision } from '../../policy/deletion.ts'
 import type { Contents } from '../../policy/recycled-contents.ts'
 import { recoverCommand } from '../../policy/recovery.ts'
@@ -63,11 +64,16 @@ export function holdsNothingBinned(facts: DeleteFacts) {
   )
 }
 
-function brakeAllows({ brakeAllows: allows, person, kind, settings: { brake } }: DeleteFacts) {
-  if (allows) return undefined
+function brakeAllows(facts: DeleteFacts) {
+  return facts.brakeAllows ? undefined : beyondBrake(facts)
+}
+
+/** Refuses a delete, or the purge of an entry, that the mass-delete brake does not let through. */
+export function beyondBrake({ person, kind, settings: { brake } }: Pick<DeleteFacts, 'person' | 'kind' | 'settings'>) {
+  const { verb, things } = removalOf(kind.kind)
   return refuse(
     'BrakeLatched',
-    `${person} deleted ${brake.deletes} objects of kind ${kind.kind} within ${brake.seconds} s, and no more are let through: if that is meant, somebody with the permission bulkDelete on ${kind.plural} adds {person: ${JSON.stringify(person)}, kind: ${kind.kind}, until: TIME} to spec.deletion.brakeReleases of PlatformSettings default; otherwise stop what deletes them`,
+    `${person} ${verb}d ${brake.deletes} ${things} within ${brake.seconds} s, and no more are let through: if that is meant, somebody with the permission bulkDelete on ${kind.plural} adds {person: ${JSON.stringify(person)}, kind: ${kind.kind}, until: TIME} to spec.deletion.brakeReleases of PlatformSettings default; otherwise stop what ${verb}s them`,
   )
 }
 

@@ -3,10 +3,10 @@ import * as z from 'zod'
 import { OWNER_LABEL } from '../../crds/deletion.ts'
 import { ownedKinds } from '../../crds/index.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
-import { RECYCLED_USER_FIELDS } from '../../crds/recycled-resource.ts'
+import { RECYCLED_USER_FIELDS, RecycledResource } from '../../crds/recycled-resource.ts'
 import { hasNewFinalizer, hasNewOwner } from './owner-references.ts'
 import { refuse } from './rule.ts'
-import { permissionOn, type Guarded, type WriteFacts } from './write.ts'
+import { permissionOn, type Change, type Guarded, type WriteFacts } from './write.ts'
 
 const OWN_WAY =
   'set spec.action of the entry to Recover or Purge, and it goes by itself; with Delayed it goes at spec.deletion.purgeAt'
@@ -30,6 +30,11 @@ export function isNotByHand({ object, before }: WriteFacts) {
  */
 export function entriesAreNotDeleted() {
   return refuse('NotByHand', `an entry of the recycle bin is not deleted by hand: ${OWN_WAY}`)
+}
+
+/** Whether a change asks for a purge. */
+export function asksForPurge({ kind, object, before }: Pick<Change, 'kind' | 'object' | 'before'>): boolean {
+  return kind.kind === RecycledResource.kind && actionOf(object) === 'Purge' && actionOf(before) !== 'Purge'
 }
 
 /** Purge is a permission: to ask for it, and to take it back. */

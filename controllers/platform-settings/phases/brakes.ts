@@ -7,7 +7,7 @@ import {
 import type { News } from '../../../lib/reconcile/conditions.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
-import { heldBrakes } from '../../../policy/brake.ts'
+import { heldBrakes, removalOf } from '../../../policy/brake.ts'
 import { latchedNews, releasedNews } from '../news.ts'
 import type { Scope } from '../scope.ts'
 
@@ -46,8 +46,9 @@ function toOutcome(held: readonly HeldBrake[], now: Date): Outcome {
   const [latest] = held
   if (!latest) return done
   const { person, kind } = latest
+  const { verb, things } = removalOf(kind)
   const more = held.length === 1 ? '' : `, and ${held.length - 1} more: see status.brakes`
-  const message = `${person} may delete no more of kind ${kind}${more}: stop what deletes them, or add a release to spec.deletion.brakeReleases`
+  const message = `${person} may ${verb} no more ${things}${more}: stop what ${verb}s them, or add a release to spec.deletion.brakeReleases`
   const opensInMs = held.map(({ opensAt }) => Date.parse(opensAt) - now.getTime())
   // Times are kept to the second, and a brake holds until just after.
   return waiting(PlatformSettingsReason.BrakeLatched, message, Math.max(0, Math.min(...opensInMs)) + 1_000)
