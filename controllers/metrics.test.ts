@@ -93,6 +93,7 @@ test('[DEL-18] Brakes that hold are counted by kind, released ones and names of 
     'holdfast_delete_brakes{kind="Disk"} 2',
     'holdfast_delete_brakes{kind="Image"} 1',
     'holdfast_delete_brakes{kind="DataStorage"} 0',
+    'holdfast_delete_brakes{kind="RecycledResource"} 0',
   ])
   const settings = platformSettings()
   settings.spec.deletion.brakeReleases = [{ person: 'ann', kind: 'Disk', until: '2026-01-01T01:00:00Z' }]

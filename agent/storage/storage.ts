@@ -5,7 +5,7 @@ import type { AgentEvent, Decision, DesiredDisk, DesiredImage, DesiredStorage, I
 import type { InspectedImage, ObservedDisk, ObservedStorage } from '../contract.ts'
 import { newBaseImages } from './base-images.ts'
 import { newDisks } from './disks.ts'
-import { systemResolve } from './download/connector.ts'
+import { systemResolve } from './download/resolve.ts'
 import { usualLimits } from './download/download.ts'
 import { newDownloads, prepareDownloads } from './download/downloads.ts'
 import { explainFailures } from './failures.ts'

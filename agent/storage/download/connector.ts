@@ -1,16 +1,10 @@
 import type { LookupAddress } from 'node:dns'
-import { lookup as lookUp } from 'node:dns/promises'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { callbackify } from 'node:util'
 import { buildConnector } from 'undici'
 import { objectionToAddress, type Network } from './addresses.ts'
 import { DownloadError } from './failure.ts'
-
-/** All addresses of a name. */
-export type Resolve = (name: string) => Promise<readonly LookupAddress[]>
-
-/** As every other program on this host resolves names. */
-export const systemResolve: Resolve = (name) => lookUp(name, { all: true })
+import type { Resolve } from './resolve.ts'
 
 export interface ConnectorOptions {
   readonly allowedNetworks: readonly Network[]

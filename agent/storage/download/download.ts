@@ -1,12 +1,12 @@
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { DesiredImage } from '../../contract.ts'
-import type { Resolve } from './connector.ts'
 import { DownloadError, explain, noSpace } from './failure.ts'
 import { judgeAnswer, rangeOf } from './judge-answer.ts'
 import { PartFile } from './part-file.ts'
 import type { Places } from './places.ts'
-import { get, type Answer, type RequestLimits } from './request.ts'
+import type { Answer, RequestLimits } from './request.ts'
+import type { Resolve } from './resolve.ts'
 import { tooLarge } from '../import-file.ts'
 import type { Turn, TurnLimits } from './turns.ts'
 import { newWatchdog } from './watchdog.ts'
@@ -138,6 +138,8 @@ async function transferSome(file: PartFile, transfer: Task & Turn, deps: Downloa
   const { order, signal } = transfer
   const { caBundle, allowedNetworks, url } = order
   const { resolve, limits, clock } = deps
+  // Only now: the HTTP client takes as long to load as all else that an agent needs, and most never fetch anything.
+  const { get } = await import('./request.ts')
   await using answer = await get({
     url,
     headers: rangeOf(file.part),

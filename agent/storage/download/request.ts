@@ -2,9 +2,10 @@ import { Client, type Dispatcher } from 'undici'
 import { parseNetwork } from './addresses.ts'
 import { parseBundle } from './ca-bundle.ts'
 import { chunksOf } from './chunks.ts'
-import { newConnector, type Resolve } from './connector.ts'
+import { newConnector } from './connector.ts'
 import { DownloadError, explain, unusable } from './failure.ts'
 import { watchFraming, type Framing } from './framing.ts'
+import type { Resolve } from './resolve.ts'
 
 /** What an HTTP request may take, in milliseconds. */
 export interface RequestLimits {

@@ -16,7 +16,7 @@ import type { DesiredImage } from '../../contract.ts'
 import { newQemuImg } from '../qemu-img.ts'
 import { probeSandbox } from '../sandbox.ts'
 import { newFolder } from '../testing.ts'
-import { systemResolve, type Resolve } from './connector.ts'
+import { systemResolve, type Resolve } from './resolve.ts'
 import type { DownloadLimits } from './download.ts'
 import { newDownloads, prepareDownloads, type Downloads } from './downloads.ts'
 
