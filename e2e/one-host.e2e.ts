@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest'
 import { describeImages } from './images.suite.ts'
 import { describeMistakes } from './bad-input.suite.ts'
+import { describeDeletionTable } from './deletion-table.suite.ts'
 import { describePower } from './power.suite.ts'
 import { describeRecovery } from './recovery.suite.ts'
 import { describeTwoHosts } from './two-hosts.suite.ts'
@@ -16,4 +17,5 @@ describeMistakes(platform)
 describeRecovery(platform)
 describePower(platform)
 describeImages(platform)
+describeDeletionTable(platform)
 describeTwoHosts(platform)
