@@ -7,6 +7,7 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
+import { describeInUse } from './in-use.suite.ts'
 import { answerTo, change, entryOf, make, phaseTo, remove, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
 
@@ -269,3 +270,6 @@ describe('A name that is in the recycle bin', () => {
     await settle(world.kube, {})
   })
 })
+
+// A control plane takes longer to start than these tests take.
+describeInUse(() => world)

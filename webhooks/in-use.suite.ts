@@ -1,0 +1,124 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { DataStorage } from '../crds/data-storage.ts'
+import { Disk } from '../crds/disk.ts'
+import { Host } from '../crds/host.ts'
+import { Image } from '../crds/image.ts'
+import { RecycledResource } from '../crds/recycled-resource.ts'
+import { VirtualMachine } from '../crds/virtual-machine.ts'
+import type { Kube } from '../lib/kube/client.ts'
+import { collectionPath, objectPath } from '../lib/kube/paths.ts'
+import { answerTo, entryOf, make, phaseTo, remove, report } from './testing/people.ts'
+import type { World } from './testing/world.ts'
+
+const CRDS = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  scope: 'Cluster',
+} as const
+
+/** The webhooks hear of a change within a moment. */
+const eventually = { timeout: 5_000, interval: 50 }
+
+/** What is not deleted because something needs it. Asks the webhooks of a world that runs. */
+export function describeInUse(running: () => World): void {
+  describe('What is in use', () => {
+    let world: World
+    let ida: Kube
+    let controllers: Kube
+    beforeAll(async () => {
+      world = running()
+      ida = await world.person('ida')
+      controllers = await world.account('holdfast-controllers')
+    })
+
+    /** Stores what is needed to bring something back, as its finalizer would: as an account that no webhook is asked about. */
+    async function putAway(uid: string, contents: object): Promise<void> {
+      const entry = await entryOf(controllers, uid)
+      const body = { ...entry, spec: { ...entry?.spec, contents } }
+      await controllers.send({ method: 'PUT', path: objectPath(RecycledResource, { name: uid }), body })
+    }
+
+    /** Lets the name of a deleted Disk go. */
+    async function release(name: string): Promise<void> {
+      await world.kube.send({
+        method: 'PATCH',
+        path: objectPath(Disk, { namespace: 'default', name }),
+        contentType: 'application/merge-patch+json',
+        body: { metadata: { finalizers: null } },
+      })
+    }
+
+    test('[REM-07] an attached Disk, a Host with machines and a DataStorage with disks are refused with the names', async () => {
+      await make(ida, Host, 'host-a')
+      await make(ida, DataStorage, 'fast')
+      await make(ida, VirtualMachine, 'db', { spec: { disks: [{ diskRef: { name: 'data' } }] } })
+      await make(ida, Disk, 'data', { spec: { dataStorage: 'fast' } })
+      await report(world.kube, VirtualMachine, 'db', { host: 'host-a' })
+      const refusal = (kind: typeof Disk | typeof Host | typeof DataStorage, name: string) => async () =>
+        answerTo(remove(ida, kind, name, { dryRun: true }))
+      await expect
+        .poll(refusal(Disk, 'data'), eventually)
+        .toBe(
+          'Disk default/data is attached to VirtualMachine default/db: take it out of spec.disks there first; if it is the root disk, delete the machine instead',
+        )
+      await expect
+        .poll(refusal(Host, 'host-a'), eventually)
+        .toBe('Host host-a has 1 VirtualMachine: default/db: delete these first')
+      await expect
+        .poll(refusal(DataStorage, 'fast'), eventually)
+        .toBe('DataStorage fast has 1 Disk: default/data: delete these first, with the machines that use them')
+
+      await remove(ida, VirtualMachine, 'db')
+      await expect.poll(refusal(Disk, 'data'), eventually).toBe('accepted')
+    })
+
+    test('[REM-07] a Host and a DataStorage with what is in the recycle bin are refused with its entries, an Image warns', async () => {
+      await make(ida, Host, 'host-b')
+      await make(ida, DataStorage, 'slow', { spec: { local: { host: 'host-b', path: '/srv/slow' } } })
+      await make(ida, Image, 'origin')
+      const { metadata } = await make(ida, Disk, 'put-away', { spec: { source: { image: { name: 'origin' } } } })
+      await remove(ida, Disk, 'put-away')
+      const uid = metadata.uid
+      const disks = [{ name: 'put-away', uid, id: uid, dataStorage: 'slow', size: '1Gi' }]
+      const manifest = { spec: { size: '1Gi', source: { image: { name: 'origin' } } } }
+      await putAway(uid, { manifest, host: 'host-b', disks })
+      await phaseTo(world.kube, uid, 'Binned')
+      await release('put-away')
+      const refusal = (kind: typeof Host | typeof DataStorage, name: string) => async () =>
+        answerTo(remove(ida, kind, name, { dryRun: true }))
+      const what = `holds 1 object that is in the recycle bin: Disk default/put-away (${uid}): set spec.action of these entries to Recover or Purge first`
+      await expect.poll(refusal(DataStorage, 'slow'), eventually).toBe(`DataStorage slow ${what}`)
+      expect(await refusal(Host, 'host-b')()).toBe(`Host host-b ${what}`)
+      const { warnings } = await remove(ida, Image, 'origin', { dryRun: true })
+      expect(warnings).toContain('1 object in the recycle bin came from it, and can be brought back without it')
+
+      await phaseTo(world.kube, uid, 'Purging')
+      await expect.poll(refusal(Host, 'host-b'), eventually).toMatch(/^this delete has to be confirmed/)
+      expect(await refusal(DataStorage, 'slow')()).toBe(`DataStorage slow ${what}`)
+    })
+
+    test('[REM-03] of an Image are counted', async () => {
+      await make(ida, Image, 'base')
+      const rootDisk = { imageRef: { name: 'base' } }
+      await Promise.all(['u1', 'u2', 'u3'].map((name) => make(ida, VirtualMachine, name, { spec: { rootDisk } })))
+      const source = { image: { name: 'base' } }
+      await Promise.all(['d1', 'd2'].map((name) => make(ida, Disk, name, { spec: { source } })))
+      const warnings = async () => (await remove(ida, Image, 'base', { dryRun: true })).warnings[1]
+      await expect.poll(warnings, eventually).toMatch(/^it is named by 3 VirtualMachines and 2 Disks: /)
+    })
+
+    test('[DEL-21] a CustomResourceDefinition with objects is refused with their number, others are not', async () => {
+      await make(ida, Disk, 'here')
+      const disks = world.kube.send({
+        method: 'DELETE',
+        path: objectPath(CRDS, { name: 'disks.storage.holdfast.dev' }),
+      })
+      expect(await answerTo(disks)).toMatch(
+        /^the CustomResourceDefinition disks.storage.holdfast.dev has \d+ objects, which would be deleted with it: delete these first$/,
+      )
+      const all = world.kube.send({ method: 'DELETE', path: collectionPath(CRDS) })
+      expect(await answerTo(all)).toContain('which would be deleted with it')
+    })
+  })
+}
