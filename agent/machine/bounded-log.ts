@@ -1,4 +1,4 @@
-import { open, rm, type FileHandle } from 'node:fs/promises'
+import { lstat, open, rm, type FileHandle } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { isFullDisk, isMissing } from '../durable-file.ts'
 
@@ -11,6 +11,8 @@ const CHUNK_BYTES = 64 * 1024
  * left to move it to.
  */
 export async function keepBounded(path: string, maxBytes: number): Promise<void> {
+  // Nearly always there is nothing to do, and many guests' logs are looked at: opening each costs three times as much.
+  if ((await sizeOf(path)) <= maxBytes) return
   const source = await openOwn(path)
   if (!source) return
   try {
@@ -64,6 +66,15 @@ async function copyEnd(source: FileHandle, path: string, from: number, flags: 'w
     }
   } finally {
     await target.close()
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await lstat(path)).size
+  } catch (error) {
+    if (isMissing(error)) return 0
+    throw error
   }
 }
 
