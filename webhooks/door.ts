@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
+import { callerName } from '../lib/tls/server-files.ts'
 
 /** How the API server shows that it is the API server. */
 export type Door =
@@ -17,26 +17,15 @@ export function newDoorkeeper(door: Door): Doorkeeper {
   if (door.by === 'Path') {
     return ({ url }) => (isSame(url.split('/')[1] ?? '', door.secret) ? undefined : 404)
   }
-  // Connections that are let in. To read a certificate takes longer than to answer, and it is the same for all of them.
-  const known = new WeakSet()
-  return ({ raw: { socket } }) => {
-    if (known.has(socket)) return undefined
-    const name = callerName(socket)
-    if (name === undefined || !door.names.includes(name)) return 401
-    known.add(socket)
-    return undefined
+  return ({ raw }) => {
+    const name = callerName(raw.socket)
+    return name !== undefined && door.names.includes(name) ? undefined : 401
   }
 }
 
 /** What comes before the paths of the routes. */
 export function prefixOf(door: Door): string {
   return door.by === 'Path' ? '/:secret' : ''
-}
-
-function callerName(socket: unknown): string | undefined {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-  const name: unknown = socket.getPeerCertificate().subject.CN
-  return typeof name === 'string' ? name : undefined
 }
 
 // Digests, because they are of one length, and because how long it takes says nothing.

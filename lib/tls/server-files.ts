@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { ServerOptions } from 'node:https'
-import type { Server, Socket } from 'node:net'
+import type { Server } from 'node:net'
 import { Server as TLSServer, TLSSocket } from 'node:tls'
 import type { Log } from '../log.ts'
 
@@ -41,9 +41,16 @@ export function followTlsFiles(server: Server, files: TlsFiles, log: Log): Dispo
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
+/** Common names by connection. To read a certificate takes longer than to answer most requests, and it stays the same. */
+const names = new WeakMap<TLSSocket, string>()
+
 /** Common name of the certificate that a caller has proven to hold; undefined without one of our authority. */
-export function callerName(socket: Socket): string | undefined {
+export function callerName(socket: unknown): string | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const known = names.get(socket)
+  if (known !== undefined) return known
   const name: unknown = socket.getPeerCertificate().subject.CN
-  return typeof name === 'string' ? name : undefined
+  if (typeof name !== 'string') return undefined
+  names.set(socket, name)
+  return name
 }
