@@ -167,6 +167,8 @@ describe('A manifest is refused with what to do', () => {
     ['a path that leads out', image({ path: '../x' }), IMAGE_PATH],
     ['a path that leads out later', image({ path: 'a/../../b' }), IMAGE_PATH],
     ['an empty path', image({ path: '' }), IMAGE_PATH],
+    ['a path with a line break', image({ path: 'a\nb' }), 'it has a character that cannot be printed'],
+    ['a path that reads backwards', image({ path: 'a/\u202egmi.war' }), 'it has a character that cannot be printed'],
     ['no path', image({}), 'spec.source.file.path: Required value'],
     ['no source', manifest('Image', { source: {} }), ONE_SOURCE],
     ['two sources', image({ path: 'a' }, { source: { file: { path: 'a' }, http: { url: 'http://a/b' } } }), ONE_SOURCE],

@@ -69,7 +69,7 @@ export const Image = defineKind({
                     "write a path below the host's import folder, such as debian-12.qcow2, without a leading / and without ..",
                 },
                 {
-                  rule: String.raw`!self.matches('[\\x00-\\x1f\\x7f]')`,
+                  rule: String.raw`!self.matches('[\\x00-\\x1f\\x7f-\\x{9f}\\x{200e}\\x{200f}\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}]')`,
                   message: 'write the name of a file: it has a character that cannot be printed',
                 },
               ).describe('Path of the file below the import folder of the host.'),

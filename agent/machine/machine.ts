@@ -254,9 +254,12 @@ export class Machine {
       if (!(error instanceof AgentError)) throw error
       // What is refused to the last decision is not refused to the next.
       if (this.#record.current.desired.decision.id !== id) return undefined
+      const { code, message } = error
+      // It is tried again for as long as it is wanted.
+      const isKnown = this.#refusal?.code === code && this.#refusal.message === message
+      this.#deps.log[isKnown ? 'debug' : 'warn']({ machine: this.#id, code, err: error }, 'refused')
       this.#refusal = error
-      this.#problem = { code: error.code, message: error.message }
-      this.#deps.log.warn({ machine: this.#id, code: error.code, err: error }, 'refused')
+      this.#problem = { code, message }
       return TRY_AGAIN_MS
     }
   }

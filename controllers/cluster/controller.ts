@@ -19,7 +19,8 @@ import type { Enqueue } from './watch.ts'
 /** Owns everything that controllers write, apart from what names another manager. */
 export const FIELD_MANAGER = 'holdfast-controllers'
 
-const WORKERS = 128
+/** Each that is under way holds memory and a connection. Who waits for a slow host keeps nobody out. */
+const WORKERS = { places: 16, patienceMs: 400, most: 128 }
 
 export interface ControllerDeps {
   readonly kube: Pick<Kube, 'send'>

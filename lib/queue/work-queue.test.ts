@@ -2,12 +2,15 @@ import { describe, expect, test } from 'vitest'
 import { FakeClock, seededRandom, settle } from './testing.ts'
 import { WorkQueue, type Handler } from './work-queue.ts'
 
+const PATIENCE_MS = 400
+const ONE = { places: 1, patienceMs: PATIENCE_MS, most: 1 }
+
 /** A queue at work, with what was done and what failed in it. */
-function start(handler: Handler, { workers = 4, random = (): number => 1 } = {}) {
+function start(handler: Handler, { workers = 4, most = 100, random = (): number => 1 } = {}) {
   const clock = new FakeClock()
   const failures: { key: string; retryInMs: number }[] = []
   const onFailure = (key: string, _: unknown, retryInMs: number) => failures.push({ key, retryInMs })
-  const queue = new WorkQueue({ clock, workers, random, onFailure })
+  const queue = new WorkQueue({ clock, workers: { places: workers, patienceMs: PATIENCE_MS, most }, random, onFailure })
   const abort = new AbortController()
   const stopped = queue.run(handler, abort.signal)
   return { queue, clock, failures, stop: () => abort.abort(), stopped }
@@ -60,6 +63,38 @@ test('WorkQueue works on as many keys at once as it has workers', async () => {
   const { handler, runs, release } = gate()
   const { queue } = start(handler, { workers: 2 })
   for (const key of ['a', 'b', 'c']) queue.add(key)
+  await settle()
+  expect(runs).toEqual(['a', 'b'])
+  release()
+  await settle()
+  expect(runs).toEqual(['a', 'b', 'c'])
+})
+
+test('WorkQueue lets others in while a key takes long, up to a number at once', async () => {
+  const { handler, runs, release } = gate()
+  const { queue, clock } = start(handler, { workers: 2, most: 3 })
+  for (const key of ['slow-1', 'slow-2', 'c', 'd']) queue.add(key)
+  await settle()
+  await clock.advance(PATIENCE_MS - 1)
+  expect(runs).toEqual(['slow-1', 'slow-2'])
+  await clock.advance(1)
+  expect(runs).toEqual(['slow-1', 'slow-2', 'c'])
+  await clock.advance(10 * PATIENCE_MS)
+  expect(queue.stats).toMatchObject({ depth: 1, inFlight: 3 })
+  release()
+  await settle()
+  expect(runs).toEqual(['slow-1', 'slow-2', 'c', 'd'])
+})
+
+test('WorkQueue gives a place back once, whenever its key is done', async () => {
+  const { handler, runs, release } = gate()
+  const { queue, clock } = start(handler, { workers: 1 })
+  for (const key of ['a', 'b', 'c', 'd']) queue.add(key)
+  await settle()
+  await clock.advance(PATIENCE_MS)
+  expect(runs).toEqual(['a', 'b'])
+  // It held no place any more: b has it.
+  release()
   await settle()
   expect(runs).toEqual(['a', 'b'])
   release()
@@ -189,7 +224,7 @@ test('WorkQueue stops taking keys when aborted, and ends when the handlers have'
 
 test('WorkQueue keeps keys that are added before it runs', async () => {
   const clock = new FakeClock()
-  const queue = new WorkQueue({ clock, workers: 1, onFailure: () => undefined })
+  const queue = new WorkQueue({ clock, workers: ONE, onFailure: () => undefined })
   const runs: string[] = []
   queue.add('a')
   queue.addAfter('b', 100)
@@ -275,7 +310,7 @@ test('WorkQueue tells how long keys wait and are worked on, with the time in whi
     retried: () => told.push(['retried']),
   }
   const { handler, release } = gate()
-  const queue = new WorkQueue({ clock, workers: 1, onFailure: () => undefined, observer })
+  const queue = new WorkQueue({ clock, workers: ONE, onFailure: () => undefined, observer })
   const abort = new AbortController()
   queue.add('a')
   queue.add('a')
@@ -304,7 +339,7 @@ test('WorkQueue tells of a handler that threw', async () => {
     ended: () => told.push('ended'),
     retried: () => told.push('retried'),
   }
-  const queue = new WorkQueue({ clock, workers: 1, onFailure: () => undefined, observer })
+  const queue = new WorkQueue({ clock, workers: ONE, onFailure: () => undefined, observer })
   const abort = new AbortController()
   const running = queue.run(() => Promise.reject(new Error('no')), abort.signal)
   queue.add('a')

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { QueueTimes, type QueueObserver } from './queue-times.ts'
 import { Line } from './line.ts'
+import { Places, type PlacesOptions } from './places.ts'
 import { TimerHeap } from './timer-heap.ts'
 
 /** Works on one key. Says when to look again, if at all; throws to be called again with back-off. */
@@ -9,7 +10,7 @@ export type Handler = (key: string) => Promise<{ readonly retryAfterMs?: number 
 export interface QueueOptions {
   readonly clock: Clock
   /** How many keys are worked on at once. */
-  readonly workers: number
+  readonly workers: PlacesOptions
   /** Told of every handler that threw, for the log. Must not throw. */
   readonly onFailure: (key: string, error: unknown, retryInMs: number) => void
   /** A number from 0 up to 1, for jitter. */
@@ -56,12 +57,14 @@ export class WorkQueue {
   readonly #later = new TimerHeap()
   readonly #failures = new Map<string, number>()
   readonly #times: QueueTimes
+  readonly #places: Places
   #run: Run | undefined
   #pumping = false
 
   constructor(options: QueueOptions) {
     this.#options = options
     this.#times = new QueueTimes(options.clock, options.observer)
+    this.#places = new Places(options.workers)
   }
 
   get stats(): QueueStats {
@@ -97,12 +100,14 @@ export class WorkQueue {
   /** Works until the signal is aborted, and returns when the handlers under way have finished. One run at a time. */
   async run(handler: Handler, signal: AbortSignal): Promise<void> {
     if (this.#run) throw new Error('the queue is being worked on already')
-    const run: Run = { handler, signal, alarm: new Alarm(this.#options.clock, signal) }
+    const run: Run = { handler, signal, alarm: new Alarm(this.#options.clock, signal), wakesMs: Infinity }
     this.#run = run
     this.#schedulePump()
     while (!signal.aborted) {
-      await run.alarm.wait(this.#later.next())
+      run.wakesMs = Math.min(this.#later.next() ?? Infinity, this.#placeMs)
+      await run.alarm.wait(run.wakesMs)
       this.#addDue()
+      this.#schedulePump()
     }
     await Promise.all(this.#inFlight.values())
     this.#run = undefined
@@ -126,12 +131,20 @@ export class WorkQueue {
   #pump(): void {
     const run = this.#run
     if (!run || run.signal.aborted) return
-    while (this.#inFlight.size < this.#options.workers) {
+    const now = this.#options.clock.monotonicMs()
+    while (this.#places.isFree(now)) {
       const key = this.#takeNext()
       if (key === undefined) return
+      this.#places.take(key, now)
       this.#times.starts(key)
       this.#inFlight.set(key, this.#work(key, run.handler))
     }
+    if (this.#placeMs < run.wakesMs) run.alarm.ring()
+  }
+
+  /** When somebody who waits has a place, unless one gets free before. */
+  get #placeMs(): number {
+    return this.#ready.size + this.#idle.size === 0 ? Infinity : this.#places.nextMs
   }
 
   #takeNext(): string | undefined {
@@ -151,6 +164,7 @@ export class WorkQueue {
     )
     this.#times.ends(key)
     this.#inFlight.delete(key)
+    this.#places.leave(key)
     const turn = this.#again.get(key)
     if (turn !== undefined) {
       this.#again.delete(key)
@@ -174,6 +188,8 @@ interface Run {
   readonly handler: Handler
   readonly signal: AbortSignal
   readonly alarm: Alarm
+  /** When the alarm rings, if nothing else rings it. */
+  wakesMs: number
 }
 
 /** One sleep that can be ended early. */
