@@ -209,6 +209,7 @@ export class FaultProxy implements AsyncDisposable {
     outgoing.once('close', () => {
       this.#streams.delete(outgoing)
       reply.destroy()
+      stalled.abort() // Lines that never end would go on for nobody.
     })
     const source: AsyncIterable<string | Buffer> = lines ? lines(toLines(bytes(reply))) : bytes(reply)
     for await (const chunk of source) {
