@@ -69,6 +69,7 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
   const pool = () =>
     (opened ??= new Pool(`https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`, {
       connections: 64,
+      allowH2: false, // A call that is given up has to end its connection, which may be dead.
       headersTimeout: 0, // Each call has a time limit of its own.
       bodyTimeout: 0,
       connect: {

@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,19 +34,28 @@ async function main(): Promise<number> {
   await findPrograms({ env, say })
   ensureTestTools(say)
   await ensurePromtool(env, say)
-  if (run(join('hack', 'guest-image.ts')) !== 0) throw new LocalError('COMMAND_FAILED', 'there is no guest to boot')
+  if ((await run(join('hack', 'guest-image.ts'))) !== 0)
+    throw new LocalError('COMMAND_FAILED', 'there is no guest to boot')
 
-  const counts: Count[] = [{ passed: 0, failed: runCheck() }]
+  const checked = runCheck()
+  const counts: Count[] = []
   for (const projects of runs) counts.push(await runProjects(projects))
+  counts.push({ passed: 0, failed: await checked })
   const passed = counts.reduce((sum, count) => sum + count.passed, 0)
   const failed = counts.reduce((sum, count) => sum + count.failed, 0)
   console.log(`${passed} passed, ${failed} failed`)
   return failed === 0 && passed > 0 ? 0 : 1
 }
 
-function runCheck(): number {
+/** Beside the first tests: each of its programs keeps one processor busy. Says what it found when it is done. */
+async function runCheck(): Promise<number> {
+  const check = spawn('npm', ['run', '--silent', 'check'], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+  const output: Buffer[] = []
+  for (const stream of [check.stdout, check.stderr]) stream.on('data', (chunk: Buffer) => output.push(chunk))
+  await once(check, 'close')
   console.log('\ncheck: format, lint, layers, types, unused code, generated files, lock file')
-  return spawnSync('npm', ['run', '--silent', 'check'], { cwd: root, stdio: 'inherit' }).status === 0 ? 0 : 1
+  process.stdout.write(Buffer.concat(output))
+  return check.exitCode === 0 ? 0 : 1
 }
 
 async function runProjects(projects: readonly string[]): Promise<Count> {
@@ -54,7 +64,7 @@ async function runProjects(projects: readonly string[]): Promise<Count> {
   const file = join(folder, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
   const chosen = projects.flatMap((project) => ['--project', project])
-  const code = run(join('node_modules', 'vitest', 'vitest.mjs'), 'run', ...chosen, ...reporters)
+  const code = await run(join('node_modules', 'vitest', 'vitest.mjs'), 'run', ...chosen, ...reporters)
   const found = report.safeParse(await readJson(file))
   await rm(folder, { recursive: true })
   if (!found.success) return { passed: 0, failed: 1 }
@@ -73,8 +83,11 @@ async function readJson(path: string): Promise<unknown> {
   }
 }
 
-function run(program: string, ...args: string[]): number | null {
-  return spawnSync(process.execPath, [join(root, program), ...args], { cwd: root, stdio: 'inherit' }).status
+/** Resolves with the exit code; null when a signal ended it. */
+async function run(program: string, ...args: string[]): Promise<number | null> {
+  const child = spawn(process.execPath, [join(root, program), ...args], { cwd: root, stdio: 'inherit' })
+  await once(child, 'close')
+  return child.exitCode
 }
 
 try {
