@@ -242,11 +242,11 @@ function isAddress(address: AddressInfo | string | null): address is AddressInfo
   return typeof address === 'object' && address !== null
 }
 
-// Over HTTP/2 too the whole connection goes: that is what a cut cable does.
-function breakOff(incoming: Http2ServerRequest): void {
-  const { session } = incoming.stream as Http2ServerRequest['stream'] | { session: undefined }
+// Over HTTP/2 too the whole connection goes: that is what a cut cable does. A request by HTTP/1 has no stream.
+function breakOff({ stream, socket }: { stream?: Http2ServerRequest['stream']; socket: Socket }): void {
+  const session = stream?.session
   if (session) session.destroy()
-  else incoming.socket.destroy()
+  else socket.destroy()
 }
 
 function answer(
