@@ -126,6 +126,8 @@ test.skipIf(process.getuid?.() !== 0)(
     const adopted = await agent.putMachine(machine, WAIT_MS)
     expect(adopted).toMatchObject({ state: 'Running', pid })
     expect(adopted).not.toHaveProperty('problem')
+    const next = await agent.putMachine(await world.newMachine(agent), WAIT_MS)
+    expect(await uidOf(next.pid)).not.toBe(await uidOf(pid))
     const stop = decidedAnew(machine, { power: 'Stopped', gracePeriodSeconds: 0 })
     expect(await agent.putMachine(stop, WAIT_MS)).toMatchObject({ state: 'Stopped' })
     expect(await world.pidsOf(machine.id)).toEqual([])
@@ -133,3 +135,7 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(again).toMatchObject({ state: 'Running' })
   },
 )
+
+async function uidOf(pid: number | undefined): Promise<string | undefined> {
+  return /^Uid:\t(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
+}

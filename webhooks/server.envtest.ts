@@ -214,7 +214,7 @@ describe('Two replicas', () => {
     const until = new Date(Date.now() + 60 * SECOND).toISOString()
     const brakeReleases = [{ person: 'eve', kind: 'Disk', until }]
     expect(await answerTo(settle(eve, { brakeReleases }))).toBe(
-      'eve may not release the brake on deletes of Disk: ask for the permission bulkDelete on disks',
+      'eve may not release the brake on those who delete objects of kind Disk: ask for the permission bulkDelete on disks',
     )
     await settle(world.kube, { brake: { deletes: 8, seconds: 60 }, brakeReleases })
     await expect.poll(async () => answerTo(remove(eve, Disk, left)), { timeout: 5_000 }).toBe('accepted')

@@ -79,13 +79,16 @@ export class DiskPlugs {
     return guest !== undefined && this.#sight?.guest === guest ? this.#sight.plugged : undefined
   }
 
-  /** Whether a process may have a disk open. One that never had a slot was never given to it, whatever changed since. */
+  /**
+   * Whether a process may have a disk open. One that never had a slot was never given to it, whatever changed since; but
+   * where an earlier record was lost, so were the slots of what it was started with.
+   */
   isOpen(guest: Monitored | undefined, id: string): boolean {
     if (guest === undefined) return false
     const plugged = this.plugged(guest)
     if (plugged) return slotOf(plugged, id) !== undefined
-    const { slots } = this.#record.current
-    return slots === undefined || slots[id] !== undefined
+    const { slots, mayHoldOthers } = this.#record.current
+    return slots === undefined || mayHoldOthers === true || slots[id] !== undefined
   }
 
   next(guest: Monitored | undefined, nowMs: number): PlugStep {

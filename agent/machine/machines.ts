@@ -59,8 +59,14 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
   }
   const { all, strays } = await takeUp(deps, machineDeps)
   const make = async (desired: DesiredMachine): Promise<Machine> => {
+    const record = accept(undefined, desired)
+    const isStray = strays.has(desired.id)
+    const claims = isStray || record.mayHoldOthers === true ? await claimsOf(desired, isStray, machineDeps) : []
+    // Not before: what cannot be adopted now stays known as a stray.
     const stray = strays.take(desired.id)
-    return stray ? adoptStray(desired, stray, machineDeps) : newMachine(desired, machineDeps)
+    const claiming = { ...record, claims }
+    if (stray) return adoptStray(desired, claiming, stray, machineDeps)
+    return new Machine(machineDeps.launcher.withUid(claiming), false, machineDeps)
   }
   const making = new Map<string, Promise<Machine>>()
   const find = (desired: DesiredMachine): Machine | Promise<Machine> => {
@@ -137,17 +143,24 @@ async function takeUp(deps: MachinesDeps, machineDeps: AllDeps): Promise<TakenUp
   const [stored, found] = await Promise.all([records.loadAll(), launcher.findAll()])
   const unknown = new Set(found.filter((process) => launcher.isHere(process)))
   const all = new Map<string, Machine>()
-  const restore = async (record: MachineRecord): Promise<void> => {
+  const look = async (record: MachineRecord): Promise<Restored | undefined> => {
     const { id } = record.desired
-    if (isExpired(record, clock.now())) return records.remove(id)
+    if (isExpired(record, clock.now())) {
+      await records.remove(id)
+      return undefined
+    }
     const candidates = found.filter((process) => process.machineId === id)
     const own = await findOwn(record, candidates, deps)
     if (own) unknown.delete(own)
     const isAway = own === undefined && !candidates.some((process) => launcher.isHere(process))
-    all.set(id, await restoreMachine({ record: launcher.withUid(record), process: own, isAway }, machineDeps))
+    return { record: withUserOf(record, own), process: own, isAway }
   }
+  const looked = (await Promise.all(stored.map(look))).filter((one) => one !== undefined)
   // Users that are taken come first, so that none is given away twice.
-  await Promise.all(stored.toSorted((a, b) => Number(a.uid === undefined) - Number(b.uid === undefined)).map(restore))
+  const settled = looked
+    .toSorted((a, b) => Number(a.record.uid === undefined) - Number(b.record.uid === undefined))
+    .map((one) => ({ ...one, record: launcher.withUid(one.record) }))
+  await Promise.all(settled.map(async (one) => all.set(one.record.desired.id, await restoreMachine(one, machineDeps))))
   const genuine: FoundProcess[] = []
   for (const process of unknown) {
     const { machineId, pid, name } = process
@@ -173,9 +186,16 @@ async function findOwn(
     owned.find((process) => launcher.isHere(process)) ??
     owned.find((process) => isLaunchOf(record, process, bootId))
   if (known) return known
+  if (record.buriedAt !== undefined) return undefined
   // A record may be wrong about its user. The folder was given to that by an agent.
   for (const process of candidates) if (launcher.isHere(process) && (await launcher.hasRunDir(process))) return process
   return undefined
+}
+
+/** A record may be wrong about the user of its process. */
+function withUserOf(record: MachineRecord, own: FoundProcess | undefined): MachineRecord {
+  const isWrong = own !== undefined && record.uid !== undefined && own.uid !== record.uid && own.uid !== ownUid()
+  return isWrong ? { ...record, uid: own.uid } : record
 }
 
 function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {
@@ -211,27 +231,34 @@ async function restoreMachine({ record, process, isAway }: Restored, deps: Machi
   return new Machine(next, true, deps)
 }
 
-async function newMachine(desired: DesiredMachine, deps: AllDeps): Promise<Machine> {
-  const record = accept(undefined, desired)
-  const claims = record.mayHoldOthers === true ? await claimsOf(desired, deps) : []
-  return new Machine(deps.launcher.withUid({ ...record, claims }), false, deps)
+/**
+ * Of a machine whose record is lost: what it is to have no longer is given back once its guest has done so. A guest is not
+ * adopted without knowing them; a machine without one goes on with the disks that are there.
+ */
+async function claimsOf({ id }: DesiredMachine, isStray: boolean, deps: AllDeps): Promise<MachineRecord['claims']> {
+  try {
+    const found = await deps.storage.claimsOf(id)
+    return found.map((claim) => ({ id: claim.id, storage: claim.storage }))
+  } catch (err) {
+    if (isStray) throw err
+    deps.log.warn({ machine: id, err }, 'it cannot be told which disks a machine held before its record was lost')
+    return []
+  }
 }
 
-/** Of a machine whose record is lost: what it is to have no longer is given back once its guest has done so. */
-async function claimsOf({ id }: DesiredMachine, { storage }: AllDeps): Promise<MachineRecord['claims']> {
-  const found = await storage.claimsOf(id)
-  return found.map((claim) => ({ id: claim.id, storage: claim.storage }))
-}
-
-async function adoptStray(desired: DesiredMachine, stray: TakenStray, deps: AllDeps): Promise<Machine> {
+async function adoptStray(
+  desired: DesiredMachine,
+  claiming: MachineRecord,
+  stray: TakenStray,
+  deps: AllDeps,
+): Promise<Machine> {
   const { launcher, hypervisor, log } = deps
   const { process, decisionId } = stray
   const hardware = await hardwareOf(process, desired)
   const identity = { pid: process.pid, startTime: process.startTime }
   const launch = { bootId: hypervisor.bootId, confirmed: true, process: identity, ...(hardware && { hardware }) }
   const record: MachineRecord = {
-    ...accept(undefined, desired),
-    claims: await claimsOf(desired, deps),
+    ...claiming,
     launch,
     mayHoldOthers: true,
     // Where it runs by an older decision, what this one has done once is still to be done. Where nobody knows, it is not done.

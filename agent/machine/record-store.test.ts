@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,6 +27,14 @@ test('Records are found again by the next agent, as they were stored last', asyn
   expect((await readdir(fileOf('.'))).toSorted()).toEqual(
     [first, second].map(({ desired }) => `${desired.id}.json`).toSorted(),
   )
+})
+
+test('Record with more claims than a machine may have disks is found again: some are to be given back', async () => {
+  const store = await openStore()
+  const claims = Array.from({ length: 40 }, () => ({ id: randomUUID(), storage: 'fast' }))
+  const record = newRecord({ claims })
+  await store.save(record)
+  expect(await (await openStore()).loadAll()).toEqual([record])
 })
 
 test('Record that is removed is gone, and may be removed again', async () => {

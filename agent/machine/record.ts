@@ -32,7 +32,7 @@ export const machineRecord = z.object({
   /** The process that runs, or that is about to be started. */
   launch: launch.optional(),
   /** Disks that the machine may hold claims on, among them some that it is to have no longer. */
-  claims: desiredMachine.shape.disks,
+  claims: z.array(desiredMachine.shape.disks.element),
   /** It may hold claims besides, for an earlier record of it may have been lost. */
   mayHoldOthers: z.literal(true).optional(),
   /** Root port of each disk, by its id: it keeps it for as long as the machine has the disk. */

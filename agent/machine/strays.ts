@@ -56,6 +56,10 @@ export class Strays implements Disposable {
     return [...this.#all.values()].flatMap(({ observed }) => observed ?? [])
   }
 
+  has(machineId: string): boolean {
+    return this.#all.has(machineId)
+  }
+
   /** A machine that has an order now. It is no stray any more. */
   take(machineId: string): TakenStray | undefined {
     const stray = this.#all.get(machineId)

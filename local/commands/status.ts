@@ -6,7 +6,7 @@ import { isThere } from '../backup/archive.ts'
 import { restoreMark, type Home } from '../home.ts'
 import { readerTls } from '../platform/agent.ts'
 import { ADDRESS } from '../platform/hosts.ts'
-import { findLeader } from '../platform/leader.ts'
+import { findLeader, type Leader } from '../platform/leader.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
 import { takeInventory, whyNotReady } from '../platform/readiness.ts'
 import { findRunning, type PlatformState } from '../platform/state.ts'
@@ -42,7 +42,7 @@ async function describePrograms(state: PlatformState, terminal: Terminal): Promi
 }
 
 /** Undefined, too, when nobody can tell. */
-async function leaderOf({ kubeconfig }: PlatformState): ReturnType<typeof findLeader> {
+async function leaderOf({ kubeconfig }: PlatformState): Promise<Leader | undefined> {
   try {
     await using kube = await Kube.connect(kubeconfig)
     return await findLeader(kube)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isNameOf } from '../../lib/process-name.ts'
 import { metricsPortFile, type Home } from '../home.ts'
 import { keepPort } from '../processes/kept-port.ts'
 import { nodeProgram } from '../processes/node-program.ts'
@@ -25,6 +26,8 @@ export interface ControllersOptions {
 export interface LocalControllers {
   /** On which each process serves its metrics, by its name. */
   readonly metricsPorts: ReadonlyMap<string, number>
+  /** Whether one of them has this name in the Lease. */
+  readonly has: (holder: string) => boolean
   /** Has them read their files anew. */
   restart(): void
   stop(): Promise<void>
@@ -52,6 +55,12 @@ export async function startControllers(count: number, options: ControllersOption
   undo.move()
   return {
     metricsPorts,
+    has(holder) {
+      return running.some((child) => {
+        const found = child.process()
+        return found !== undefined && isNameOf(holder, found.pid)
+      })
+    },
     restart() {
       for (const child of running) child.restart()
     },

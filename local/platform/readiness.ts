@@ -6,8 +6,9 @@ import type { Resource } from '../../crds/kind.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { collectionPath, keyOf, type Endpoint } from '../../lib/kube/paths.ts'
+import type { LocalControllers } from './controllers.ts'
 import type { LocalHosts } from './hosts.ts'
-import { findLeader } from './leader.ts'
+import { findLeader, type Leader } from './leader.ts'
 
 const PATIENCE_MS = 120_000
 /** What does not move for so long waits for somebody, and need not be waited for. */
@@ -37,6 +38,7 @@ export async function takeInventory(kube: Kube): Promise<Inventory> {
 export interface Waiting {
   readonly kube: Kube
   readonly hosts: Pick<LocalHosts, 'machines' | 'ports'>
+  readonly controllers: Pick<LocalControllers, 'has'>
   readonly say: (line: string) => void
   readonly signal: AbortSignal
 }
@@ -45,16 +47,22 @@ export interface Waiting {
  * Waits until everything is Ready, or has been waited for long enough; says what it waits for. Until one of the
  * controllers leads, what is said to be Ready was so before they ended.
  */
-export async function untilReady({ kube, hosts, say, signal }: Waiting): Promise<Inventory> {
+export async function untilReady(waiting: Waiting): Promise<Inventory> {
+  const { kube, hosts, say, signal } = waiting
   const deadline = performance.now() + PATIENCE_MS
+  const first = await findLeader(kube)
   let told = ''
   let toldAt = performance.now()
   for (;;) {
     const inventory = await takeInventory(kube)
     const observed = await hosts.machines()
     const here = inventory.machines.filter(({ status }) => hosts.ports.has(status?.host ?? ''))
-    const leader = (await findLeader(kube)) ? [] : ['a process of the controllers to lead']
-    const pending = [...leader, ...obstacles(inventory), ...laggards(observed), ...outdated(here, observed)]
+    const pending = [
+      ...(await nobodyLeads(waiting, first)),
+      ...obstacles(inventory),
+      ...laggards(observed),
+      ...outdated(here, observed),
+    ]
     if (pending.length === 0 || signal.aborted) return inventory
     if (performance.now() > deadline || performance.now() - toldAt > STUCK_MS) {
       say(`not ready, and not waited for any longer: ${pending.join('; ')}`)
@@ -68,6 +76,13 @@ export async function untilReady({ kube, hosts, say, signal }: Waiting): Promise
     told = line
     await sleep(POLL_MS)
   }
+}
+
+/** Who held the Lease before a reboot, or on a computer that is off, cannot be told from one who leads until it is renewed. */
+async function nobodyLeads({ kube, controllers }: Waiting, first: Leader | undefined): Promise<string[]> {
+  const leader = await findLeader(kube)
+  const isLed = leader && (controllers.has(leader.holder) || leader.resourceVersion !== first?.resourceVersion)
+  return isLed ? [] : ['a process of the controllers to lead']
 }
 
 function obstacles({ hosts, storages, machines }: Inventory): string[] {

@@ -77,7 +77,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   state.update({ kubeconfig: cluster.kubectl.kubeconfig, metrics })
 
   const { say, stop: signal } = audience
-  const inventory = await untilReady({ kube, hosts, say, signal })
+  const inventory = await untilReady({ kube, hosts, controllers, say, signal })
   await watchBoot(boots, inventory, { hosts, say, signal })
   await audience.ready(inventory, cluster)
   state.update({ phase: 'Ready' })

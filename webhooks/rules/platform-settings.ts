@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import type { Kind, Resource } from '../../crds/kind.ts'
+import { removalOf } from '../../policy/brake.ts'
 import { permissionOn, type Guarded } from './write.ts'
 
 const releases = z
@@ -19,7 +20,8 @@ export function releaseOfBrake(guarded: Kind): Guarded {
       return { verb, group, plural }
     },
     message({ person }) {
-      return `${person} may not release the brake on deletes of ${guarded.kind}: ask for the permission bulkDelete on ${guarded.plural}`
+      const { verb, things } = removalOf(guarded.kind)
+      return `${person} may not release the brake on those who ${verb} ${things}: ask for the permission bulkDelete on ${guarded.plural}`
     },
   }
 }
