@@ -173,8 +173,9 @@ function unlessAttached(error: unknown): false {
   throw error
 }
 
-/** Webhooks that were just started and have much to do are asked again. */
+/** Webhooks that were just started and have much to do are asked again: many entries are purged at once here. */
 function unlessUnheard(error: unknown): void {
-  const isUnheard = error instanceof KubeError && error.message.includes('failed calling webhook')
+  const texts = ['failed calling webhook', 'try again in a moment']
+  const isUnheard = error instanceof KubeError && texts.some((text) => error.message.includes(text))
   if (!isUnheard) throw error
 }
