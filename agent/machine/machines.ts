@@ -153,7 +153,7 @@ async function takeUp(deps: MachinesDeps, machineDeps: AllDeps): Promise<TakenUp
     const own = await findOwn(record, candidates, deps)
     if (own) unknown.delete(own)
     const isAway = own === undefined && !candidates.some((process) => launcher.isHere(process))
-    return { record: withUserOf(record, own), process: own, isAway }
+    return { record: own ? withUserOf(record, own) : record, process: own, isAway }
   }
   const looked = (await Promise.all(stored.map(look))).filter((one) => one !== undefined)
   // Users that are taken come first, so that none is given away twice.
@@ -192,10 +192,9 @@ async function findOwn(
   return undefined
 }
 
-/** A record may be wrong about the user of its process. */
-function withUserOf(record: MachineRecord, own: FoundProcess | undefined): MachineRecord {
-  const isWrong = own !== undefined && record.uid !== undefined && own.uid !== record.uid && own.uid !== ownUid()
-  return isWrong ? { ...record, uid: own.uid } : record
+/** A record may know nothing of the user of its process, or be wrong. An agent's own user is nobody's in particular. */
+function withUserOf(record: MachineRecord, { uid }: FoundProcess): MachineRecord {
+  return uid === process.getuid?.() ? record : { ...record, uid }
 }
 
 function isExpired({ buriedAt }: MachineRecord, now: Date): boolean {
@@ -264,7 +263,7 @@ async function adoptStray(
     // Where it runs by an older decision, what this one has done once is still to be done. Where nobody knows, it is not done.
     ...((decisionId === desired.decision.id || decisionId === NO_DECISION.id) && { carriedOut: desired.decision.id }),
   }
-  const machine = new Machine(process.uid === ownUid() ? record : { ...record, uid: process.uid }, false, deps)
+  const machine = new Machine(withUserOf(record, process), false, deps)
   await machine.adopt(launcher.toGuest(process, () => machine.poke()))
   log.warn({ machine: desired.id, pid: process.pid }, 'a guest without an order has one now, and is adopted')
   return machine
@@ -275,8 +274,4 @@ async function hardwareOf({ pid }: FoundProcess, { disks }: DesiredMachine): Pro
   const { cpus, memoryBytes, machineType, macs } = await devicesOf(pid)
   if (cpus === undefined || memoryBytes === undefined || machineType === undefined) return undefined
   return { cpus, memoryBytes, machineType, macs: [...macs], disks }
-}
-
-function ownUid(): number | undefined {
-  return process.getuid?.()
 }
