@@ -173,9 +173,13 @@ function unlessAttached(error: unknown): false {
   throw error
 }
 
-/** Webhooks that were just started and have much to do are asked again: many entries are purged at once here. */
+/**
+ * Webhooks that were just started and have much to do are asked again: many entries are purged at once here. So many
+ * that one which is asked for again may be gone since it was listed.
+ */
 function unlessUnheard(error: unknown): void {
   const texts = ['failed calling webhook', 'try again in a moment']
   const isUnheard = error instanceof KubeError && texts.some((text) => error.message.includes(text))
-  if (!isUnheard) throw error
+  const isGone = error instanceof KubeError && error.code === 'NotFound'
+  if (!isUnheard && !isGone) throw error
 }
