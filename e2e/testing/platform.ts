@@ -176,7 +176,7 @@ export class Platform implements AsyncDisposable {
   }
 
   async get(plural: string, name: string): Promise<Found | undefined> {
-    return (await this.list(plural)).find(({ metadata }) => metadata.name === name)
+    return (await this.list(plural, undefined, { fieldSelector: `metadata.name=${name}` }))[0]
   }
 
   /** The object, once it is Ready. */
