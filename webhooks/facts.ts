@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { DeletionPolicy } from '../crds/deletion.ts'
 import { deletionPolicy, OWNER_LABEL } from '../crds/deletion.ts'
+import { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf } from '../crds/recycled-resource.ts'
 import { makerOf } from '../crds/virtual-machine.ts'
@@ -13,6 +14,7 @@ import type { Caches } from './caches.ts'
 import { isConsequenceOf } from './callers.ts'
 import { readAndAsk, type BrakeReading, type Removal } from './count-deletes.ts'
 import { readEntry } from './entries.ts'
+import { holdersNow } from './holders.ts'
 import { relationsOf } from './relations.ts'
 import type { UserInfo } from './review.ts'
 import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
@@ -39,7 +41,7 @@ export interface DeleteReading {
 
 /** Reads everything that the rules of a delete look at. Throws where it cannot be read. */
 export async function gatherDelete(sources: Sources, request: DeleteRequest): Promise<DeleteReading> {
-  const { caches } = sources
+  const { kube, caches } = sources
   const { kind, rules, object, user } = request
   const isConsequence = isConsequenceOf(user.username)
   const brake = isConsequence ? undefined : await readAndAsk(sources, request)
@@ -47,7 +49,9 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
   const decision = isRecyclable(kind.kind)
     ? decideDeletion({ kind: kind.kind, override: overrideOf(object), settings, now: sources.now() })
     : undefined
-  const consequent: Consequent = { object, decision, ...relationsOf(caches, object) }
+  const relations = relationsOf(caches, object)
+  const machines = kind.kind === Disk.kind ? await holdersNow(kube, object, relations.machines) : relations.machines
+  const consequent: Consequent = { object, decision, ...relations, machines }
   const facts: DeleteFacts = {
     ...consequent,
     kind,

@@ -70,7 +70,7 @@ export function describeInUse(running: () => World): void {
         .toBe('DataStorage fast has 1 Disk: default/data: delete these first, with the machines that use them')
 
       await remove(ida, VirtualMachine, 'db')
-      await expect.poll(refusal(Disk, 'data'), eventually).toBe('accepted')
+      expect(await refusal(Disk, 'data')()).toBe('accepted')
     })
 
     test('[REM-07] a Host and a DataStorage with what is in the recycle bin are refused with its entries, an Image warns', async () => {

@@ -145,7 +145,7 @@ async function clear(test: UnderTest): Promise<void> {
   const { platform } = test
   test.resetProxies()
   await platform.remove('virtualmachines', VM)
-  await eventually(async () => platform.remove('disks', 'data').then(() => true, unlessAttached))
+  await platform.remove('disks', 'data')
   await eventually(async () => {
     const left = [...(await platform.list('virtualmachines')), ...(await platform.list('disks'))]
     return left.every(({ metadata }) => ![VM, `${VM}-root`, 'data'].includes(metadata.name))
@@ -164,13 +164,6 @@ export async function emptyBin(test: UnderTest): Promise<void> {
     return (await entries(platform)).length === 0
   })
   await untilSound(test, SETTLED_MS)
-}
-
-/** Webhooks that have much to do may not have heard yet that the machine is being deleted. */
-function unlessAttached(error: unknown): false {
-  const isAttached = error instanceof KubeError && error.message.includes('is attached to')
-  if (isAttached) return false
-  throw error
 }
 
 /**

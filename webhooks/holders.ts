@@ -1,0 +1,48 @@
+import { Disk } from '../crds/disk.ts'
+import type { Resource } from '../crds/kind.ts'
+import { VirtualMachine } from '../crds/virtual-machine.ts'
+import type { Kube } from '../lib/kube/client.ts'
+import { isKubeError } from '../lib/kube/errors.ts'
+import { keyOf, objectPath } from '../lib/kube/paths.ts'
+import { disksOf } from './caches.ts'
+
+/** More are named in no refusal, and are not asked about. */
+const MOST = 10
+
+/**
+ * Of the machines that hold a disk as far as was heard, those that do so now: of one that was just deleted a cache hears
+ * a moment later, and a disk must not be refused for that. Throws KubeError.
+ */
+export async function holdersNow(
+  kube: Pick<Kube, 'send'>,
+  disk: Resource,
+  machines: readonly string[],
+): Promise<string[]> {
+  const looked = await Promise.all(
+    machines.slice(0, MOST).map(async (key) => {
+      const [namespace = '', name = ''] = key.split('/')
+      const machine = await read(kube, { namespace, name })
+      return machine && holds(machine, disk) ? [key] : []
+    }),
+  )
+  return [...looked.flat(), ...machines.slice(MOST)]
+}
+
+async function read(
+  kube: Pick<Kube, 'send'>,
+  ref: { readonly namespace: string; readonly name: string },
+): Promise<VirtualMachine | undefined> {
+  try {
+    return (await kube.send<VirtualMachine>({ method: 'GET', path: objectPath(VirtualMachine, ref) })).body
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return undefined
+    throw error
+  }
+}
+
+/** Whether a machine has a disk or asks for it, and is not being deleted itself. */
+function holds(machine: VirtualMachine, { metadata, status }: Resource): boolean {
+  if (machine.metadata.deletionTimestamp !== undefined) return false
+  const attached = Disk.status.pick({ attachedTo: true }).safeParse(status).data?.attachedTo?.virtualMachine
+  return attached === machine.metadata.name || disksOf(machine).includes(keyOf(metadata))
+}
