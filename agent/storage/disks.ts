@@ -1,23 +1,23 @@
-import { link, open, rm } from 'node:fs/promises'
+import { link, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DesiredDisk, ObservedDisk } from '../contract.ts'
 import { syncFolder } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import type { BaseImages } from './base-images.ts'
 import { readClaim } from './claims.ts'
-import { diskPath, DISKS, isTaken, syncFile, type Folder } from './files.ts'
+import type { EmptyDisks } from './empty-disks.ts'
+import { diskPath, DISKS, isTaken, type Folder } from './files.ts'
 import type { Growth } from './growth.ts'
 import { Job, timeLeft, type TimeLeft } from './job.ts'
 import type { Locks } from './lock.ts'
 import { backingName, readDiskFile, type Base, type DiskFile } from './own-image.ts'
 import { MAX_VIRTUAL_BYTES } from './qcow2-header.ts'
-import type { QemuImg } from './qemu-img.ts'
 import type { Storages } from './storages.ts'
 
 export interface DisksDeps {
   readonly storages: Storages
   readonly baseImages: BaseImages
-  readonly qemuImg: Pick<QemuImg, 'create'>
+  readonly emptyDisks: EmptyDisks
   readonly growth: Growth
   /** By the path of a disk: held by whoever changes it, or who may use it. */
   readonly locks: Locks
@@ -33,7 +33,6 @@ export interface Disks {
 }
 
 const SECTOR_BYTES = 512
-const MODE = 0o600
 
 export function newDisks(deps: DisksDeps): Disks {
   const { storages, locks, onEnd } = deps
@@ -126,15 +125,12 @@ async function createOn(
   base: Base | undefined,
   folder: Folder,
   desired: DesiredDisk,
-  { qemuImg }: DisksDeps,
+  { emptyDisks }: DisksDeps,
 ): Promise<ObservedDisk> {
   const { id, sizeBytes } = desired
   const temporary = folder.names.path(join(folder.path, DISKS))
   try {
-    // By ourselves first: what keeps it from being made then has a code.
-    await (await open(temporary, 'wx', MODE)).close()
-    await qemuImg.create(temporary, sizeBytes, base && { name: backingName(base), format: base.format })
-    await syncFile(temporary)
+    await emptyDisks.make(temporary, sizeBytes, base && { name: backingName(base), format: base.format })
     await publish(temporary, diskPath(folder, id))
   } finally {
     await rm(temporary, { force: true })

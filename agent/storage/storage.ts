@@ -5,6 +5,7 @@ import type { AgentEvent, Decision, DesiredDisk, DesiredImage, DesiredStorage, I
 import type { InspectedImage, ObservedDisk, ObservedStorage } from '../contract.ts'
 import { newBaseImages } from './base-images.ts'
 import { newDisks } from './disks.ts'
+import { newEmptyDisks } from './empty-disks.ts'
 import { systemResolve } from './download/resolve.ts'
 import { usualLimits } from './download/download.ts'
 import { newDownloads, prepareDownloads } from './download/downloads.ts'
@@ -102,7 +103,8 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
   const locks = newLocks()
   const growth = newGrowth(qemuImg)
   const shared = { storages, qemuImg, growth, locks }
-  const disks = newDisks({ ...shared, baseImages, onEnd: (disk) => tell({ type: 'Disk', disk }) })
+  const emptyDisks = newEmptyDisks(qemuImg)
+  const disks = newDisks({ ...shared, emptyDisks, baseImages, onEnd: (disk) => tell({ type: 'Disk', disk }) })
   const ownership = newOwnership(shared)
   await prepareDownloads(downloadDir)
   const downloads = newDownloads({
