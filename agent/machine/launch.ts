@@ -36,12 +36,13 @@ async function openQemuLog(path: string): Promise<FileHandle> {
 }
 
 async function makeRunDir({ runDir }: MachinePaths, owner: Owner | undefined): Promise<void> {
-  await requireSpace(dirname(runDir))
-  await mkdir(runDir, { recursive: true, mode: 0o700 })
-  if (!owner || (await stat(runDir)).uid === owner.uid) return
-  // What another user of it left behind, the machine's own could not write to.
-  await rm(runDir, { recursive: true })
-  await mkdir(runDir, { mode: 0o700 })
+  const [made] = await Promise.all([mkdir(runDir, { recursive: true, mode: 0o700 }), requireSpace(dirname(runDir))])
+  if (!owner || (made === undefined && (await stat(runDir)).uid === owner.uid)) return
+  if (made === undefined) {
+    // What another user of it left behind, the machine's own could not write to.
+    await rm(runDir, { recursive: true })
+    await mkdir(runDir, { mode: 0o700 })
+  }
   await chown(runDir, owner.uid, owner.gid)
 }
 
