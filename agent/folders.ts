@@ -7,6 +7,8 @@ import type { Folders } from './paths.ts'
 
 const SERIAL_LOG_BYTES = 1024 * 1024
 const LOOK_MS = 2000
+/** QEMU says little, and what a guest can have it say is little too: its own logs are looked at less often. */
+const LOOKS_A_QEMU_LOG = 5
 // Machines' own users pass through to their files, and see no others.
 const PASSABLE = 0o711
 
@@ -27,11 +29,14 @@ async function makeOwn(folder: string, mode: number): Promise<void> {
 /** Keeps the serial logs at 1 MiB each, besides as much in their `.log.1`, and QEMU's own logs at 64 KiB. */
 export function boundLogs({ serial, logs }: Folders, log: Log): Disposable {
   let isLooking = false
+  let looks = 0
   const look = async (): Promise<void> => {
     if (isLooking) return
     isLooking = true
+    looks += 1
     try {
-      await Promise.all([boundAll(serial, SERIAL_LOG_BYTES), boundAll(logs, QEMU_LOG_BYTES)])
+      await boundAll(serial, SERIAL_LOG_BYTES)
+      if (looks % LOOKS_A_QEMU_LOG === 0) await boundAll(logs, QEMU_LOG_BYTES)
     } catch (error) {
       log.error({ err: error }, 'a log cannot be kept within its bounds')
     } finally {
