@@ -67,7 +67,7 @@ describe('A platform restored from an older state', () => {
 
   beforeAll(async () => {
     platform = await newPlatform()
-    await platform.start()
+    await platform.mustStart()
     second = await startAgent(platform, 'host-2')
     await platform.apply(host('host-2', second.port), dataStorage('local-2', 'host-2', second.storage))
     await eventually(async () => {

@@ -22,7 +22,7 @@ describe('Holdfast under kill -9', () => {
 
   beforeAll(async () => {
     platform = await newPlatform()
-    await platform.start()
+    await platform.mustStart()
   }, 300_000)
   afterAll(async () => platform[Symbol.asyncDispose](), 120_000)
 
@@ -109,7 +109,7 @@ describe('Holdfast under kill -9', () => {
       )
       expect(mount.code).toBe(0)
       try {
-        await small.start()
+        await small.mustStart()
         const [before] = await qemus(small)
         await run('dd', ['if=/dev/zero', `of=${join(small.home, 'fill')}`, 'bs=1M'], process.env)
         const [supervisor, agent] = [await small.pid('supervisor'), await small.pid('agent')]
