@@ -7,14 +7,22 @@ import { emptiesNamespaces } from './callers.ts'
 import type { Batches } from './batches.ts'
 import { isKept, readAndAsk, type BrakeReading, type Counting, type Removal } from './count-deletes.ts'
 import { stampEntry } from './entries.ts'
-import { endingsIn, gatherDelete, gatherWrite, type DeleteReading, type DeleteRequest } from './facts.ts'
+import {
+  endingsIn,
+  gatherDelete,
+  gatherWrite,
+  type DeleteReading,
+  type DeleteRequest,
+  type WriteRequest,
+} from './facts.ts'
 import { recordNamespace, whoDeletedNamespace } from './records.ts'
 import { parseObject, type AdmissionRequest, type Refusal, type Verdict } from './review.ts'
-import { beyondBrake, objectionToDelete, reminder, type DeleteFacts } from './rules/delete.ts'
+import { beyondBrake, objectionToDelete, objectionToOwner, reminder, type DeleteFacts } from './rules/delete.ts'
 import { rulesFor, type KindRules } from './rules/index.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { goesAlongWarnings } from './rules/disk.ts'
 import { namespaceReminder } from './rules/namespace.ts'
+import { hasNewOwner } from './rules/owner-references.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
 import { asksForPurge } from './rules/recycled-resource.ts'
 import { recoveryWarnings } from './rules/recovery.ts'
@@ -45,10 +53,26 @@ async function judgeWrite(sources: JudgeSources, request: AdmissionRequest, rule
   const before = request.operation === 'UPDATE' ? parseObject(request.oldObject) : undefined
   const facts = await gatherWrite(sources, { rules, object, before, user: request.userInfo })
   const objection = firstObjection([...rules.guarded.map(guard), ...rules.write], facts)
-  const removal: Removal = { kind: rules.kind, object, user: request.userInfo }
-  const refusal = objection ?? (asksForPurge(facts) ? await countPurge(sources, removal, request.dryRun) : undefined)
+  const refusal = objection ?? (await judgeRemoval(sources, { rules, object, before, user: request.userInfo }, request))
   const warnings = [...recoveryWarnings(facts), ...nameReuseWarnings(facts), ...goesAlongWarnings(facts)]
   return { refusal, warnings: refusal ? [] : warnings }
+}
+
+/** Judges a change that removes an object, now or later. Returns why it is refused. */
+async function judgeRemoval(
+  sources: JudgeSources,
+  { rules, object, before, user }: WriteRequest,
+  { dryRun }: AdmissionRequest,
+): Promise<Refusal | undefined> {
+  const { kind } = rules
+  if (asksForPurge({ kind, object, before })) return countPurge(sources, { kind, object, user }, dryRun)
+  if (!rules.delete || !before || !hasNewOwner(object, before)) return undefined
+  const asked: DeleteRequest = { kind, rules: rules.delete, object, user }
+  const { facts, brake } = await gatherDelete(sources, asked)
+  const refusal = objectionToOwner(rules.delete, facts)
+  if (dryRun || !brake || (refusal && refusal.reason !== RefusalReason.BrakeLatched)) return refusal
+  const isLetThrough = await keepBrake(sources, asked, brake)
+  return isLetThrough ? refusal : objectionToOwner(rules.delete, { ...facts, brakeAllows: false })
 }
 
 /** What is purged by hand is counted as deletes are. Returns why it is refused. */

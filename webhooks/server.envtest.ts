@@ -263,6 +263,33 @@ describe('The brake on purges', () => {
   })
 })
 
+describe('Another owner, with which an object would go', () => {
+  test('[DEL-18] [REM-06] counts for the brake, and is confirmed where a delete is', async () => {
+    await settle(world.kube, { brake: { deletes: 3, seconds: 60 } })
+    const eve = await world.person('adopter', ['setDeletionPolicy'])
+    const owner = { apiVersion: 'v1', kind: 'Namespace', name: 'gone', uid: '10000000-0000-4000-8000-00000000dead' }
+    const metadata = { ownerReferences: [owner] }
+    const names = Array.from({ length: 5 }, (_, index) => `adopted-${index}`)
+    await Promise.all(names.map((name) => make(eve, Disk, name)))
+    await make(eve, Disk, 'burnt', { spec: { deletionPolicy: 'Immediate' } })
+    const unconfirmed = await answerTo(change(eve, Disk, 'burnt', { metadata }))
+    expect(unconfirmed).toMatch(
+      /^an object goes with its owners, so another one counts as a delete: this delete has to be confirmed: Disk default\/burnt is destroyed at once\./,
+    )
+    const [, token = ''] = /confirm-delete=([0-9a-f]{8})/.exec(unconfirmed) ?? []
+    const annotations = { 'holdfast.dev/confirm-delete': token }
+    expect(await answerTo(change(eve, Disk, 'burnt', { metadata: { ...metadata, annotations } }))).toBe('accepted')
+
+    const answers: string[] = []
+    for (const name of names) answers.push(await answerTo(change(eve, Disk, name, { metadata })))
+    const refusal = expect.stringMatching(
+      /^an object goes with its owners, so another one counts as a delete: adopter deleted 3 objects of kind Disk within 60 s/,
+    )
+    expect(answers).toEqual(['accepted', 'accepted', refusal, refusal, refusal])
+    await settle(world.kube, {})
+  })
+})
+
 describe('Without webhooks', () => {
   test('writes of our kinds are refused within 5 s, others go on, and so do ours once they are back', async () => {
     await make(ann, Disk, 'waits')

@@ -53,6 +53,18 @@ export function objectionToDelete({ inUse, consequences }: DeleteRules, facts: D
   return firstObjection([...inUse, brakeAllows, isConfirmed(consequences)], facts)
 }
 
+/**
+ * Another owner may be gone already, or go whenever somebody likes, and takes the object with it: it passes the guards
+ * of a delete when it is given one. What uses the object then is not known yet.
+ */
+export function objectionToOwner({ consequences }: DeleteRules, facts: DeleteFacts) {
+  const objection = firstObjection([brakeAllows, isConfirmed(consequences)], facts)
+  return (
+    objection &&
+    refuse(objection.reason, `an object goes with its owners, so another one counts as a delete: ${objection.message}`)
+  )
+}
+
 /** What is in the recycle bin could not be brought back from it. */
 export function holdsNothingBinned(facts: DeleteFacts) {
   const { binned } = facts
