@@ -14,7 +14,7 @@ import { kubectl, type Kubectl } from '../kubectl.ts'
 
 const CONFIG = join(import.meta.dirname, '..', '..', 'config')
 const APPLY = ['apply', '--server-side', '--force-conflicts', '--field-manager', 'holdfast']
-const SERVED_TIMEOUT_MS = 30_000
+const SERVED_TIMEOUT_MS = 120_000
 const WORKS_TIMEOUT_MS = 60_000
 const POLL_MS = 100
 /** For so long a refusal may be one of a cluster that has yet to learn of our kinds. */

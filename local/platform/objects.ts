@@ -15,7 +15,7 @@ const NAMESPACES: Endpoint = { group: '', version: 'v1', plural: 'namespaces', s
 /** Name of the DataStorage of this machine. */
 export const STORAGE = 'local'
 const MANAGER = 'holdfast-local'
-const NAMESPACE_TIMEOUT_MS = 30_000
+const NAMESPACE_TIMEOUT_MS = 120_000
 const POLL_MS = 50
 
 /**
