@@ -103,9 +103,9 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
   }
 }
 
-/** Whether its object is still being put away. */
-export function isOpen({ status }: RecycledResource): boolean {
-  return (status?.phase ?? 'Pending') === 'Pending'
+/** Whether its object is still being put away, whatever phase somebody else wrote: one that holds nothing brings nothing back. */
+export function isOpen({ spec, status }: RecycledResource): boolean {
+  return spec.contents === undefined || (status?.phase ?? 'Pending') === 'Pending'
 }
 
 const type = {

@@ -53,9 +53,12 @@ interface Order {
   readonly needsHost: boolean
 }
 
-function ofDisks({ deps }: Scope, { host = '', disks = [] }: Partial<Contents>): Order[] {
-  // One that somebody stands for is theirs, whatever an entry says.
-  const free = disks.filter(({ id }) => deps.disksOfFile(id).every(({ status }) => status?.id !== id))
+function ofDisks({ entry, deps }: Scope, { host = '', disks = [] }: Partial<Contents>): Order[] {
+  // One that somebody stands for is theirs, whatever an entry says; so is one that another entry holds too.
+  const free = disks.filter(({ id }) => {
+    const others = deps.bin.ofFile(id).filter(({ metadata }) => metadata.uid !== entry.metadata.uid)
+    return others.length === 0 && deps.disksOfFile(id).every(({ status }) => status?.id !== id)
+  })
   return free.map(({ id, dataStorage }) => ({
     host,
     needsHost: true,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { disk, meta } from '../../crds/testing/objects.ts'
+import { binnedDisk, disk, entry, meta } from '../../crds/testing/objects.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
@@ -96,6 +96,38 @@ describe('RecycledResource', () => {
     await world.settle()
     expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
   })
+
+  test('[DEL-08] whose phase Purging somebody wrote before its time is kept until then', async () => {
+    const world = newWorld('Binned')
+    world.store.change((entry) => void (entry.status = { phase: 'Purging' }))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
+    world.store.nowMs = 3 * DAY_MS
+    world.store.change((entry) => void (entry.status = { phase: 'Purging' }))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
+  })
+
+  test('[DEL-08] that is purged leaves a file alone that another entry holds too', async () => {
+    const world = newWorld('Binned')
+    world.api.others = [entry('Disk', 'other', { disks: [{ ...binnedDisk('data'), id: FILE }] })]
+    world.store.change(({ spec }) => void (spec.action = 'Purge'))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])
+  })
+
+  test.each(['Binned', 'Recovering', 'Purging'] as const)(
+    '[DEL-09] that holds nothing yet is not over when somebody writes the phase %s',
+    async (phase) => {
+      const world = newWorld('Pending')
+      world.there.set('shop/data', {
+        metadata: meta('data', { uid: world.uid, deletionTimestamp: '2026-01-01T00:00:00Z' }),
+      })
+      world.store.change((one) => void (one.status = { phase }))
+      await world.settle()
+      expect(world.store.condition('Ready')).toMatchObject({ reason: 'PuttingAway' })
+    },
+  )
 
   test('waits for its host before it is purged', async () => {
     const world = newWorld('Binned')

@@ -55,6 +55,16 @@ describe('A disk that was made', () => {
   )
 })
 
+test('A disk whose status names a file of another name, which somebody else wrote there, gets no file', async () => {
+  const world = new World(newDisk())
+  const id = '99999999-9999-4999-8999-999999999999'
+  world.host.disks.set(id, GI)
+  world.store.change((disk) => void (disk.status = { id, host: 'host-a', dataStorage: 'local', size: '1Gi' }))
+  await world.settle()
+  expect(world.condition('Ready')).toMatchObject({ status: 'False', reason: 'AdoptionRefused' })
+  expect(world.host.asked).toBe(0)
+})
+
 async function made(): Promise<World> {
   const world = new World(newDisk())
   await world.reconcile()

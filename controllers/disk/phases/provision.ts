@@ -1,6 +1,7 @@
 import type { DesiredDisk } from '../../../agent/contract.ts'
-import { DiskCondition, DiskReason } from '../../../crds/disk.ts'
+import { DiskCondition, DiskReason, type Disk } from '../../../crds/disk.ts'
 import type { Image } from '../../../crds/image.ts'
+import { originOf } from '../../../crds/recycled-resource.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import { knownBytes, toBytes } from '../../../policy/quantity.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
@@ -14,6 +15,8 @@ export const provisionDisk: Phase<Scope> = {
 
   async run(scope) {
     const { disk, status } = scope
+    const objection = objectionToFile(disk)
+    if (objection) return objection
     claimForMaker(disk, status)
     if (status.size !== undefined) return lookForIt(scope)
     const agent = agentOf(scope)
@@ -27,6 +30,15 @@ export const provisionDisk: Phase<Scope> = {
     noteSeen(scope)
     return done
   },
+}
+
+/** A status can be written by others too: a Disk that says without a reason that it is a file of another name gets none. */
+function objectionToFile({ metadata, spec, status }: Disk): Outcome | undefined {
+  const id = status?.id ?? metadata.uid
+  const isItsOwn = id === metadata.uid || id === spec.source?.existing?.id || originOf(metadata) !== undefined
+  if (isItsOwn) return undefined
+  const message = `Its status names the file ${id}, which it does not stand for: somebody else than Holdfast wrote that; delete this Disk`
+  return blocked(DiskReason.AdoptionRefused, message)
 }
 
 /**

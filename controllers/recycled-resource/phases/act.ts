@@ -20,12 +20,19 @@ export const carryOut: Phase<Scope> = {
     const { entry, status } = scope
     if (status.phase === 'Recovering') return recover(scope)
     const { action, deletion } = entry.spec
-    if (status.phase === 'Purging') return deletion.policy === 'Never' ? endPurge(scope) : purge(scope)
+    if (status.phase === 'Purging') return isToBePurged(scope) ? purge(scope) : endPurge(scope)
     const claimant = await findClaimant(scope)
     if (claimant || action === 'Recover') return beginRecovery(scope, claimant)
     if (action === 'Purge' && deletion.policy !== 'Never') return beginPurge(scope)
     return deletion.purgeAt === undefined ? done : atItsTime(scope, Date.parse(deletion.purgeAt))
   },
+}
+
+/** The phase alone is not enough: others may write a status too. */
+function isToBePurged({ entry, deps }: Scope): boolean {
+  const { action, deletion } = entry.spec
+  if (deletion.policy === 'Never') return false
+  return action === 'Purge' || (deletion.purgeAt !== undefined && Date.parse(deletion.purgeAt) <= deps.now().getTime())
 }
 
 async function atItsTime(scope: Scope, purgeAtMs: number): Promise<Outcome> {

@@ -3,6 +3,7 @@ import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { decided, done, gone, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import type { Contents } from '../../../policy/recycled-contents.ts'
+import { isOpen } from '../../recycle-bin/bin.ts'
 import { stored } from '../parts.ts'
 import { destroy } from '../purge.ts'
 import type { Found, Scope } from '../scope.ts'
@@ -21,8 +22,8 @@ export const awaitObject: Phase<Scope> = {
   condition: RecycledResourceCondition.PutAway,
 
   async run(scope) {
-    const { entry, status, deps } = scope
-    if ((status.phase ?? 'Pending') !== 'Pending') return done
+    const { entry, deps } = scope
+    if (!isOpen(entry)) return done
     const { resource, deletion } = entry.spec
     const ageMs = deps.now().getTime() - Date.parse(deletion.at)
     const isOld = ageMs >= STORED_WITHIN_MS
