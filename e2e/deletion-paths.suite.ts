@@ -9,7 +9,7 @@ const COLLECTOR = 'system:serviceaccount:kube-system:generic-garbage-collector'
 /** Each way to delete. Wants simulated hosts, and kubectl with KUBECTL_APPLYSET. */
 export function describeDeletionPaths(platform: Platform): void {
   describe('Each way to delete', () => {
-    afterAll(async () => platform.remove('platformsettings', 'default'))
+    afterAll(async () => platform.resetSettings())
     beforeAll(async () => {
       await platform.kubectl('create', 'clusterrolebinding', 'ann', '--clusterrole=cluster-admin', '--user=ann')
     })

@@ -12,6 +12,11 @@ export function isRecyclable(kind: string): kind is RecyclableKind {
   return Object.hasOwn(settingsOf, kind)
 }
 
+/** What the settings say of a kind. */
+export function deletionOf(kind: RecyclableKind, settings: DeletionSettings): DeletionSettings['disk'] {
+  return settings[settingsOf[kind]]
+}
+
 /** Decided at that time, by the clock of the API server. */
 export type DeletionDecision = { readonly at: Date } & (
   | { readonly policy: 'Immediate' | 'Never' }
@@ -29,7 +34,7 @@ export interface DeletionQuestion {
 
 /** What a delete in this moment does. */
 export function decideDeletion({ kind, override, settings, now }: DeletionQuestion): DeletionDecision {
-  const { policy: byKind, retention } = settings[settingsOf[kind]]
+  const { policy: byKind, retention } = deletionOf(kind, settings)
   const policy = override ?? byKind
   if (policy !== 'Delayed') return { at: now, policy }
   return { at: now, policy, retention, purgeAt: new Date(now.getTime() + retentionMs(retention)) }
@@ -55,7 +60,7 @@ export function confirmationFor(
   policy: DeletionPolicy | undefined,
 ): Confirmation {
   if (isRecyclable(kind)) {
-    return settings[settingsOf[kind]].confirmation ?? (policy === 'Immediate' ? 'Required' : 'None')
+    return deletionOf(kind, settings).confirmation ?? (policy === 'Immediate' ? 'Required' : 'None')
   }
   return isConfirmed(kind) ? settings[confirmedKinds[kind]].confirmation : 'None'
 }

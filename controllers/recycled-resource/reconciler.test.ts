@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { binnedDisk, disk, entry, meta } from '../../crds/testing/objects.ts'
+import { binnedDisk, disk, entry as newEntry, meta } from '../../crds/testing/objects.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
@@ -110,7 +110,7 @@ describe('RecycledResource', () => {
 
   test('[DEL-08] that is purged leaves a file alone that another entry holds too', async () => {
     const world = newWorld('Binned')
-    world.api.others = [entry('Disk', 'other', { disks: [{ ...binnedDisk('data'), id: FILE }] })]
+    world.api.others = [newEntry('Disk', 'other', { disks: [{ ...binnedDisk('data'), id: FILE }] })]
     world.store.change(({ spec }) => void (spec.action = 'Purge'))
     await world.settle()
     expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])

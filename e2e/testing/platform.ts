@@ -146,9 +146,19 @@ export class Platform implements AsyncDisposable {
     })
   }
 
+  /** Has the defaults hold again. */
+  async resetSettings(): Promise<void> {
+    const settings = kinds.find(({ kind }) => kind === 'PlatformSettings')
+    if (!settings || !(await this.get('platformsettings', 'default'))) return
+    const body = { spec: { deletion: null } }
+    const path = objectPath(settings, { name: 'default' })
+    await this.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+    await this.remove('platformsettings', 'default')
+  }
+
   /** Takes away what tests made, for those that come next: machines but the sample, and settings. The bin stays as it is. */
   async clear(): Promise<void> {
-    await this.remove('platformsettings', 'default')
+    await this.resetSettings()
     const made = async () =>
       (await this.list('virtualmachines')).filter(({ metadata: { name } }) => name !== SAMPLE_MACHINE)
     for (const { metadata } of await made()) {

@@ -1,8 +1,8 @@
 import { contentsOfDisk } from '../../policy/recycled-contents.ts'
-import { makerOf } from '../../crds/virtual-machine.ts'
+import { MACHINE_ID_LABEL, makerOf } from '../../crds/virtual-machine.ts'
 import { subject, type Consequent, type DeleteFacts, type DeleteRules } from './delete.ts'
 import { listed, refuse } from './rule.ts'
-import type { WriteFacts } from './write.ts'
+import { permissionOn, type Guarded, type WriteFacts } from './write.ts'
 
 /** Deleting a Disk. */
 export const deleteDisk: DeleteRules = { inUse: [isNotAttached], consequences, contents: contentsOfDisk }
@@ -14,6 +14,18 @@ function isNotAttached(facts: DeleteFacts) {
     'InUse',
     `${subject(facts)} is attached to VirtualMachine ${listed(machines)}: take it out of spec.disks there first; if it is the root disk, delete the machine instead`,
   )
+}
+
+/** A disk ends as the machine does that it was made for, so that the label which says so decides on its policy too. */
+export const machineChange: Guarded = {
+  needs({ kind, object, before }) {
+    const isSame = makerOf(object.metadata) === (before && makerOf(before.metadata))
+    return isSame ? undefined : permissionOn('setDeletionPolicy', kind, object)
+  },
+  message({ person, kind, before }) {
+    const how = before ? 'leave it as it was' : 'leave it out'
+    return `${person} may not say with the label ${MACHINE_ID_LABEL} which machine a disk was made for, for it ends as that one does: ${how}, or ask for the permission setDeletionPolicy on ${kind.plural}`
+  },
 }
 
 /** What somebody should know who says how a disk ends that goes along with its machine. */

@@ -2,19 +2,19 @@ import { DataStorage } from '../../crds/data-storage.ts'
 import { Disk } from '../../crds/disk.ts'
 import { Host } from '../../crds/host.ts'
 import { Image } from '../../crds/image.ts'
-import { brakedKinds } from '../../crds/index.ts'
+import { brakedKinds, ownedKinds } from '../../crds/index.ts'
 import type { Kind } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { deleteDataStorage } from './data-storage.ts'
 import type { DeleteRules } from './delete.ts'
-import { deleteDisk } from './disk.ts'
+import { deleteDisk, machineChange } from './disk.ts'
 import { deleteHost } from './host.ts'
 import { deleteImage } from './image.ts'
 import { nameIsFree, nameReuseIsKnown } from './name-reuse.ts'
 import { newOwners } from './owner-references.ts'
-import { releaseOfBrake } from './platform-settings.ts'
+import { deletePlatformSettings, limitOfBrake, policyOfKind, releaseOfBrake } from './platform-settings.ts'
 import {
   entriesAreNotDeleted,
   isNotByHand,
@@ -49,11 +49,21 @@ const platform = { guarded: [newOwners], write: [] } as const
 
 const listed: readonly KindRules[] = [
   { ...owned, kind: VirtualMachine, delete: deleteVirtualMachine },
-  { ...owned, kind: Disk, delete: deleteDisk },
+  { ...owned, kind: Disk, guarded: [...owned.guarded, machineChange], delete: deleteDisk },
   { ...owned, kind: Image, delete: deleteImage },
   { ...platform, kind: Host, delete: deleteHost },
   { ...platform, kind: DataStorage, delete: deleteDataStorage },
-  { ...platform, kind: PlatformSettings, guarded: [newOwners, ...brakedKinds.map(releaseOfBrake)] },
+  {
+    ...platform,
+    kind: PlatformSettings,
+    guarded: [
+      newOwners,
+      ...brakedKinds.map(releaseOfBrake),
+      ...brakedKinds.map(limitOfBrake),
+      ...ownedKinds.map(policyOfKind),
+    ],
+    delete: deletePlatformSettings,
+  },
   {
     ...platform,
     kind: RecycledResource,

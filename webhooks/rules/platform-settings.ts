@@ -1,8 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
+import { deletionSettings, type DeletionSettings } from '../../crds/deletion.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { removalOf } from '../../policy/brake.ts'
-import { permissionOn, type Guarded } from './write.ts'
+import { defaultDeletion, deletionOf, isRecyclable } from '../../policy/deletion.ts'
+import type { DeleteFacts, DeleteRules } from './delete.ts'
+import { refuse } from './rule.ts'
+import type { Guarded, Permission } from './write.ts'
+
+/** Deleting PlatformSettings. */
+export const deletePlatformSettings: DeleteRules = {
+  inUse: [saysNothingOfDeletes],
+  consequences: () => ['the settings of the platform are the defaults from then on'],
+}
+
+/** To change what they say takes permissions, which are asked for when it is changed. */
+function saysNothingOfDeletes({ object }: Pick<DeleteFacts, 'object'>) {
+  if (isDeepStrictEqual(settingsIn(object), defaultDeletion)) return undefined
+  const message = `PlatformSettings ${object.metadata.name} says in spec.deletion what is not the default, and would no longer: take spec.deletion out of it first`
+  return refuse('InUse', message)
+}
 
 const releases = z
   .object({ deletion: z.object({ brakeReleases: z.array(z.looseObject({ kind: z.string() })).default([]) }) })
@@ -16,8 +33,7 @@ export function releaseOfBrake(guarded: Kind): Guarded {
       const old = before ? releasesOf(before, guarded) : []
       const isAdded = releasesOf(object, guarded).some((release) => !old.some((one) => isDeepStrictEqual(one, release)))
       if (!isAdded) return undefined
-      const { verb, group, plural } = permissionOn('bulkDelete', guarded, object)
-      return { verb, group, plural }
+      return permissionOnAll('bulkDelete', guarded)
     },
     message({ person }) {
       const { verb, things } = removalOf(guarded.kind)
@@ -28,4 +44,37 @@ export function releaseOfBrake(guarded: Kind): Guarded {
 
 function releasesOf({ spec }: Resource, { kind }: Kind) {
   return releases.parse(spec).filter((release) => release.kind === kind)
+}
+
+/** What the settings say of deletes of a kind is the policy of every object that has none of its own. */
+export function policyOfKind(guarded: Kind): Guarded {
+  const policyIn = (object: Resource | undefined) =>
+    isRecyclable(guarded.kind) ? deletionOf(guarded.kind, settingsIn(object)) : undefined
+  return {
+    needs: ({ object, before }) =>
+      isDeepStrictEqual(policyIn(object), policyIn(before)) ? undefined : permissionOnAll('setDeletionPolicy', guarded),
+    message: ({ person }) =>
+      `${person} may not change what spec.deletion says of the kind ${guarded.kind}: leave it as it was, or ask for the permission setDeletionPolicy on ${guarded.plural}`,
+  }
+}
+
+/** How much the brake lets through is for those to say whom it does not hold back. */
+export function limitOfBrake(guarded: Kind): Guarded {
+  return {
+    needs: ({ object, before }) =>
+      isDeepStrictEqual(settingsIn(object).brake, settingsIn(before).brake)
+        ? undefined
+        : permissionOnAll('bulkDelete', guarded),
+    message: ({ person }) =>
+      `${person} may not change spec.deletion.brake: leave it as it was, or ask for the permission bulkDelete on ${guarded.plural}`,
+  }
+}
+
+/** Of one that is not there: the defaults. What the schema refuses is refused in its own words. */
+function settingsIn(object: Resource | undefined): DeletionSettings {
+  return deletionSettings.safeParse(object?.spec['deletion'] ?? {}).data ?? defaultDeletion
+}
+
+function permissionOnAll(verb: string, { group, plural }: Kind): Permission {
+  return { verb, group, plural }
 }
