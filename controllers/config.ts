@@ -12,6 +12,7 @@ const environment = z.object({
   HOLDFAST_AGENT_CLIENT_KEY: file,
   /** Readers prove themselves by the authority of the agents, unless it names another one. */
   ...metricsEnvironment,
+  HOLDFAST_PURGES_FROM: z.iso.datetime('write a time such as 2026-12-01T12:00:00Z').optional(),
   HOLDFAST_LOG_LEVEL: z.enum(logLevels).default('info'),
 })
 
@@ -24,6 +25,8 @@ export interface ControllersConfig {
   readonly agentTls: { readonly ca: string; readonly certificate: string; readonly key: string }
   /** Where metrics are served, and to whom; undefined: nowhere. */
   readonly metrics: MetricsConfig | undefined
+  /** Nothing in the recycle bin is destroyed by time before, as after a restore of older state. */
+  readonly purgesFrom: Date | undefined
   readonly logLevel: string
 }
 
@@ -42,6 +45,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       key: data.HOLDFAST_AGENT_CLIENT_KEY,
     },
     metrics: toMetricsConfig(data, data.HOLDFAST_AGENT_CA),
+    purgesFrom: data.HOLDFAST_PURGES_FROM === undefined ? undefined : new Date(data.HOLDFAST_PURGES_FROM),
     logLevel: data.HOLDFAST_LOG_LEVEL,
   }
 }

@@ -57,6 +57,8 @@ export interface PlatformDeps extends Omit<ControllerDeps, 'recorder' | 'kube' |
   readonly instance: string
   readonly hasEnded: NonNullable<ElectorOptions['hasEnded']>
   readonly metrics?: ControllersMetrics
+  /** As in `ControllersConfig`. */
+  readonly purgesFrom?: Date | undefined
 }
 
 /** On whose behalf an agent is called. */
@@ -94,7 +96,7 @@ interface Known {
 
 /** Runs the controllers of every kind for one leadership. They trust nothing that an earlier one remembered. */
 async function lead(deps: PlatformDeps, { caches, serverClock }: Known, leadership: Leadership): Promise<void> {
-  const { connect, clock, log, instance, metrics } = deps
+  const { connect, clock, log, instance, metrics, purgesFrom } = deps
   const { signal } = leadership
   const kube = whileLeading(deps.kube, leadership)
   const caller = newCaller(leadership)
@@ -113,7 +115,10 @@ async function lead(deps: PlatformDeps, { caches, serverClock }: Known, leadersh
   }
   signal.addEventListener('abort', hangUp, { once: true })
   const recorder = eventRecorder({ kube, clock, log, controller: 'holdfast.dev/controllers', instance })
-  const controllers = newControllers({ kube, clock, log, recorder, metrics, caches, fleet, serverClock }, watchers)
+  const controllers = newControllers(
+    { kube, clock, log, recorder, metrics, caches, fleet, serverClock, purgesFrom },
+    watchers,
+  )
   await Promise.all(controllers.map((controller) => controller.work(signal)))
   await recorder.flush()
 }
@@ -133,6 +138,7 @@ function newCaller(leadership: Leadership): Caller {
 
 interface Parts extends ControllerDeps {
   readonly caches: Caches
+  readonly purgesFrom: Date | undefined
   readonly fleet: Fleet
   readonly serverClock: ServerClock
 }

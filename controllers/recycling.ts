@@ -41,16 +41,21 @@ export interface Recycling {
   readonly fleet: Fleet
   readonly recorder: EventRecorder
   readonly serverClock: ServerClock
+  readonly purgesFrom?: Date | undefined
 }
 
 /** What the controller of entries looks up, and makes anew. */
-export function accessRecycled({ kube, caches, fleet, recorder, serverClock }: Recycling, bin: RecycleBin): Deps {
+export function accessRecycled(
+  { kube, caches, fleet, recorder, serverClock, purgesFrom }: Recycling,
+  bin: RecycleBin,
+): Deps {
   const { virtualMachines, disks, images } = caches
   const all = { VirtualMachine: virtualMachines, Disk: disks, Image: images }
   return {
     fleet,
     bin,
     now: serverClock.now,
+    purgesFrom,
     seen: ({ kind, ...at }) => all[kind].get(keyOf(at)),
     read: (place) => read(kube, place),
     makeNamespace: (name) => makeNamespace(kube, name),

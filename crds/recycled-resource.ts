@@ -217,6 +217,7 @@ export const RecycledResourceReason = {
   NamespaceEnding: 'NamespaceEnding',
   RecoveryRefused: 'RecoveryRefused',
   Recovering: 'Recovering',
+  PurgePostponed: 'PurgePostponed',
   HostNotFound: 'HostNotFound',
   HostUnreachable: 'HostUnreachable',
   HostRefused: 'HostRefused',

@@ -88,6 +88,11 @@ export function restoreMark({ root }: Pick<Home, 'root'>): string {
   return join(root, 'restore-under-way')
 }
 
+/** The file that keeps when the state was last restored: a time as in RFC 3339. */
+export function restoredFile({ root }: Pick<Home, 'root'>): string {
+  return join(root, 'restored-at')
+}
+
 /** Where the agent keeps what machines print on their serial consoles: `MACHINE-ID.log`. */
 export function serialFolder({ agent }: Home): string {
   return foldersOf(agent.state, agent.run).serial

@@ -29,7 +29,7 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
     spec: { ...entry.spec, ...(phase === 'Binned' && { contents }) },
   })
   const there = new Map<string, Found>()
-  const api: { refusal?: string; others: RecycledResource[] } = { others: [] }
+  const api: { refusal?: string; others: RecycledResource[]; purgesFrom?: Date } = { others: [] }
   const place = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`
   const reconciler = recycledResourceReconciler({
     fleet: fakeFleet(host),
@@ -43,6 +43,9 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
       remove: async () => store.put(undefined),
     },
     now: () => store.now(),
+    get purgesFrom() {
+      return api.purgesFrom
+    },
     seen: (at) => there.get(place(at)),
     read: async (at) => there.get(place(at)),
     makeNamespace: async () => 'Active',
@@ -79,6 +82,20 @@ describe('RecycledResource', () => {
     expect(world.host.disks.size).toBe(1)
     world.store.nowMs = 3 * DAY_MS
     await world.look()
+    expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
+  })
+
+  test('[DEL-07] is not purged by time for some days after a restore, and is when it is asked for', async () => {
+    const world = newWorld('Binned')
+    world.api.purgesFrom = new Date(Date.parse('2026-01-01T00:00:00Z') + 9 * DAY_MS)
+    world.store.nowMs = 4 * DAY_MS
+    await world.settle()
+    expect(world.store.condition('Ready')).toMatchObject({ status: 'True', reason: 'PurgePostponed' })
+    world.store.change((one) => void (one.status = { ...one.status, phase: 'Purging' }))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
+    world.store.change(({ spec }) => void (spec.action = 'Purge'))
+    await world.settle()
     expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
   })
 

@@ -48,6 +48,8 @@ export interface Deps {
   readonly bin: Pick<RecycleBin, 'fill' | 'remove' | 'ofDownload' | 'ofFile'>
   /** By the clock of the API server. Throws until that is known. */
   readonly now: () => Date
+  /** Nothing is destroyed by time before. */
+  readonly purgesFrom?: Date | undefined
   /** The object of that name as it was last seen. */
   readonly seen: (place: Place) => Pick<Found, 'metadata'> | undefined
   /** The object of that name as the API server has it now, whose clock is known better then. */

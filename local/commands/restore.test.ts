@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { homeAt, restoreMark, type Home } from '../home.ts'
+import { homeAt, restoredFile, restoreMark, type Home } from '../home.ts'
 import { runPlatform } from '../platform/run.ts'
 import { backup } from './backup.ts'
 import { restore } from './restore.ts'
@@ -87,6 +87,7 @@ describe('Restore', () => {
     await restore(world.home, world.file, world.terminal)
     expect(await world.read('pki/kubernetes/encryption.json')).toBe('of monday')
     await expect(stat(restoreMark(world.home))).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(Math.abs(Date.parse(await readFile(restoredFile(world.home), 'utf8')) - Date.now())).toBeLessThan(60_000)
   })
 
   test('that was cut off lets nothing start', async () => {

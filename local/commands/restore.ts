@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { writePrivateFile } from '../../lib/tls/private-file.ts'
 import { isThere, readArchive } from '../backup/archive.ts'
 import { LocalError } from '../errors.ts'
-import { lockHome, prepareHome, restoreMark, type Home } from '../home.ts'
+import { lockHome, prepareHome, restoredFile, restoreMark, type Home } from '../home.ts'
 import { findLeftGuests } from '../platform/left-guests.ts'
 import { findRunning } from '../platform/state.ts'
 import type { Terminal } from '../terminal.ts'
@@ -50,6 +50,7 @@ async function replace(home: Home, draft: string): Promise<string | undefined> {
     if (await isThere(target)) await move(target, join(aside, part))
     if (await isThere(join(draft, part))) await move(join(draft, part), target)
   }
+  await writePrivateFile(restoredFile(home), new Date().toISOString())
   await rm(mark)
   await syncFolder(home.root)
   return (await isThere(aside)) ? aside : undefined

@@ -19,6 +19,8 @@ export interface ControllersOptions {
   readonly home: Pick<Home, 'root'>
   readonly logs: string
   readonly logLevel: string | undefined
+  /** Nothing in the recycle bin is destroyed by time before. */
+  readonly purgesFrom: Date | undefined
   readonly observer: Observer
 }
 
@@ -74,7 +76,7 @@ interface Process {
 }
 
 async function startOne({ name, metricsPort }: Process, options: ControllersOptions): Promise<Supervised> {
-  const { kubeconfig, agentTls, serverTls, logs, logLevel, observer } = options
+  const { kubeconfig, agentTls, serverTls, logs, logLevel, purgesFrom, observer } = options
   const env = {
     HOLDFAST_KUBECONFIG: kubeconfig,
     HOLDFAST_AGENT_CA: agentTls.ca,
@@ -85,6 +87,7 @@ async function startOne({ name, metricsPort }: Process, options: ControllersOpti
     HOLDFAST_METRICS_TLS_CERT: serverTls.certificate,
     HOLDFAST_METRICS_TLS_KEY: serverTls.key,
     HOLDFAST_METRICS_CLIENT_NAMES: metricsReaders.join(','),
+    ...(purgesFrom && { HOLDFAST_PURGES_FROM: purgesFrom.toISOString() }),
     ...(logLevel !== undefined && { HOLDFAST_LOG_LEVEL: logLevel }),
   }
   const logPath = join(logs, `${name}.log`)

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { Kube } from '../../lib/kube/client.ts'
 import { LocalError } from '../errors.ts'
-import { lockHome, restoreMark, type Home } from '../home.ts'
+import { readTextFile } from '../../lib/tls/private-file.ts'
+import { lockHome, restoredFile, restoreMark, type Home } from '../home.ts'
 import { identify, type ProcessIdentity } from '../../lib/process-identity.ts'
 import type { Observer } from '../processes/supervise.ts'
 import { controllersServerTls, controllersTls, prepareIdentities } from './agent.ts'
@@ -18,6 +19,9 @@ import { keepRenewed } from './renewal.ts'
 import { untilReady, type Inventory } from './readiness.ts'
 import { startSimulatedHosts } from './simulated-hosts.ts'
 import { newStateFile } from './state.ts'
+
+/** How long after a restore nothing in the recycle bin is destroyed by time. */
+const PURGES_WAIT_MS = 3 * 24 * 3_600_000
 
 export interface RunOptions {
   readonly home: Home
@@ -69,6 +73,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
     home,
     logs: home.logs,
     logLevel: options.env['HOLDFAST_LOG_LEVEL'],
+    purgesFrom: await readPurgesFrom(home),
     observer,
   })
   running.defer(() => controllers.stop())
@@ -97,6 +102,12 @@ function refuseHalfRestored(home: Home): void {
   if (!existsSync(restoreMark(home))) return
   const message = `a restore of ${home.root} was cut off: do it once more with npm run restore -- FILE`
   throw new LocalError('HOME_UNUSABLE', message)
+}
+
+/** After a restore there are some days to bring back what is in the recycle bin again. */
+async function readPurgesFrom(home: Home): Promise<Date | undefined> {
+  const restoredMs = Date.parse((await readTextFile(restoredFile(home))) ?? '')
+  return Number.isNaN(restoredMs) ? undefined : new Date(restoredMs + PURGES_WAIT_MS)
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { RecycledResourceCondition } from '../../../crds/recycled-resource.ts'
+import { RecycledResourceCondition, RecycledResourceReason } from '../../../crds/recycled-resource.ts'
 import { done, doneFor, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { beginPurge, endPurge, purge } from '../purge.ts'
@@ -24,19 +24,39 @@ export const carryOut: Phase<Scope> = {
     const claimant = await findClaimant(scope)
     if (claimant || action === 'Recover') return beginRecovery(scope, claimant)
     if (action === 'Purge' && deletion.policy !== 'Never') return beginPurge(scope)
-    return deletion.purgeAt === undefined ? done : atItsTime(scope, Date.parse(deletion.purgeAt))
+    return atItsTime(scope)
   },
 }
 
 /** The phase alone is not enough: others may write a status too. */
-function isToBePurged({ entry, deps }: Scope): boolean {
+function isToBePurged(scope: Scope): boolean {
+  const { entry, deps } = scope
   const { action, deletion } = entry.spec
   if (deletion.policy === 'Never') return false
-  return action === 'Purge' || (deletion.purgeAt !== undefined && Date.parse(deletion.purgeAt) <= deps.now().getTime())
+  return action === 'Purge' || purgeTime(scope) <= deps.now().getTime()
 }
 
-async function atItsTime(scope: Scope, purgeAtMs: number): Promise<Outcome> {
+async function atItsTime(scope: Scope): Promise<Outcome> {
+  const purgeAtMs = purgeTime(scope)
+  if (purgeAtMs === Infinity) return done
   const leftMs = purgeAtMs - scope.deps.now().getTime()
-  if (leftMs > 0) return doneFor(Math.min(leftMs, LOOK_AGAIN_MS))
-  return beginPurge(scope, purgeAtMs)
+  if (leftMs <= 0) return beginPurge(scope, purgeAtMs)
+  const lookAgainMs = Math.min(leftMs, LOOK_AGAIN_MS)
+  return isPostponed(scope) ? postponed(purgeAtMs, lookAgainMs) : doneFor(lookAgainMs)
+}
+
+/** When it is destroyed by itself, in milliseconds; Infinity for never. */
+function purgeTime({ entry, deps }: Scope): number {
+  const { purgeAt } = entry.spec.deletion
+  return purgeAt === undefined ? Infinity : Math.max(Date.parse(purgeAt), deps.purgesFrom?.getTime() ?? 0)
+}
+
+function isPostponed({ entry, deps }: Scope): boolean {
+  return Date.parse(entry.spec.deletion.purgeAt ?? '') <= deps.now().getTime()
+}
+
+function postponed(untilMs: number, retryAfterMs: number): Outcome {
+  const until = new Date(untilMs).toISOString()
+  const message = `The platform was restored to an older state, in which what was brought back since is in the bin again: nothing is destroyed by time before ${until}; recover what is needed`
+  return { type: 'done', reason: RecycledResourceReason.PurgePostponed, message, retryAfterMs }
 }
