@@ -14,7 +14,7 @@ export const provisionDisk: Phase<Scope> = {
 
   async run(scope) {
     const { disk, status } = scope
-    claimForMaker(disk, status)
+    claimForMaker(scope)
     if (status.size !== undefined) return lookForIt(scope)
     const agent = agentOf(scope)
     if ('type' in agent) return agent
