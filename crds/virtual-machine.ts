@@ -300,7 +300,7 @@ export const VirtualMachineReason = {
 export const MACHINE_ID_LABEL = 'compute.holdfast.dev/machine-id'
 
 /** Identity of the machine that a Disk was made for. A label that is no UUID says nothing. */
-export function makerOf({ labels }: ObjectMeta): string | undefined {
+export function makerOf({ labels }: { readonly labels?: ObjectMeta['labels'] | undefined }): string | undefined {
   return machineIdentity.safeParse(labels?.[MACHINE_ID_LABEL]).data
 }
 

@@ -39,6 +39,24 @@ describe('What a delete does', () => {
     )
   })
 
+  test.each<[DeletionPolicy, DeletionPolicy, DeletionPolicy | undefined, string]>([
+    ['Immediate', 'Never', undefined, 'Never'],
+    ['Immediate', 'Delayed', undefined, '7d'],
+    ['Immediate', 'Immediate', undefined, 'Immediate'],
+    ['Delayed', 'Never', undefined, 'Never'],
+    ['Delayed', 'Delayed', undefined, '7d'],
+    ['Delayed', 'Immediate', undefined, '3d'],
+    ['Delayed', 'Immediate', 'Never', 'Never'],
+    ['Delayed', 'Never', 'Immediate', '3d'],
+    ['Never', 'Immediate', undefined, 'Never'],
+  ])('[DEL-08] to a Disk, set %s, of a VirtualMachine, set %s, override %s: %s', (ofDisk, ofMachine, override, end) => {
+    const both = { ...settings('Disk', ofDisk), virtualMachine: settings('VirtualMachine', ofMachine).virtualMachine }
+    const question = { override: undefined, machine: { override }, settings: both, now }
+    const decision = decideDeletion({ ...question, kind: 'Disk' })
+    expect(decision.policy === 'Delayed' ? decision.retention : decision.policy).toBe(end)
+    expect(decideDeletion({ ...question, kind: 'Image' }).policy).toBe('Delayed')
+  })
+
   test('[DEL-02] only three kinds have a recycle bin', () => {
     const all = ['VirtualMachine', 'Disk', 'Image', 'Host', 'DataStorage', 'PlatformSettings', 'toString']
     expect(all.filter(isRecyclable)).toEqual(kinds)

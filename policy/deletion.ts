@@ -27,17 +27,32 @@ export interface DeletionQuestion {
   readonly kind: RecyclableKind
   /** `spec.deletionPolicy` of the object. */
   readonly override: DeletionPolicy | undefined
+  /** Of a Disk that was made for a machine: what is known of that. */
+  readonly machine?: Pick<DeletionQuestion, 'override'> | undefined
   readonly settings: DeletionSettings
   /** By the clock of the API server. */
   readonly now: Date
 }
 
-/** What a delete in this moment does. */
-export function decideDeletion({ kind, override, settings, now }: DeletionQuestion): DeletionDecision {
+/** What a delete in this moment does. A disk that was made for a machine does not end sooner than that would. */
+export function decideDeletion({ machine, ...question }: DeletionQuestion): DeletionDecision {
+  const own = decideAlone(question)
+  if (question.kind !== 'Disk' || !machine) return own
+  const ofMachine = decideAlone({ ...question, kind: 'VirtualMachine', override: machine.override })
+  return endOf(ofMachine) > endOf(own) ? ofMachine : own
+}
+
+function decideAlone({ kind, override, settings, now }: DeletionQuestion): DeletionDecision {
   const { policy: byKind, retention } = deletionOf(kind, settings)
   const policy = override ?? byKind
   if (policy !== 'Delayed') return { at: now, policy }
   return { at: now, policy, retention, purgeAt: new Date(now.getTime() + retentionMs(retention)) }
+}
+
+/** When it is destroyed, to compare by. */
+function endOf(decision: DeletionDecision): number {
+  if (decision.policy === 'Delayed') return decision.purgeAt.getTime()
+  return decision.policy === 'Never' ? Infinity : -Infinity
 }
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const

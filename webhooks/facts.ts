@@ -5,8 +5,9 @@ import { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf } from '../crds/recycled-resource.ts'
 import { makerOf } from '../crds/virtual-machine.ts'
+import { keyOf } from '../lib/kube/paths.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
-import { decideDeletion, isRecyclable } from '../policy/deletion.ts'
+import { decideDeletion, isRecyclable, type DeletionQuestion } from '../policy/deletion.ts'
 import { ownerOf } from '../policy/ownership.ts'
 import { entryKey, newestFirst } from '../policy/recovery.ts'
 import { isAllowed } from './access.ts'
@@ -47,7 +48,13 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
   const brake = isConsequence ? undefined : await readAndAsk(sources, request)
   const settings = settingsOf(caches)
   const decision = isRecyclable(kind.kind)
-    ? decideDeletion({ kind: kind.kind, override: overrideOf(object), settings, now: sources.now() })
+    ? decideDeletion({
+        kind: kind.kind,
+        override: overrideOf(object),
+        machine: makerIn(caches, object),
+        settings,
+        now: sources.now(),
+      })
     : undefined
   const relations = relationsOf(caches, object)
   const machines = kind.kind === Disk.kind ? await holdersNow(kube, object, relations.machines) : relations.machines
@@ -78,6 +85,14 @@ export function endingsIn({ caches, now }: Sources, namespace: string): Ending[]
     if (metadata.namespace !== namespace || !isRecyclable(kind)) return []
     return [{ kind, policy: decideDeletion({ kind, override: overrideOf(object), settings, now: now() }).policy }]
   })
+}
+
+/** The machine that a Disk was made for. Of one that is gone nothing is known but that there was one. */
+function makerIn({ machines }: Caches, { metadata }: Resource): DeletionQuestion['machine'] {
+  const maker = makerOf(metadata)
+  if (maker === undefined) return undefined
+  const found = machines.by('disk', keyOf(metadata)).find(({ status }) => (status?.machineId ?? maker) === maker)
+  return { override: found?.spec.deletionPolicy }
 }
 
 function overrideOf({ spec }: Resource): DeletionPolicy | undefined {

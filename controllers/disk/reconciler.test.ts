@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../agent/errors.ts'
-import { condition, dataStorage, disk, image, newDisk } from '../../crds/testing/objects.ts'
+import { condition, dataStorage, disk, image, machine, newDisk } from '../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { fakeHost } from '../fleet/testing.ts'
 import { World } from './testing.ts'
 
 const GI = 2 ** 30
 const MACHINE_ID = '11111111-1111-4111-8111-111111111111'
+const OTHER_ID = '22222222-2222-4222-8222-222222222222'
 const fromImage = { source: { image: { name: 'debian' } }, size: '2Gi' }
 
 describe('Disk', () => {
@@ -174,6 +175,24 @@ describe('Disk', () => {
     await world.reconcile()
     expect(world.store.writes).toBe(1)
     expect(world.stored?.status?.attachedTo).toEqual({ virtualMachine: 'db-root', machineId: MACHINE_ID })
+  })
+
+  test('that is labelled for a machine stays attached to another one as long as that has it', async () => {
+    const attachedTo = { virtualMachine: 'other', machineId: OTHER_ID }
+    const labels = { [MACHINE_ID_LABEL]: MACHINE_ID }
+    const world = new World({
+      ...newDisk({ dataStorage: 'local' }, { name: 'web-root', labels }),
+      status: { attachedTo },
+    })
+    world.machines.set('other', { ...machine(), status: { machineId: OTHER_ID } })
+    await world.settle()
+    expect(world.stored?.status?.attachedTo).toEqual(attachedTo)
+    // Else it would stay so when the controller of machines gives it back.
+    expect(world.store.applied.flatMap((status) => status.attachedTo ?? [])).toEqual([])
+
+    world.machines.set('other', { ...machine(), status: { machineId: MACHINE_ID } })
+    await world.reconcile()
+    expect(world.stored?.status?.attachedTo).toEqual({ virtualMachine: 'web', machineId: MACHINE_ID })
   })
 
   test('leaves to whom it is attached to the controller of machines', async () => {

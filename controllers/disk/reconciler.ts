@@ -1,6 +1,6 @@
 import { Disk } from '../../crds/disk.ts'
-import { makerOf } from '../../crds/virtual-machine.ts'
 import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
+import { isClaimForMaker } from './maker.ts'
 import { growDisk } from './phases/grow.ts'
 import { requireImage } from './phases/image.ts'
 import { placeDisk } from './phases/place.ts'
@@ -18,7 +18,7 @@ export function diskReconciler(deps: Deps): Reconciler<Disk, Scope> {
 
     // The controller of virtual machines attaches other disks, and owns that field there.
     owned(status, { metadata }) {
-      if (makerOf(metadata) !== undefined) return status
+      if (isClaimForMaker({ metadata, status })) return status
       const { attachedTo: _, ...own } = status
       return own
     },

@@ -7,12 +7,13 @@ import { claimForMaker } from './maker.ts'
 import type { Scope } from './scope.ts'
 
 /** Gives a Disk that comes from the recycle bin the file that it had. Nothing for one that is new, or has its file. */
-export async function recoverFile({ disk, status, deps }: Scope): Promise<Outcome | undefined> {
+export async function recoverFile(scope: Scope): Promise<Outcome | undefined> {
+  const { disk, status, deps } = scope
   if (status.id !== undefined) return undefined
   const origin = await askOrigin(deps.bin, disk, (entry) => isFor(disk, entry))
   if (origin.type === 'New') return undefined
   if (origin.type === 'Withheld') return origin.outcome
-  bind(disk, status, origin.contents)
+  bind(scope, origin.contents)
   return decided
 }
 
@@ -34,7 +35,8 @@ export async function settleOrigin(scope: Scope): Promise<Outcome | undefined> {
   return done
 }
 
-function bind(disk: Disk, status: Scope['status'], { host, disks: [held] = [] }: Contents): void {
+function bind(scope: Scope, { host, disks: [held] = [] }: Contents): void {
+  const { disk, status } = scope
   if (!held || host === undefined) {
     status.id = disk.metadata.uid // It was never made, and is made as a new one.
     return
@@ -43,7 +45,7 @@ function bind(disk: Disk, status: Scope['status'], { host, disks: [held] = [] }:
   status.host = host
   status.id = held.id
   status.size = held.size
-  claimForMaker(disk, status)
+  claimForMaker(scope)
 }
 
 function isFor({ metadata: { namespace, name } }: Disk, entry: RecycledResource): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { binnedDisk, disk, entry as newEntry, meta } from '../../crds/testing/objects.ts'
+import type { Disk } from '../../crds/disk.ts'
+import { binnedDisk, disk, entry as newEntry, meta, newDisk } from '../../crds/testing/objects.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
@@ -29,7 +30,10 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
     spec: { ...entry.spec, ...(phase === 'Binned' && { contents }) },
   })
   const there = new Map<string, Found>()
-  const api: { refusal?: string; others: RecycledResource[]; purgesFrom?: Date } = { others: [] }
+  const api: { refusal?: string; others: RecycledResource[]; disks: Disk[]; purgesFrom?: Date } = {
+    others: [],
+    disks: [],
+  }
   const place = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`
   const reconciler = recycledResourceReconciler({
     fleet: fakeFleet(host),
@@ -57,7 +61,7 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
     },
     disown: async () => undefined,
     claimants: () => [],
-    disksOfFile: () => [],
+    disksOfFile: () => api.disks,
     downloadedAs: () => [],
     emit: () => undefined,
   })
@@ -71,6 +75,8 @@ function newWorld(phase: 'Pending' | 'Binned', policy: 'Immediate' | 'Delayed' |
     look: () => store.reconcile(reconciler),
   }
 }
+
+const asking = (namespace: string) => newDisk({ source: { existing: { id: FILE } } }, { name: 'other', namespace })
 
 const DAY_MS = 86_400_000
 
@@ -228,6 +234,33 @@ describe('RecycledResource', () => {
     await world.settle()
     expect(world.store.stored?.status?.phase).toBe('Recovering')
     expect(world.store.condition('Ready')?.message).toBe('Disk shop/data cannot be made: there is a limit')
+  })
+
+  test('[DEL-16] is put back although another Disk asks for its file, and not once one has it', async () => {
+    const world = newWorld('Binned')
+    world.store.change(({ spec }) => void (spec.action = 'Recover'))
+    world.api.refusal = 'there is a limit'
+    world.api.disks = [disk('other', { id: FILE })]
+    await world.settle()
+    world.store.change(({ spec }) => void delete spec.action)
+    await world.settle()
+    expect(world.store.stored?.status?.phase).toBe('Recovering')
+    world.api.disks = [asking('shop')]
+    await world.settle()
+    expect(world.store.stored?.status?.phase).toBe('Binned')
+  })
+
+  test.each([
+    ['stays', 'asks for it in another namespace', asking('elsewhere')],
+    ['goes', 'asks for it in its own', asking('shop')],
+    ['goes', 'has it, wherever that is', disk('other', { id: FILE }, { namespace: 'elsewhere' })],
+  ])('[DEL-04] of a file whose Disk was not put away %s while another Disk %s', async (end, _name, other) => {
+    const world = newWorld('Pending')
+    world.api.disks = [other]
+    const held = { name: 'data', uid: world.uid, id: FILE, dataStorage: 'local', size: '1Gi' }
+    world.store.change(({ spec }) => Object.assign(spec, { lastSeen: { manifest: {}, disks: [held] } }))
+    await world.settle()
+    expect(world.store.stored?.status?.phase).toBe(end === 'stays' ? 'Binned' : undefined)
   })
 
   test('[DEL-04] [DEL-08] keeps what its delete saw of an object that went without being put away', async () => {

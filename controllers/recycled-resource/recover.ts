@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { fileIdOf } from '../../crds/disk.ts'
 import { originOf, RecycledResourceReason, targetOf, wantedOf } from '../../crds/recycled-resource.ts'
 import { blocked, decided, done, gone, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { partsOf, type Part } from './parts.ts'
@@ -87,7 +88,9 @@ async function isBegun({ entry, deps }: Scope, parts: readonly Part[]): Promise<
   }
   const files = (entry.spec.contents?.disks ?? []).map(({ id }) => id)
   const isOther = ({ metadata }: Scope['entry']) => metadata.name !== entry.metadata.name
-  return files.some((id) => deps.disksOfFile(id).length > 0 || deps.bin.ofFile(id).some(isOther))
+  // A Disk that only asks for the file gets it from no entry.
+  const isHad = (id: string) => deps.disksOfFile(id).some((disk) => fileIdOf(disk) === id)
+  return files.some((id) => isHad(id) || deps.bin.ofFile(id).some(isOther))
 }
 
 /** Says what somebody can do besides: what `spec.action` asked for can go elsewhere as long as nothing was made. */

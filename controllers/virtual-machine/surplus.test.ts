@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { disk, machine } from '../../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { World } from './testing.ts'
 
 const OTHER = '11111111-1111-4111-8111-111111111111'
@@ -43,6 +44,15 @@ describe('A machine whose disks are not all there', () => {
     await world.settle()
     expect(lastOrder(world)?.disks).toHaveLength(2)
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
+  test('gives back one that somebody labelled for another machine meanwhile', async () => {
+    const world = await withData()
+    const { metadata } = world.disks.get('data') ?? {}
+    if (metadata) metadata.labels = { [MACHINE_ID_LABEL]: OTHER }
+    world.store.change(({ spec }) => void (spec.disks = []))
+    await world.settle()
+    expect(holder(world, 'data')).toBeUndefined()
   })
 
   test('keeps one that its guest has not given back', async () => {

@@ -8,7 +8,7 @@ export function surplusDisks({ vm, status, deps }: Scope): Disk[] {
   const named = new Set(diskNames(vm))
   return deps
     .attachedTo(status.machineId ?? '')
-    .filter(({ metadata }) => !named.has(metadata.name) && makerOf(metadata) === undefined)
+    .filter(({ metadata }) => !named.has(metadata.name) && makerOf(metadata) !== status.machineId)
 }
 
 /** Whether the machine is to have the disk as its host knows, or its host has yet to take it away. */

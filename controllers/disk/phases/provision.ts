@@ -17,7 +17,7 @@ export const provisionDisk: Phase<Scope> = {
     const { disk, status } = scope
     const objection = objectionToFile(disk)
     if (objection) return objection
-    claimForMaker(disk, status)
+    claimForMaker(scope)
     if (status.size !== undefined) return lookForIt(scope)
     const agent = agentOf(scope)
     if ('type' in agent) return agent

@@ -1,3 +1,4 @@
+import { fileIdOf } from '../../../crds/disk.ts'
 import { RecycledResourceCondition, RecycledResourceReason } from '../../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { decided, done, gone, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
@@ -68,11 +69,16 @@ function wasMade({ manifest }: Contents): boolean {
   return stored.parse(manifest).metadata.labels?.[MACHINE_ID_LABEL] !== undefined
 }
 
-/** Whether no Disk and no other entry stands for the files, as those of its machine do that it went along with. */
+/**
+ * Whether no Disk and no other entry stands for the files, as those of its machine do that it went along with. A Disk that
+ * asks for one may be about to have it; but anybody can ask, and gets none of another namespace.
+ */
 function isNobodyElses({ disks = [] }: Contents, { entry, deps }: Scope): boolean {
+  const { namespace } = entry.spec.resource
   return disks.every(({ id }) => {
     const entries = deps.bin.ofFile(id).filter(({ metadata }) => metadata.name !== entry.metadata.name)
-    return entries.length === 0 && deps.disksOfFile(id).length === 0
+    const owners = deps.disksOfFile(id).filter((disk) => fileIdOf(disk) === id || disk.metadata.namespace === namespace)
+    return entries.length === 0 && owners.length === 0
   })
 }
 

@@ -1,9 +1,14 @@
 import { describe, expect, test } from 'vitest'
+import type { Disk } from '../../../crds/disk.ts'
 import { condition, disk, machine } from '../../../crds/testing/objects.ts'
+import { RECOVERED_FROM_ANNOTATION } from '../../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
+import { contentsOfDisk } from '../../../policy/recycled-contents.ts'
 import { running, World } from '../testing.ts'
 
 const OTHER = '11111111-1111-4111-8111-111111111111'
+const ID = '33333333-3333-4333-8333-333333333333'
+const placed = { machineId: ID, host: 'host-a', runStrategy: 'Always' }
 const attachedTo = { virtualMachine: 'other', machineId: OTHER }
 
 describe('VirtualMachine', () => {
@@ -78,6 +83,48 @@ describe('VirtualMachine', () => {
       message: `There is no Disk boot in namespace shop: it is in the recycle bin: kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover"}}'`,
     })
   })
+
+  const fromBin = { [RECOVERED_FROM_ANNOTATION]: '22222222-2222-4222-8222-222222222222' }
+  const own = { [MACHINE_ID_LABEL]: ID }
+  test.each([
+    ['that was made for it', 'contents', own, {}],
+    ['that its delete saw', 'lastSeen', own, {}],
+    ['whose label somebody took off', 'contents', {}, fromBin],
+  ] as const)(
+    '[DEL-15] has no blank root disk made in place of one in the recycle bin %s',
+    async (_name, field, labels, annotations) => {
+      const world = new World({ ...machine({}, { annotations }), status: placed })
+      const binned = disk('web-root', {}, { labels })
+      const { metadata, spec } = world.recycled.stamp(binned)
+      spec[field] = contentsOfDisk(binned)
+      await world.settle()
+      expect(world.condition('DisksReady')).toMatchObject({
+        reason: 'DiskNotFound',
+        message: `Disk web-root of this machine is in the recycle bin: bring it back: kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover"}}', and then set its label compute.holdfast.dev/machine-id to ${ID}`,
+      })
+      expect(world.disks.size).toBe(0)
+
+      world.recycled.entries.clear()
+      world.disks.set('web-root', disk('web-root', {}, { labels: own }))
+      await world.reconcile(2)
+      expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    },
+  )
+
+  test.each([
+    ['another machine', { [MACHINE_ID_LABEL]: OTHER }, {}, fromBin],
+    ['an older one of its name', {}, {}, {}],
+    ['it, and never held anything', own, { size: undefined }, fromBin],
+  ])(
+    'has its root disk made although the recycle bin has one of %s',
+    async (_name, labels, status: Disk['status'], annotations) => {
+      const world = new World({ ...machine({}, { annotations }), status: placed })
+      const binned = disk('web-root', status, { labels })
+      world.recycled.stamp(binned).spec.contents = contentsOfDisk(binned)
+      await world.reconcile()
+      expect(world.disks.get('web-root')?.metadata.labels).toEqual(own)
+    },
+  )
 
   test('says which of its disks has lost its file', async () => {
     const world = new World(machine({ rootDisk: { diskRef: { name: 'boot' } } }))

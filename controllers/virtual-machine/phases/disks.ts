@@ -15,6 +15,7 @@ import { toBytes } from '../../../policy/quantity.ts'
 import { newestFirst, recoverCommand } from '../../../policy/recovery.ts'
 import { notReady } from '../../../policy/readiness.ts'
 import { adoptedRoot } from '../adopt.ts'
+import { binnedRootObjection } from '../binned-root.ts'
 import { unreachable } from '../order.ts'
 import { rootStorage } from '../root-storage.ts'
 import type { Scope } from '../scope.ts'
@@ -48,7 +49,8 @@ export function noSuchDisk({ namespace, deps: { bin } }: Scope, name: string): O
 /** The disk that is made from the image, at the first time and only then. */
 async function ownRootDisk(scope: Scope): Promise<Disk | Outcome> {
   const { vm, namespace, status, deps } = scope
-  const found = deps.disk(namespace, rootDiskName(vm)) ?? objectionToNew(scope) ?? (await makeRootDisk(scope))
+  const objection = () => binnedRootObjection(scope) ?? objectionToNew(scope)
+  const found = deps.disk(namespace, rootDiskName(vm)) ?? objection() ?? (await makeRootDisk(scope))
   if ('type' in found) return found
   const { name, deletionTimestamp } = found.metadata
   const maker = makerOf(found.metadata)

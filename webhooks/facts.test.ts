@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest'
+import { Disk } from '../crds/disk.ts'
+import type { DeletionPolicy } from '../crds/deletion.ts'
+import { disk, machine, platformSettings } from '../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL, type VirtualMachine } from '../crds/virtual-machine.ts'
+import { defaultDeletion } from '../policy/deletion.ts'
+import { newCaches } from './caches.ts'
+import { gatherDelete } from './facts.ts'
+import { deleteDisk } from './rules/disk.ts'
+
+const ID = '11111111-1111-4111-8111-111111111111'
+const OTHER = '22222222-2222-4222-8222-222222222222'
+const now = () => new Date('2026-01-01T00:00:00Z')
+/** Whose deletes ask nobody. */
+const user = { username: 'system:serviceaccount:kube-system:generic-garbage-collector', groups: [], extra: {} }
+
+/** What becomes of Disk shop/web-root, under which policy of its own kind, with what is known of machines. */
+async function endOf(ofDisk: DeletionPolicy, vm?: VirtualMachine, labels: Record<string, string> = madeFor) {
+  const caches = newCaches()
+  const { virtualMachine, disk: byDefault } = defaultDeletion
+  const deletion = { ...defaultDeletion, virtualMachine, disk: { ...byDefault, policy: ofDisk } }
+  const { spec, ...settings } = platformSettings()
+  caches.settings.put({ ...settings, spec: { ...spec, deletion } })
+  if (vm) caches.machines.put(vm)
+  const object = disk('web-root', {}, { labels })
+  const kube = { send: async () => ({ status: 200, body: vm as never, warnings: [] }) }
+  const { facts } = await gatherDelete({ kube, caches, now }, { kind: Disk, rules: deleteDisk, object, user })
+  const { decision } = facts
+  return decision?.policy === 'Delayed' ? decision.retention : decision?.policy
+}
+
+const madeFor = { [MACHINE_ID_LABEL]: ID }
+const web = (deletionPolicy: DeletionPolicy | undefined, machineId?: string): VirtualMachine => ({
+  ...machine({ deletionPolicy }),
+  status: machineId === undefined ? {} : { machineId },
+})
+
+describe('[DEL-08] A Disk that is deleted by itself', () => {
+  test.each<[string, VirtualMachine | undefined, string]>([
+    ['that is there', web('Never', ID), 'Never'],
+    ['that has lost its status', web('Never'), 'Never'],
+    ['that has no policy of its own', web(undefined, ID), '7d'],
+    ['that is gone', undefined, '7d'],
+    ['that another one took the place of', web('Never', OTHER), '7d'],
+  ])('is kept as its machine would be, %s', async (_name, vm, end) => {
+    expect(await endOf('Immediate', vm)).toBe(end)
+  })
+
+  test('ends as its own policy says where that keeps it longer, or where it was made for no machine', async () => {
+    expect(await endOf('Never', web('Immediate', ID))).toBe('Never')
+    expect(await endOf('Delayed', web('Immediate', ID))).toBe('3d')
+    expect(await endOf('Immediate', web('Never', ID), {})).toBe('Immediate')
+  })
+})
