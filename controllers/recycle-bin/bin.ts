@@ -2,7 +2,7 @@ import { OWNER_LABEL, type DeletionSettings } from '../../crds/deletion.ts'
 import type { Disk } from '../../crds/disk.ts'
 import type { Image } from '../../crds/image.ts'
 import { RecycledResource, type RecyclableKind } from '../../crds/recycled-resource.ts'
-import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { ObjectCache } from '../../lib/kube/cache.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { isKubeError } from '../../lib/kube/errors.ts'
@@ -122,7 +122,8 @@ async function create(
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only the controllers of these kinds have a bin
   const recyclable = kind as RecyclableKind
   const now = new Date(deletionTimestamp)
-  const decision = decideDeletion({ kind: recyclable, override: spec.deletionPolicy, settings, now })
+  const machine = makerOf(metadata) === undefined ? undefined : { override: undefined }
+  const decision = decideDeletion({ kind: recyclable, override: spec.deletionPolicy, machine, settings, now })
   const owner = labels?.[OWNER_LABEL]
   const body = {
     ...type,
