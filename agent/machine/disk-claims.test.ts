@@ -4,7 +4,7 @@ import { silentLog } from '../../lib/log.ts'
 import { DiskClaims } from './disk-claims.ts'
 import type { MachineRecord } from './record.ts'
 import { StoredRecord } from './stored-record.ts'
-import { newRecord } from './testing.ts'
+import { newDesired, newRecord } from './testing.ts'
 
 const claims = [{ id: randomUUID(), storage: 'fast' }]
 
@@ -29,4 +29,23 @@ test('DiskClaims are released on the storages that the record names', async () =
 
 test('DiskClaims of a record that may know only some of them are looked for everywhere', async () => {
   expect(await neededBy({ mayHoldOthers: true })).toBeUndefined()
+})
+
+test('DiskClaims of which one is wanted again while it is released are claimed anew', async () => {
+  const [kept, other] = [randomUUID(), randomUUID()].map((id) => ({ id, storage: 'fast' }))
+  if (!kept || !other) throw new Error('unreachable')
+  const desired = newDesired({ disks: [kept, other] })
+  const order = (disks: typeof desired.disks) =>
+    record.update((last) => ({ ...last, desired: { ...last.desired, disks } }))
+  const record = new StoredRecord(newRecord({ desired, claims: desired.disks }), true, { save: async () => undefined })
+  const storage = {
+    claimDisks: async () => [kept, other].map(({ id }) => ({ id, layers: [] })),
+    releaseDisks: () => order([kept, other]),
+  }
+  const diskClaims = new DiskClaims(record, storage, silentLog)
+  await diskClaims.claim(undefined)
+  await order([kept])
+  await diskClaims.releaseSurplus(() => false)
+  expect(record.current.claims).toEqual([kept, other])
+  expect(diskClaims.areHeld).toBe(false)
 })

@@ -58,6 +58,8 @@ export class DiskClaims {
     const { id } = desired
     const open = claims.filter((claim) => isOpen(claim.id))
     const keep = [...desired.disks, ...open].map((disk) => disk.id)
+    // Where one of them is wanted again, also under the same decision, it is claimed anew.
+    if (this.granted.some((disk) => !keep.includes(disk.id))) this.#granted = undefined
     try {
       await this.#storage.releaseDisks(id, keep, this.#all)
     } catch (error) {
