@@ -25,9 +25,18 @@ export const QEMU_LOG_BYTES = 64 * 1024
 
 /** Makes what a machine's process needs to find. Harmless when it is there already. */
 export async function preparePad(paths: MachinePaths, owner: Owner | undefined): Promise<LaunchPad> {
-  const [log] = await Promise.all([openQemuLog(paths.qemuLog), makeRunDir(paths, owner), makeSerialLog(paths, owner)])
-  const { size } = await log.stat()
-  return { log, logStart: size, [Symbol.asyncDispose]: () => log.close() }
+  const opening = openQemuLog(paths.qemuLog)
+  const others = [makeRunDir(paths, owner), makeSerialLog(paths, owner)]
+  try {
+    const [log] = await Promise.all([opening, ...others])
+    const { size } = await log.stat()
+    return { log, logStart: size, [Symbol.asyncDispose]: () => log.close() }
+  } catch (error) {
+    // None of them goes on alone, and nobody else would close the log.
+    const [opened] = await Promise.allSettled([opening, ...others])
+    if (opened.status === 'fulfilled') await opened.value.close()
+    throw error
+  }
 }
 
 async function openQemuLog(path: string): Promise<FileHandle> {
