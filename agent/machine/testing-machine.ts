@@ -27,9 +27,14 @@ class Gate {
   open(): void {
     this.#opened.resolve()
   }
+
+  /** What waits there fails. */
+  fail(error: Error): void {
+    this.#opened.reject(error)
+  }
 }
 
-type Place = 'claim' | 'release' | 'launch' | 'save'
+type Place = 'prepare' | 'claim' | 'release' | 'launch' | 'save'
 
 /** Starts processes that do nothing, each with the monitor at `qmp`. */
 function newTestLauncher(qmp: string, children: ChildProcess[], at: (place: Place) => Promise<void>): Launcher {
@@ -39,6 +44,7 @@ function newTestLauncher(qmp: string, children: ChildProcess[], at: (place: Plac
     noteUid: () => undefined,
     ownerOf: () => undefined,
     prepare: async () => {
+      await at('prepare')
       const log = await open(devNull, 'r')
       return { log, logStart: 0, [Symbol.asyncDispose]: () => log.close() }
     },
@@ -73,6 +79,7 @@ export async function newMachineWorld(script: Script = succeed) {
   const qemu = stack.use(await newScriptedMonitor({ script }))
   const gates = new Map<Place, Gate>()
   const children: ChildProcess[] = []
+  const claimed = new Set<string>()
   stack.defer(() => void children.map((child) => child.kill('SIGKILL')))
   let refusal: AgentError | undefined
   const at = async (place: Place) => {
@@ -88,9 +95,13 @@ export async function newMachineWorld(script: Script = succeed) {
       claimDisks: async (_machine, wanted) => {
         await at('claim')
         if (refusal) throw refusal
+        for (const { id } of wanted) claimed.add(id)
         return wanted.map(({ id }) => ({ id, layers: [] }))
       },
-      releaseDisks: () => at('release'),
+      releaseDisks: async (_id, keep) => {
+        await at('release')
+        for (const id of claimed) if (!keep.includes(id)) claimed.delete(id)
+      },
     },
     hypervisor: {
       bootId: 'boot-1',
@@ -107,6 +118,8 @@ export async function newMachineWorld(script: Script = succeed) {
     qemu,
     /** Every process that was started so far. */
     children,
+    /** Disks that are claimed, whoever claimed them. */
+    claimed,
     newMachine: (desired: ReturnType<typeof newDesired>) => {
       const machine = new Machine(launcher.withUid(accept(undefined, desired)), false, deps)
       stack.defer(() => machine.close())
