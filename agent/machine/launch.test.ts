@@ -22,6 +22,19 @@ async function isOpenHere(path: string): Promise<boolean> {
   return (await Promise.allSettled(descriptors)).some((one) => one.status === 'fulfilled' && one.value === path)
 }
 
+test('Run folder that is missing is not made for one machine, for the others could not pass through it', async () => {
+  await using world = await newPadWorld()
+  await expect(preparePad(world.paths, undefined)).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(readdir(world.run)).rejects.toMatchObject({ code: 'ENOENT' })
+})
+
+test('Folder that a process left behind is used again', async () => {
+  await using world = await newPadWorld()
+  await mkdir(world.paths.runDir, { recursive: true })
+  await using pad = await preparePad(world.paths, undefined)
+  expect(pad.logStart).toBe(0)
+})
+
 test('Log of a process that cannot be prepared is not left open', async () => {
   await using world = await newPadWorld()
   await writeFile(world.run, 'no folder')

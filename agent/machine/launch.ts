@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { chown, mkdir, open, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { isMissing } from '../durable-file.ts'
+import { isMissing, isTaken } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import type { MachinePaths } from '../paths.ts'
 import { keepBounded, readEnd } from './bounded-log.ts'
@@ -45,14 +45,25 @@ async function openQemuLog(path: string): Promise<FileHandle> {
 }
 
 async function makeRunDir({ runDir }: MachinePaths, owner: Owner | undefined): Promise<void> {
-  const [made] = await Promise.all([mkdir(runDir, { recursive: true, mode: 0o700 }), requireSpace(dirname(runDir))])
-  if (!owner || (made === undefined && (await stat(runDir)).uid === owner.uid)) return
-  if (made === undefined) {
+  const [isNew] = await Promise.all([makeFolder(runDir), requireSpace(dirname(runDir))])
+  if (!owner || (!isNew && (await stat(runDir)).uid === owner.uid)) return
+  if (!isNew) {
     // What another user of it left behind, the machine's own could not write to.
     await rm(runDir, { recursive: true })
     await mkdir(runDir, { mode: 0o700 })
   }
   await chown(runDir, owner.uid, owner.gid)
+}
+
+/** False when it is there already. The agent's own run folder, which has another mode, is not made with it. */
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    return true
+  } catch (error) {
+    if (!isTaken(error)) throw error
+    return false
+  }
 }
 
 /** Throws what a full file system answers. QEMU would end because of its pid file, and not say why it cannot be written. */
