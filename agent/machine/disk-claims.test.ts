@@ -13,7 +13,7 @@ async function neededBy(change: Partial<MachineRecord>): Promise<string[] | unde
   let needed: string[] | undefined
   const storage = {
     claimDisks: async () => [],
-    releaseDisks: async (_id: string, _keep: readonly string[], among?: readonly { storage: string }[]) => {
+    releaseDisks: async (_id: string, _isKept: (id: string) => boolean, among?: readonly { storage: string }[]) => {
       needed = among?.map(({ storage: name }) => name)
     },
   }
@@ -48,4 +48,19 @@ test('DiskClaims of which one is wanted again while it is released are claimed a
   await diskClaims.releaseSurplus(() => false)
   expect(record.current.claims).toEqual([kept, other])
   expect(diskClaims.areHeld).toBe(false)
+})
+
+test('DiskClaims that no record knows of are released unless their disks are open', async () => {
+  const [open, closed] = [randomUUID(), randomUUID()]
+  const onStorage = new Set([open, closed])
+  const storage = {
+    claimDisks: async () => [],
+    releaseDisks: async (_id: string, isKept: (id: string) => boolean) => {
+      for (const id of onStorage) if (!isKept(id)) onStorage.delete(id)
+    },
+  }
+  const record = new StoredRecord(newRecord({ claims, mayHoldOthers: true }), true, { save: async () => undefined })
+  await new DiskClaims(record, storage, silentLog).releaseSurplus((id) => id === open)
+  expect([...onStorage]).toEqual([open])
+  expect(record.current.claims).toEqual([])
 })

@@ -106,9 +106,9 @@ function newTestStorage(at: (place: Place) => Promise<void>) {
       for (const { id } of wanted) claimed.add(id)
       return wanted.map(({ id }) => ({ id, layers: [] }))
     },
-    releaseDisks: async (_id, keep) => {
+    releaseDisks: async (_id, isKept) => {
       await at('release')
-      for (const id of claimed) if (!keep.includes(id)) claimed.delete(id)
+      for (const id of claimed) if (!isKept(id)) claimed.delete(id)
     },
   }
   const refuse = (error: AgentError | undefined) => {

@@ -64,7 +64,7 @@ test('of a machine’s disks all are claimed or none', async () => {
   const missing = world.storage.claimDisks(machine, [...disks.slice(0, 2), blankDisk()])
   await expect(missing).rejects.toMatchObject({ code: 'DISK_NOT_FOUND' })
   expect((await filesOf(world, 'disks')).filter((name) => name.endsWith('.json'))).toHaveLength(1)
-  await world.storage.releaseDisks(other.id, [])
+  await world.storage.releaseDisks(other.id, () => false)
   expect(await world.storage.claimDisks(machine, disks)).toHaveLength(3)
 })
 
@@ -94,7 +94,7 @@ test('a storage that is away makes every call wait, and nothing is lost', async 
   await expect(storage.putDisk(disk)).rejects.toMatchObject(unavailable)
   await expect(storage.deleteDisk('fast', disk.id)).rejects.toMatchObject(unavailable)
   await expect(storage.claimDisks(machine, [disk])).rejects.toMatchObject(unavailable)
-  await expect(storage.releaseDisks(machine.id, [])).rejects.toMatchObject(unavailable)
+  await expect(storage.releaseDisks(machine.id, () => false)).rejects.toMatchObject(unavailable)
   const next = await world.reopen()
   await expect(next.putDisk(disk)).rejects.toMatchObject(unavailable)
   await rename(`${storagePath}-away`, storagePath)
@@ -104,9 +104,9 @@ test('a storage that is away makes every call wait, and nothing is lost', async 
 
 test('a machine without disks on a storage that is away is released', async () => {
   await using world = await newStorageWorld()
-  await world.storage.releaseDisks(randomUUID(), [])
+  await world.storage.releaseDisks(randomUUID(), () => false)
   await rename(world.storagePath, `${world.storagePath}-away`)
-  await expect(world.storage.releaseDisks(randomUUID(), [])).resolves.toBeUndefined()
+  await expect(world.storage.releaseDisks(randomUUID(), () => false)).resolves.toBeUndefined()
 })
 
 test('only the storages that may hold its claims keep a machine from being released', async () => {
@@ -122,16 +122,16 @@ test('only the storages that may hold its claims keep a machine from being relea
 
   const next = await world.reopen()
   const another = { id: randomUUID(), storage: 'small' }
-  await expect(next.releaseDisks(machine.id, [], [disk, another])).rejects.toMatchObject({
+  await expect(next.releaseDisks(machine.id, () => false, [disk, another])).rejects.toMatchObject({
     code: 'STORAGE_UNAVAILABLE',
     message: expect.stringMatching(/DataStorage small .*: mount it again$/),
   })
   expect(await filesOf(world, 'disks')).toEqual([`${disk.id}.qcow2`])
   await world.storage.claimDisks(machine, [disk])
-  await next.releaseDisks(machine.id, [another.id], [disk, another])
+  await next.releaseDisks(machine.id, (id) => id === another.id, [disk, another])
   expect(await filesOf(world, 'disks')).toEqual([`${disk.id}.qcow2`])
   // Of a machine whose record was lost nobody knows where its claims lie.
-  await expect(next.releaseDisks(machine.id, [])).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
+  await expect(next.releaseDisks(machine.id, () => false)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
 })
 
 const isRoot = process.getuid?.() === 0
@@ -143,7 +143,7 @@ test.skipIf(!isRoot)('a disk is handed to the user of its machine, and taken bac
   const machine = { id: randomUUID(), decision: newDecision(), owner: { uid: 12_345, gid: 12_346 } }
   await world.storage.claimDisks(machine, [disk])
   expect(await stat(fileOf(world, disk))).toMatchObject({ uid: 12_345, gid: 12_346 })
-  await world.storage.releaseDisks(machine.id, [])
+  await world.storage.releaseDisks(machine.id, () => false)
   expect(await stat(fileOf(world, disk))).toMatchObject({ uid: 0, gid: 0 })
 })
 

@@ -47,13 +47,13 @@ export interface Storage {
     disks: readonly { id: string; storage: string }[],
   ): Promise<OpenableDisk[]>
   /**
-   * Releases every claim that this machine holds on disks that are not in `keep`. Its process must have none of them open. `claims`
-   * are all that it may hold: only their storages are needed. Without them every storage is searched. Throws
+   * Releases every claim that this machine holds on disks that are not to be kept. Its process must have none of them open.
+   * `claims` are all that it may hold: only their storages are needed. Without them every storage is searched. Throws
    * STORAGE_UNAVAILABLE after all others are released when it may hold some on a storage that cannot be used now.
    */
   releaseDisks(
     machineId: string,
-    keep: readonly string[],
+    isKept: (diskId: string) => boolean,
     claims?: readonly { id: string; storage: string }[],
   ): Promise<void>
   /** What a machine has claimed on the storages that can be used now. */
@@ -128,8 +128,8 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     putImage: (image, waitMs) => downloads.put(image, waitMs),
     deleteImage: (sha256) => downloads.remove(sha256),
     claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
-    releaseDisks: (machineId, keep, claims) =>
-      explainFailures('of the machine', () => ownership.release(machineId, keep, claims)),
+    releaseDisks: (machineId, isKept, claims) =>
+      explainFailures('of the machine', () => ownership.release(machineId, isKept, claims)),
     claimsOf: (machineId) => ownership.claimsOf(machineId),
     measure: () => storages.measure(),
     onChange: (listener) => {
