@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { MACHINE_ID, succeed, type Script } from '../qmp/testing.ts'
 import { newMachineWorld as newWorld } from './testing-machine.ts'
-import { newDesired } from './testing.ts'
+import { decidedAnew, newDesired, newRecord } from './testing.ts'
 
 const WAIT_MS = 10_000
 const desired = newDesired({ id: MACHINE_ID })
@@ -38,4 +38,17 @@ test('Guest whose order cannot be stored is told of', async () => {
   expect(machines.list()).toMatchObject([{ id: MACHINE_ID, pid: found.pid }])
   isFull = false
   expect(await machines.put(desired, WAIT_MS)).toMatchObject({ state: 'Running', pid: found.pid })
+})
+
+test('Guest of a machine that an old record says is forgotten is left alone until there is an order', async () => {
+  await using world = await newWorld()
+  const found = await world.startFound()
+  const absent = newDesired({ id: MACHINE_ID, power: 'Absent' })
+  const buried = newRecord({ desired: absent, buriedAt: new Date().toISOString() })
+  const machines = await world.openMachines([found], { ...stores, loadAll: async () => [buried] })
+  machines.begin()
+  await expect.poll(() => machines.list()).toMatchObject([{ pid: found.pid, problem: { code: 'OrderMissing' } }])
+  const order = decidedAnew(absent, { power: 'Running' })
+  expect(await machines.put(order, WAIT_MS)).toMatchObject({ state: 'Running', pid: found.pid })
+  expect(world.children).toHaveLength(1)
 })

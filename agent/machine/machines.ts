@@ -176,6 +176,8 @@ async function takeUp(deps: MachinesDeps, machineDeps: AllDeps): Promise<TakenUp
     if (isGenuine) {
       genuine.push(process)
       launcher.noteUid(process)
+      // What it remembers is older than what the guest runs by.
+      if (all.get(machineId)?.record.current.buriedAt !== undefined) all.delete(machineId)
     }
     log.warn({ machine: machineId, name, pid, isGenuine }, 'a guest runs without an order; it is left alone')
   }
@@ -188,13 +190,14 @@ async function findOwn(
   candidates: readonly FoundProcess[],
   { launcher, hypervisor: { bootId } }: Pick<MachinesDeps, 'launcher' | 'hypervisor'>,
 ): Promise<FoundProcess | undefined> {
+  // It was forgotten when its process was gone: one that runs has an order since, and the record is an old one.
+  if (record.buriedAt !== undefined) return undefined
   const owned = candidates.filter((process) => launcher.isOwn(record, process))
   const known =
     candidates.find((process) => isKnownLaunch(record, process, bootId)) ??
     owned.find((process) => launcher.isHere(process)) ??
     owned.find((process) => isLaunchOf(record, process, bootId))
   if (known) return known
-  if (record.buriedAt !== undefined) return undefined
   // A record may be wrong about its user. The folder was given to that by an agent.
   for (const process of candidates) if (launcher.isHere(process) && (await launcher.hasRunDir(process))) return process
   return undefined
