@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, rename, stat } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { canKillAtCalls } from '../testing-kill.ts'
 import { blankDisk, call, newDecision, newStorageWorld } from './testing.ts'
 import { fileOf, filesOf, headerOf, openForWriting, putImage } from './testing-images.ts'
 
@@ -160,4 +161,26 @@ test('a disk that its running machine has open is claimed by the next decision, 
   await expect(world.storage.claimDisks(machine, [disk])).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
   expect(await headerOf(fileOf(world, disk))).toMatchObject({ isDirty: true, virtualSizeBytes: 8 * MIB })
   expect(qemu.isOpen()).toBe(true)
+})
+
+/** Opens a storage as a process of its own, so that its calls can be told from those of a test, and looks for claims. */
+const REOPEN = `
+  const [module, config] = process.argv.slice(1)
+  const log = { info: () => undefined, warn: () => undefined }
+  const storage = await (await import(module)).openStorage({ ...JSON.parse(config), log })
+  await storage.claimsOf('nobody')
+  process.exit()
+`
+
+test('names that an earlier process made are durable before they are counted on', async ({ skip }) => {
+  skip(!(await canKillAtCalls()), 'strace is to watch, and only root may: apt-get install strace')
+  await using world = await newStorageWorld()
+  const [state, traced] = [join(world.dir, 'state'), join(world.dir, 'traced')]
+  const dirs = { stateDir: state, downloadDir: join(state, 'images'), runDir: join(world.dir, 'run') }
+  const config = { ...dirs, importDir: world.importDir, hasOwnUsers: false, qemuImg: 'qemu-img' }
+  const module = join(import.meta.dirname, 'storage.ts')
+  const watched = ['-f', '-y', '-e', 'trace=fsync', '-o', traced, process.execPath]
+  await call('strace', ...watched, '--input-type=module', '-e', REOPEN, module, JSON.stringify(config))
+  const calls = await readFile(traced, 'utf8')
+  for (const part of ['disks', 'images']) expect(calls).toContain(`<${join(world.storagePath, part)}>`)
 })

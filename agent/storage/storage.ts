@@ -3,6 +3,7 @@ import { systemClock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { AgentEvent, Decision, DesiredDisk, DesiredImage, DesiredStorage, ImageQuery } from '../contract.ts'
 import type { InspectedImage, ObservedDisk, ObservedStorage } from '../contract.ts'
+import { syncFolder } from '../durable-file.ts'
 import { newBaseImages } from './base-images.ts'
 import { newDisks } from './disks.ts'
 import { newEmptyDisks } from './empty-disks.ts'
@@ -91,6 +92,8 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
   const onFirstUse = async (folder: Folder) => {
     const places = [folder.path, join(folder.path, DISKS), join(folder.path, IMAGES)]
     const removed = await Promise.all(places.map((place) => folder.names.sweep(place)))
+    // What an earlier process named may be found, and counted on, before it was made durable.
+    await Promise.all([DISKS, IMAGES].map((part) => syncFolder(join(folder.path, part))))
     log.info({ storage: folder.name, path: folder.path, removed: removed.reduce((a, b) => a + b) }, 'storage in use')
   }
   const storages = await openStorages({
