@@ -35,10 +35,8 @@ export function boundLogs({ serial, logs }: Folders, log: Log): Disposable {
     isLooking = true
     looks += 1
     try {
-      await boundAll(serial, SERIAL_LOG_BYTES)
-      if (looks % LOOKS_A_QEMU_LOG === 0) await boundAll(logs, QEMU_LOG_BYTES)
-    } catch (error) {
-      log.error({ err: error }, 'a log cannot be kept within its bounds')
+      await boundAll(serial, SERIAL_LOG_BYTES, log)
+      if (looks % LOOKS_A_QEMU_LOG === 0) await boundAll(logs, QEMU_LOG_BYTES, log)
     } finally {
       isLooking = false
     }
@@ -47,7 +45,23 @@ export function boundLogs({ serial, logs }: Folders, log: Log): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
-async function boundAll(folder: string, maxBytes: number): Promise<void> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.log'))
-  for (const file of files) await keepBounded(join(folder, file), maxBytes)
+async function boundAll(folder: string, maxBytes: number, log: Log): Promise<void> {
+  const files = await logsIn(folder, log)
+  for (const file of files) {
+    try {
+      await keepBounded(join(folder, file), maxBytes)
+    } catch (err) {
+      // What is wrong with one must not let the others grow.
+      log.error({ folder, file, err }, 'a log cannot be kept within its bounds')
+    }
+  }
+}
+
+async function logsIn(folder: string, log: Log): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((file) => file.endsWith('.log'))
+  } catch (err) {
+    log.error({ folder, err }, 'the logs of guests cannot be looked at')
+    return []
+  }
 }

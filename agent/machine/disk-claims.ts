@@ -54,12 +54,13 @@ export class DiskClaims {
 
   /** Gives back what the machine is to have no longer and has not open. A storage that is away is tried again later. */
   async releaseSurplus(isOpen: (id: string) => boolean): Promise<void> {
-    const { desired, claims } = this.#record.current
-    const { id } = desired
-    const open = claims.filter((claim) => isOpen(claim.id))
-    const keep = [...desired.disks, ...open].map((disk) => disk.id)
+    const { id } = this.#record.current.desired
+    // Also asked of claims that only storage knows: one that was away when the record was lost may lie beside an open disk.
+    const isKept = onceEach((disk) => isWanted(this.#record.current, disk) || isOpen(disk))
+    // Where one of them is wanted again, also under the same decision, it is claimed anew.
+    if (this.granted.some((disk) => !isKept(disk.id))) this.#granted = undefined
     try {
-      await this.#storage.releaseDisks(id, keep, this.#all)
+      await this.#storage.releaseDisks(id, isKept, this.#all)
     } catch (error) {
       if (!(error instanceof AgentError)) throw error
       // It must not keep the machine from starting with the disks that are there.
@@ -68,14 +69,14 @@ export class DiskClaims {
       return
     }
     await this.#record.update((record) => {
-      const left = record.claims.filter(({ id: disk }) => keep.includes(disk) || isWanted(record, disk))
+      const left = record.claims.filter(({ id: disk }) => isKept(disk) || isWanted(record, disk))
       return { ...record, claims: left, ...(record.slots && { slots: slotsOf(record.slots, left) }) }
     })
   }
 
   /** Gives back all. The machine must be off. Throws when a storage is away. */
   async releaseAll(): Promise<void> {
-    await this.#storage.releaseDisks(this.#record.current.desired.id, [], this.#all)
+    await this.#storage.releaseDisks(this.#record.current.desired.id, () => false, this.#all)
     this.#granted = undefined
   }
 
@@ -91,6 +92,16 @@ export class DiskClaims {
   get #all(): MachineRecord['claims'] | undefined {
     const { claims, mayHoldOthers } = this.#record.current
     return mayHoldOthers === true ? undefined : claims
+  }
+}
+
+/** What is asked again has the same answer: a process may open or close a disk while storages are searched. */
+function onceEach(isTrue: (id: string) => boolean): (id: string) => boolean {
+  const answers = new Map<string, boolean>()
+  return (id) => {
+    const answer = answers.get(id) ?? isTrue(id)
+    answers.set(id, answer)
+    return answer
   }
 }
 

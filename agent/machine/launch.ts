@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { chown, mkdir, open, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { isMissing } from '../durable-file.ts'
+import { isMissing, isTaken } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
 import type { MachinePaths } from '../paths.ts'
 import { keepBounded, readEnd } from './bounded-log.ts'
@@ -25,9 +25,18 @@ export const QEMU_LOG_BYTES = 64 * 1024
 
 /** Makes what a machine's process needs to find. Harmless when it is there already. */
 export async function preparePad(paths: MachinePaths, owner: Owner | undefined): Promise<LaunchPad> {
-  const [log] = await Promise.all([openQemuLog(paths.qemuLog), makeRunDir(paths, owner), makeSerialLog(paths, owner)])
-  const { size } = await log.stat()
-  return { log, logStart: size, [Symbol.asyncDispose]: () => log.close() }
+  const opening = openQemuLog(paths.qemuLog)
+  const others = [makeRunDir(paths, owner), makeSerialLog(paths, owner)]
+  try {
+    const [log] = await Promise.all([opening, ...others])
+    const { size } = await log.stat()
+    return { log, logStart: size, [Symbol.asyncDispose]: () => log.close() }
+  } catch (error) {
+    // None of them goes on alone, and nobody else would close the log.
+    const [opened] = await Promise.allSettled([opening, ...others])
+    if (opened.status === 'fulfilled') await opened.value.close()
+    throw error
+  }
 }
 
 async function openQemuLog(path: string): Promise<FileHandle> {
@@ -36,14 +45,25 @@ async function openQemuLog(path: string): Promise<FileHandle> {
 }
 
 async function makeRunDir({ runDir }: MachinePaths, owner: Owner | undefined): Promise<void> {
-  const [made] = await Promise.all([mkdir(runDir, { recursive: true, mode: 0o700 }), requireSpace(dirname(runDir))])
-  if (!owner || (made === undefined && (await stat(runDir)).uid === owner.uid)) return
-  if (made === undefined) {
+  const [isNew] = await Promise.all([makeFolder(runDir), requireSpace(dirname(runDir))])
+  if (!owner || (!isNew && (await stat(runDir)).uid === owner.uid)) return
+  if (!isNew) {
     // What another user of it left behind, the machine's own could not write to.
     await rm(runDir, { recursive: true })
     await mkdir(runDir, { mode: 0o700 })
   }
   await chown(runDir, owner.uid, owner.gid)
+}
+
+/** False when it is there already. The agent's own run folder, which has another mode, is not made with it. */
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    return true
+  } catch (error) {
+    if (!isTaken(error)) throw error
+    return false
+  }
 }
 
 /** Throws what a full file system answers. QEMU would end because of its pid file, and not say why it cannot be written. */

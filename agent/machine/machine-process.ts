@@ -133,8 +133,10 @@ export class MachineProcess {
     const { log, launcher, hypervisor, isHeld } = this.#deps
     const { q35 } = await hypervisor.qemu()
     const claiming = this.#claims.claim(launcher.ownerOf(this.#record.current))
-    claiming.catch(() => undefined) // Thrown below, once the pad is there to be let go of.
-    await using pad = await launcher.prepare(this.#record.current)
+    const preparing = launcher.prepare(this.#record.current)
+    // Neither goes on alone: it could claim or make what nobody gives back, once the machine is forgotten.
+    await Promise.allSettled([claiming, preparing])
+    await using pad = await preparing
     const disks = await claiming
     await this.#record.update((record) => withLaunch(record, { bootId: hypervisor.bootId, q35 }))
     const record = this.#record.current

@@ -77,6 +77,20 @@ test('Machine that is wanted again while it is forgotten is not forgotten, and k
   expect(machine.record.current).not.toHaveProperty('buriedAt')
 })
 
+test('Machine that is forgotten when its start has failed holds no claim afterwards', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  const [preparing, claiming] = [world.stopAt('prepare'), world.stopAt('claim')]
+  await machine.order(desired)
+  await Promise.all([preparing.reached, claiming.reached])
+  preparing.fail(new Error('the run folder cannot be made'))
+  await machine.order(decidedAnew(desired, { power: 'Absent', gracePeriodSeconds: 0 }))
+  await sleep(10)
+  claiming.open()
+  await expect.poll(() => machine.record.current.buriedAt).toBeDefined()
+  expect([...world.claimed]).toEqual([])
+})
+
 test('Machine that ends while it is decided anew starts again, also under Never', async () => {
   await using world = await newWorld()
   const machine = world.newMachine(desired)

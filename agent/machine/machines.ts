@@ -14,7 +14,7 @@ import type { Hardware } from './hardware.ts'
 import { devicesOf, type FoundProcess } from './processes.ts'
 import type { RecordStore } from './record-store.ts'
 import type { MachineRecord } from './record.ts'
-import { NO_DECISION, Strays, type TakenStray } from './strays.ts'
+import { NO_DECISION, Strays, type KnownStray } from './strays.ts'
 
 export interface MachinesDeps {
   readonly records: RecordStore
@@ -62,8 +62,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
     const record = accept(undefined, desired)
     const isStray = strays.has(desired.id)
     const claims = isStray || record.mayHoldOthers === true ? await claimsOf(desired, isStray, machineDeps) : []
-    // Not before: what cannot be adopted now stays known as a stray.
-    const stray = strays.take(desired.id)
+    const stray = strays.get(desired.id)
     const claiming = { ...record, claims }
     if (stray) return adoptStray(desired, claiming, stray, machineDeps)
     return new Machine(machineDeps.launcher.withUid(claiming), false, machineDeps)
@@ -76,6 +75,8 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
     const made = make(desired)
       .then((machine) => {
         all.set(id, machine)
+        // Not before: one that is being adopted, or cannot be, stays known as a stray.
+        strays.forget(id)
         return machine
       })
       .finally(() => making.delete(id))
@@ -87,7 +88,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
     begin: () => {
       for (const machine of all.values()) machine.poke()
     },
-    list: () => [...[...all.values()].filter(isThere).map((machine) => machine.observed()), ...strays.list()],
+    list: () => listAll(all.values(), strays),
     measure: () => Promise.all([...all.values()].filter(isThere).map((machine) => machine.measure())),
     put: async (desired, waitMs) => {
       const machine = await find(desired)
@@ -104,6 +105,12 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
       await Promise.all([...all.values()].map((machine) => machine.close()))
     },
   }
+}
+
+/** A stray that is a machine besides is told of as that. */
+function listAll(machines: Iterable<Machine>, strays: Strays): ObservedMachine[] {
+  const there = [...machines].filter(isThere).map((machine) => machine.observed())
+  return [...there, ...strays.list().filter(({ id }) => !there.some((machine) => machine.id === id))]
 }
 
 /** Has them look once more, and waits until none has a process. */
@@ -127,8 +134,9 @@ async function growDisk(
   return user === undefined ? false : user.growDisk(id, Math.ceil(sizeBytes / SECTOR_BYTES) * SECTOR_BYTES)
 }
 
-function isThere({ record }: Machine): boolean {
-  return record.isStored && record.current.buriedAt === undefined
+/** Also a guest that was adopted by an order that cannot be stored. */
+function isThere({ record, isOff }: Machine): boolean {
+  return record.current.buriedAt === undefined && (record.isStored || !isOff)
 }
 
 type AllDeps = MachineDeps & Pick<MachinesDeps, 'storage'>
@@ -168,6 +176,8 @@ async function takeUp(deps: MachinesDeps, machineDeps: AllDeps): Promise<TakenUp
     if (isGenuine) {
       genuine.push(process)
       launcher.noteUid(process)
+      // What it remembers is older than what the guest runs by.
+      if (all.get(machineId)?.record.current.buriedAt !== undefined) all.delete(machineId)
     }
     log.warn({ machine: machineId, name, pid, isGenuine }, 'a guest runs without an order; it is left alone')
   }
@@ -180,13 +190,14 @@ async function findOwn(
   candidates: readonly FoundProcess[],
   { launcher, hypervisor: { bootId } }: Pick<MachinesDeps, 'launcher' | 'hypervisor'>,
 ): Promise<FoundProcess | undefined> {
+  // It was forgotten when its process was gone: one that runs has an order since, and the record is an old one.
+  if (record.buriedAt !== undefined) return undefined
   const owned = candidates.filter((process) => launcher.isOwn(record, process))
   const known =
     candidates.find((process) => isKnownLaunch(record, process, bootId)) ??
     owned.find((process) => launcher.isHere(process)) ??
     owned.find((process) => isLaunchOf(record, process, bootId))
   if (known) return known
-  if (record.buriedAt !== undefined) return undefined
   // A record may be wrong about its user. The folder was given to that by an agent.
   for (const process of candidates) if (launcher.isHere(process) && (await launcher.hasRunDir(process))) return process
   return undefined
@@ -248,7 +259,7 @@ async function claimsOf({ id }: DesiredMachine, isStray: boolean, deps: AllDeps)
 async function adoptStray(
   desired: DesiredMachine,
   claiming: MachineRecord,
-  stray: TakenStray,
+  stray: KnownStray,
   deps: AllDeps,
 ): Promise<Machine> {
   const { launcher, hypervisor, log } = deps

@@ -17,7 +17,7 @@ export interface StraysDeps {
   readonly log: Log
 }
 
-export interface TakenStray {
+export interface KnownStray {
   readonly process: FoundProcess
   /** The decision by which it runs, as the claims beside its disks say; nil where they do not. */
   readonly decisionId: string
@@ -60,11 +60,14 @@ export class Strays implements Disposable {
     return this.#all.has(machineId)
   }
 
-  /** A machine that has an order now. It is no stray any more. */
-  take(machineId: string): TakenStray | undefined {
+  get(machineId: string): KnownStray | undefined {
     const stray = this.#all.get(machineId)
-    this.#all.delete(machineId)
     return stray && { process: stray.process, decisionId: stray.observed?.decision.id ?? NO_DECISION.id }
+  }
+
+  /** A machine that has an order now is no stray any more. */
+  forget(machineId: string): void {
+    this.#all.delete(machineId)
   }
 
   async #look(): Promise<void> {

@@ -88,6 +88,8 @@ export const succeed: Script = ({ execute, id }, wire) => {
   const answers: Record<string, object> = {
     'query-status': { status: 'running', running: true },
     'query-uuid': { UUID: MACHINE_ID },
+    'qom-list': [],
+    'query-named-block-nodes': [],
   }
   wire.write({ id, return: answers[execute] ?? {} })
 }

@@ -1,9 +1,9 @@
 import { link, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { claim as claimSchema, type Claim, type Decision } from '../contract.ts'
-import { readIfThere, syncFolder } from '../durable-file.ts'
+import { isTaken, readIfThere, syncFolder } from '../durable-file.ts'
 import { AgentError } from '../errors.ts'
-import { claimPath, diskOfClaim, DISKS, isTaken, listIfThere, writeNewFile, type Folder } from './files.ts'
+import { claimPath, diskOfClaim, DISKS, listIfThere, writeNewFile, type Folder } from './files.ts'
 
 /** What a machine is about to do with disks. */
 export interface Claimant {

@@ -161,13 +161,13 @@ test('a disk that is claimed is not deleted, and one that is released is, with t
   const deleting = world.storage.deleteDisk('fast', first.id)
   await expect(deleting).rejects.toMatchObject({ code: 'DISK_IN_USE' })
 
-  await world.storage.releaseDisks(machine.id, [second.id])
+  await world.storage.releaseDisks(machine.id, (id) => id === second.id)
   await world.storage.deleteDisk('fast', first.id)
   await world.storage.deleteDisk('fast', first.id)
   expect(await filesOf(world, 'images')).toEqual([`${image.sha256}.qcow2`])
   expect((await filesOf(world, 'disks')).toSorted()).toEqual([`${second.id}.claim.json`, `${second.id}.qcow2`])
 
-  await world.storage.releaseDisks(machine.id, [])
+  await world.storage.releaseDisks(machine.id, () => false)
   await world.storage.deleteDisk('fast', second.id)
   expect(await filesOf(world, 'disks')).toEqual([])
   expect(await filesOf(world, 'images')).toEqual([])

@@ -53,10 +53,6 @@ export function newTemporaryNames(agentId: string): TemporaryNames {
   }
 }
 
-export function isTaken(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EEXIST'
-}
-
 /** Writes a file that must not exist yet. Its content survives a crash of the host, its name not yet. */
 export async function writeNewFile(path: string, text: string, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode)

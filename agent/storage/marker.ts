@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { chmod, link, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod'
-import { readIfThere, syncFolder } from '../durable-file.ts'
-import { DISKS, IMAGES, isTaken, listIfThere, writeNewFile, type TemporaryNames } from './files.ts'
+import { isTaken, readIfThere, syncFolder } from '../durable-file.ts'
+import { DISKS, IMAGES, listIfThere, writeNewFile, type TemporaryNames } from './files.ts'
 import type { Problem } from './folder-problem.ts'
 
 /** A file that tells a storage from an empty mount point, and from every other storage. */

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, rename, stat } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { canKillAtCalls } from '../testing-kill.ts'
 import { blankDisk, call, newDecision, newStorageWorld } from './testing.ts'
 import { fileOf, filesOf, headerOf, openForWriting, putImage } from './testing-images.ts'
 
@@ -64,7 +65,7 @@ test('of a machine’s disks all are claimed or none', async () => {
   const missing = world.storage.claimDisks(machine, [...disks.slice(0, 2), blankDisk()])
   await expect(missing).rejects.toMatchObject({ code: 'DISK_NOT_FOUND' })
   expect((await filesOf(world, 'disks')).filter((name) => name.endsWith('.json'))).toHaveLength(1)
-  await world.storage.releaseDisks(other.id, [])
+  await world.storage.releaseDisks(other.id, () => false)
   expect(await world.storage.claimDisks(machine, disks)).toHaveLength(3)
 })
 
@@ -94,7 +95,7 @@ test('a storage that is away makes every call wait, and nothing is lost', async 
   await expect(storage.putDisk(disk)).rejects.toMatchObject(unavailable)
   await expect(storage.deleteDisk('fast', disk.id)).rejects.toMatchObject(unavailable)
   await expect(storage.claimDisks(machine, [disk])).rejects.toMatchObject(unavailable)
-  await expect(storage.releaseDisks(machine.id, [])).rejects.toMatchObject(unavailable)
+  await expect(storage.releaseDisks(machine.id, () => false)).rejects.toMatchObject(unavailable)
   const next = await world.reopen()
   await expect(next.putDisk(disk)).rejects.toMatchObject(unavailable)
   await rename(`${storagePath}-away`, storagePath)
@@ -104,9 +105,9 @@ test('a storage that is away makes every call wait, and nothing is lost', async 
 
 test('a machine without disks on a storage that is away is released', async () => {
   await using world = await newStorageWorld()
-  await world.storage.releaseDisks(randomUUID(), [])
+  await world.storage.releaseDisks(randomUUID(), () => false)
   await rename(world.storagePath, `${world.storagePath}-away`)
-  await expect(world.storage.releaseDisks(randomUUID(), [])).resolves.toBeUndefined()
+  await expect(world.storage.releaseDisks(randomUUID(), () => false)).resolves.toBeUndefined()
 })
 
 test('only the storages that may hold its claims keep a machine from being released', async () => {
@@ -122,16 +123,16 @@ test('only the storages that may hold its claims keep a machine from being relea
 
   const next = await world.reopen()
   const another = { id: randomUUID(), storage: 'small' }
-  await expect(next.releaseDisks(machine.id, [], [disk, another])).rejects.toMatchObject({
+  await expect(next.releaseDisks(machine.id, () => false, [disk, another])).rejects.toMatchObject({
     code: 'STORAGE_UNAVAILABLE',
     message: expect.stringMatching(/DataStorage small .*: mount it again$/),
   })
   expect(await filesOf(world, 'disks')).toEqual([`${disk.id}.qcow2`])
   await world.storage.claimDisks(machine, [disk])
-  await next.releaseDisks(machine.id, [another.id], [disk, another])
+  await next.releaseDisks(machine.id, (id) => id === another.id, [disk, another])
   expect(await filesOf(world, 'disks')).toEqual([`${disk.id}.qcow2`])
   // Of a machine whose record was lost nobody knows where its claims lie.
-  await expect(next.releaseDisks(machine.id, [])).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
+  await expect(next.releaseDisks(machine.id, () => false)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' })
 })
 
 const isRoot = process.getuid?.() === 0
@@ -143,7 +144,7 @@ test.skipIf(!isRoot)('a disk is handed to the user of its machine, and taken bac
   const machine = { id: randomUUID(), decision: newDecision(), owner: { uid: 12_345, gid: 12_346 } }
   await world.storage.claimDisks(machine, [disk])
   expect(await stat(fileOf(world, disk))).toMatchObject({ uid: 12_345, gid: 12_346 })
-  await world.storage.releaseDisks(machine.id, [])
+  await world.storage.releaseDisks(machine.id, () => false)
   expect(await stat(fileOf(world, disk))).toMatchObject({ uid: 0, gid: 0 })
 })
 
@@ -160,4 +161,26 @@ test('a disk that its running machine has open is claimed by the next decision, 
   await expect(world.storage.claimDisks(machine, [disk])).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
   expect(await headerOf(fileOf(world, disk))).toMatchObject({ isDirty: true, virtualSizeBytes: 8 * MIB })
   expect(qemu.isOpen()).toBe(true)
+})
+
+/** Opens a storage as a process of its own, so that its calls can be told from those of a test, and looks for claims. */
+const REOPEN = `
+  const [module, config] = process.argv.slice(1)
+  const log = { info: () => undefined, warn: () => undefined }
+  const storage = await (await import(module)).openStorage({ ...JSON.parse(config), log })
+  await storage.claimsOf('nobody')
+  process.exit()
+`
+
+test('names that an earlier process made are durable before they are counted on', async ({ skip }) => {
+  skip(!(await canKillAtCalls()), 'strace is to watch, and only root may: apt-get install strace')
+  await using world = await newStorageWorld()
+  const [state, traced] = [join(world.dir, 'state'), join(world.dir, 'traced')]
+  const dirs = { stateDir: state, downloadDir: join(state, 'images'), runDir: join(world.dir, 'run') }
+  const config = { ...dirs, importDir: world.importDir, hasOwnUsers: false, qemuImg: 'qemu-img' }
+  const module = join(import.meta.dirname, 'storage.ts')
+  const watched = ['-f', '-y', '-e', 'trace=fsync', '-o', traced, process.execPath]
+  await call('strace', ...watched, '--input-type=module', '-e', REOPEN, module, JSON.stringify(config))
+  const calls = await readFile(traced, 'utf8')
+  for (const part of ['disks', 'images']) expect(calls).toContain(`<${join(world.storagePath, part)}>`)
 })

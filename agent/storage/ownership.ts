@@ -45,7 +45,7 @@ export interface Ownership {
   claim(machine: Machine, disks: readonly { id: string; storage: string }[]): Promise<OpenableDisk[]>
   release(
     machineId: string,
-    keep: readonly string[],
+    isKept: (diskId: string) => boolean,
     claims?: readonly { id: string; storage: string }[],
   ): Promise<void>
 }
@@ -84,13 +84,13 @@ export function newOwnership(deps: OwnershipDeps): Ownership {
         return Promise.all(found.map(({ place, file }) => open(place, file, machine, deps)))
       })
     },
-    release: async (machineId, keep, claims) => {
-      const needed = claims?.filter(({ id }) => !keep.includes(id)).map(({ storage }) => storage)
+    release: async (machineId, isKept, claims) => {
+      const needed = claims?.filter(({ id }) => !isKept(id)).map(({ storage }) => storage)
       const { usable, unusable } = await storages.survey(needed)
       const releasing = usable.map(async (folder) => {
         const all = await listClaims(folder)
         lastSeen.set(folder.name, new Set(all.map(({ claim }) => claim.machineId)))
-        const its = all.filter(({ place, claim }) => claim.machineId === machineId && !keep.includes(place.id))
+        const its = all.filter(({ place, claim }) => claim.machineId === machineId && !isKept(place.id))
         const places = its.map(({ place }) => place)
         await locks.with(
           places.map(({ id }) => diskPath(folder, id)),

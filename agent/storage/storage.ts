@@ -3,6 +3,7 @@ import { systemClock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { AgentEvent, Decision, DesiredDisk, DesiredImage, DesiredStorage, ImageQuery } from '../contract.ts'
 import type { InspectedImage, ObservedDisk, ObservedStorage } from '../contract.ts'
+import { syncFolder } from '../durable-file.ts'
 import { newBaseImages } from './base-images.ts'
 import { newDisks } from './disks.ts'
 import { newEmptyDisks } from './empty-disks.ts'
@@ -47,13 +48,13 @@ export interface Storage {
     disks: readonly { id: string; storage: string }[],
   ): Promise<OpenableDisk[]>
   /**
-   * Releases every claim that this machine holds on disks that are not in `keep`. Its process must have none of them open. `claims`
-   * are all that it may hold: only their storages are needed. Without them every storage is searched. Throws
+   * Releases every claim that this machine holds on disks that are not to be kept. Its process must have none of them open.
+   * `claims` are all that it may hold: only their storages are needed. Without them every storage is searched. Throws
    * STORAGE_UNAVAILABLE after all others are released when it may hold some on a storage that cannot be used now.
    */
   releaseDisks(
     machineId: string,
-    keep: readonly string[],
+    isKept: (diskId: string) => boolean,
     claims?: readonly { id: string; storage: string }[],
   ): Promise<void>
   /** What a machine has claimed on the storages that can be used now. */
@@ -91,6 +92,8 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
   const onFirstUse = async (folder: Folder) => {
     const places = [folder.path, join(folder.path, DISKS), join(folder.path, IMAGES)]
     const removed = await Promise.all(places.map((place) => folder.names.sweep(place)))
+    // What an earlier process named may be found, and counted on, before it was made durable.
+    await Promise.all([DISKS, IMAGES].map((part) => syncFolder(join(folder.path, part))))
     log.info({ storage: folder.name, path: folder.path, removed: removed.reduce((a, b) => a + b) }, 'storage in use')
   }
   const storages = await openStorages({
@@ -128,8 +131,8 @@ export async function openStorage(config: StorageConfig): Promise<Storage> {
     putImage: (image, waitMs) => downloads.put(image, waitMs),
     deleteImage: (sha256) => downloads.remove(sha256),
     claimDisks: (machine, wanted) => explainFailures(namesOf(wanted), () => ownership.claim(machine, wanted)),
-    releaseDisks: (machineId, keep, claims) =>
-      explainFailures('of the machine', () => ownership.release(machineId, keep, claims)),
+    releaseDisks: (machineId, isKept, claims) =>
+      explainFailures('of the machine', () => ownership.release(machineId, isKept, claims)),
     claimsOf: (machineId) => ownership.claimsOf(machineId),
     measure: () => storages.measure(),
     onChange: (listener) => {
