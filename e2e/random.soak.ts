@@ -29,8 +29,9 @@ describe(`${MACHINES} machines for ${MINUTES} min, a fault every 10 s (HOLDFAST_
   test(
     'are as wished for after every round, and no process grows',
     async () => {
+      // One each: how many changes there are between two faults depends on the computer.
       const random = seededRandom(SEED)
-      const wishes = new Wishes(cast.test.platform, random)
+      const wishes = new Wishes(cast.test.platform, seededRandom(SEED + 1))
       await wishes.begin()
       await untilAsWished(cast, wishes)
       const memory = new MemoryLog({
@@ -78,7 +79,7 @@ async function playRound(cast: Cast, wishes: Wishes, random: () => number) {
     const fault = pickFault(random)
     if (!fault) continue
     names.push(fault.name)
-    await Promise.all([fault.play(cast, random), sleep(FAULT_EVERY_MS)])
+    await Promise.all([fault.play(cast, random()), sleep(FAULT_EVERY_MS)])
   }
   over.abort()
   await user

@@ -6,7 +6,8 @@ import type { Cast } from './cast.ts'
 /** Something that goes wrong, and is right again when it returns. */
 export interface Fault {
   readonly name: string
-  readonly play: (cast: Cast, random: () => number) => Promise<void>
+  /** `where`, from 0 to 1, chooses one of several that it can hit. */
+  readonly play: (cast: Cast, where: number) => Promise<void>
 }
 
 const AWHILE_MS = 6_000
@@ -50,9 +51,9 @@ const processFaults: readonly Fault[] = [
   },
   {
     name: 'kill -9 of a QEMU',
-    async play({ test }, random) {
+    async play({ test }, where) {
       const running = await qemus(test.platform)
-      const victim = running[Math.floor(random() * running.length)]
+      const victim = running[Math.floor(where * running.length)]
       if (victim) process.kill(victim.pid, 'SIGKILL')
     },
   },
