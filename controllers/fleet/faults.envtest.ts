@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
+import { randomInt, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -103,14 +102,22 @@ async function newProxy(serverName: string, port: number, client: { certificate:
   return FaultProxy.start({ port, serverName, ca: authority.certificate, server, client })
 }
 
+/** Below those that the kernel hands out for outgoing connections, and that platforms choose. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map(async (server) => once(server, 'listening')))
-  const found = servers.flatMap((server) => {
-    const address = server.address()
-    return typeof address === 'object' && address ? [address.port] : []
-  })
-  for (const server of servers) server.close()
+  const held: Server[] = []
+  const found: number[] = []
+  while (found.length < count) {
+    const port = randomInt(10_000, 20_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    held.push(server)
+    found.push(port)
+  }
+  for (const server of held) server.close()
   return found
 }
 
