@@ -6,6 +6,7 @@ import { originOf, RECOVERED_FROM_ANNOTATION, type RecyclableKind } from '../crd
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
+import { readIfThere } from '../lib/kube/read.ts'
 import { collectionPath, keyOf, objectPath, type Endpoint } from '../lib/kube/paths.ts'
 import type { ServerClock } from '../lib/kube/server-clock.ts'
 import type { EventRecorder } from '../lib/kube/events.ts'
@@ -76,20 +77,11 @@ export function accessRecycled(
 }
 
 async function read(kube: Caller, { kind, ...at }: Place): Promise<Found | undefined> {
-  return getOrNothing<Found>(kube, objectPath(kinds[kind], at))
-}
-
-async function getOrNothing<T>(kube: Caller, path: string): Promise<T | undefined> {
-  try {
-    return (await kube.send<T>({ method: 'GET', path })).body
-  } catch (error) {
-    if (isKubeError(error, 'NotFound')) return undefined
-    throw error
-  }
+  return readIfThere<Found>(kube, objectPath(kinds[kind], at))
 }
 
 async function makeNamespace(kube: Caller, name: string): Promise<'Active' | 'Terminating'> {
-  const found = await getOrNothing<{ status?: { phase?: string } }>(kube, objectPath(NAMESPACES, { name }))
+  const found = await readIfThere<{ status?: { phase?: string } }>(kube, objectPath(NAMESPACES, { name }))
   if (found) return found.status?.phase === 'Terminating' ? 'Terminating' : 'Active'
   const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
   await kube.send({ method: 'POST', path: collectionPath(NAMESPACES), body })

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { disk, platformSettings } from './testing/manifests.ts'
-import { eventually, isReady, newPlatform, type Platform } from './testing/platform.ts'
+import { deleteAsEngine, prepareEngine } from './testing/engine.ts'
+import { platformSettings } from './testing/manifests.ts'
+import { eventually, newPlatform, type Platform } from './testing/platform.ts'
 
 const MINUTES = 5
 const DISKS = 60
@@ -12,18 +13,14 @@ let platform: Platform
 beforeAll(async () => {
   platform = await newPlatform()
   await platform.mustStart('--simulated-hosts', '1')
-  const verbs = ['--verb=get,list,watch,delete', '--resource=disks.storage.holdfast.dev']
-  await platform.kubectl('create', 'clusterrole', 'engine', ...verbs)
-  await platform.kubectl('create', 'clusterrolebinding', 'engine', '--clusterrole=engine', '--user=engine')
-  await platform.apply(...Array.from({ length: DISKS }, (_, index) => disk(`disk-${index}`)))
-  await eventually(async () => (await platform.list('disks')).every(isReady))
+  await prepareEngine(platform, DISKS)
 }, 300_000)
 afterAll(async () => platform[Symbol.asyncDispose](), 120_000)
 
 test(
   `[DEL-18] an engine that retries for ${MINUTES} minutes deletes no more than the brake lets through, and all once it is released`,
   async () => {
-    const remove = async () => platform.kubectl('delete', 'hfdisk', '--all', '--as=engine')
+    const remove = async () => deleteAsEngine(platform)
     const deadline = performance.now() + MINUTES * 60_000
     let tries = 0
     while (performance.now() < deadline) {

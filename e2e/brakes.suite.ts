@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as z from 'zod'
-import { disk, platformSettings } from './testing/manifests.ts'
+import { deleteAsEngine, prepareEngine } from './testing/engine.ts'
+import { platformSettings } from './testing/manifests.ts'
 import { metricsAddresses, readMetrics } from './testing/metrics.ts'
 import { condition, eventually, isReady, type Platform } from './testing/platform.ts'
 
@@ -29,14 +30,10 @@ export function describeBrakes(platform: Platform): void {
     afterAll(async () => platform.clear(), 120_000)
 
     beforeAll(async () => {
-      const verbs = ['--verb=get,list,watch,delete', '--resource=disks.storage.holdfast.dev']
-      await platform.kubectl('create', 'clusterrole', 'engine', ...verbs)
-      await platform.kubectl('create', 'clusterrolebinding', 'engine', '--clusterrole=engine', '--user=engine')
-      await platform.apply(...Array.from({ length: DISKS }, (_, index) => disk(`disk-${index}`)))
-      await eventually(async () => (await platform.list('disks')).every(isReady))
+      await prepareEngine(platform, DISKS)
     }, 300_000)
 
-    const remove = async () => platform.kubectl('delete', 'hfdisk', '--all', '--as=engine')
+    const remove = async () => deleteAsEngine(platform)
     const settings = async () => platform.get('platformsettings', 'default')
 
     /** Events of that reason, each as `Kind name`. */

@@ -4,6 +4,7 @@ import { RecycledResource, type RecyclableKind } from '../crds/recycled-resource
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
+import { readIfThere } from '../lib/kube/read.ts'
 import type { Contents } from '../policy/recycled-contents.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
@@ -56,13 +57,7 @@ const SAME_MS = 1_000
 
 /** The entry of that name, as the API server has it now. Throws KubeError. */
 export async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise<RecycledResource | undefined> {
-  try {
-    const call = { method: 'GET', path: objectPath(RecycledResource, { name }) } as const
-    return (await kube.send<RecycledResource>(call)).body
-  } catch (error) {
-    if (isKubeError(error, 'NotFound')) return undefined
-    throw error
-  }
+  return readIfThere(kube, objectPath(RecycledResource, { name }))
 }
 
 /** The entries for an object's kind and name, as the API server has them now. Throws KubeError. */

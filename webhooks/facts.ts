@@ -57,7 +57,8 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
       })
     : undefined
   const relations = relationsOf(caches, object)
-  const machines = kind.kind === Disk.kind ? await holdersNow(kube, object, relations.machines) : relations.machines
+  const isAsked = kind.kind === Disk.kind && !isConsequence
+  const machines = isAsked ? await holdersNow(kube, object, relations.machines) : relations.machines
   const consequent: Consequent = { object, decision, ...relations, machines }
   const facts: DeleteFacts = {
     ...consequent,

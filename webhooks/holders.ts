@@ -2,8 +2,8 @@ import { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
-import { isKubeError } from '../lib/kube/errors.ts'
 import { keyOf, objectPath } from '../lib/kube/paths.ts'
+import { readIfThere } from '../lib/kube/read.ts'
 import { disksOf } from './caches.ts'
 
 /** More are named in no refusal, and are not asked about. */
@@ -21,23 +21,11 @@ export async function holdersNow(
   const looked = await Promise.all(
     machines.slice(0, MOST).map(async (key) => {
       const [namespace = '', name = ''] = key.split('/')
-      const machine = await read(kube, { namespace, name })
+      const machine = await readIfThere<VirtualMachine>(kube, objectPath(VirtualMachine, { namespace, name }))
       return machine && holds(machine, disk) ? [key] : []
     }),
   )
   return [...looked.flat(), ...machines.slice(MOST)]
-}
-
-async function read(
-  kube: Pick<Kube, 'send'>,
-  ref: { readonly namespace: string; readonly name: string },
-): Promise<VirtualMachine | undefined> {
-  try {
-    return (await kube.send<VirtualMachine>({ method: 'GET', path: objectPath(VirtualMachine, ref) })).body
-  } catch (error) {
-    if (isKubeError(error, 'NotFound')) return undefined
-    throw error
-  }
 }
 
 /** Whether a machine has a disk or asks for it, and is not being deleted itself. */

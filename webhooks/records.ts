@@ -5,6 +5,7 @@ import type { Resource } from '../crds/kind.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath, type Endpoint } from '../lib/kube/paths.ts'
+import { readIfThere } from '../lib/kube/read.ts'
 import { freshBrake } from '../policy/brake.ts'
 
 const CONFIG_MAPS: Endpoint = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' }
@@ -83,19 +84,13 @@ export async function recordNamespace(
  * to nothing, was not this.
  */
 export async function whoDeletedNamespace(kube: Pick<Kube, 'send'>, name: string): Promise<string | undefined> {
-  const [record, namespace] = await Promise.all([read(kube, namespaceName(name)), readNamespace(kube, name)])
+  const [record, namespace] = await Promise.all([
+    read(kube, namespaceName(name)),
+    readIfThere<Resource>(kube, objectPath(NAMESPACES, { name })),
+  ])
   if (!record || !namespace || record.data['uid'] !== namespace.metadata.uid) return undefined
   const lateMs = Date.parse(namespace.metadata.deletionTimestamp ?? '') - Date.parse(record.data['at'] ?? '')
   return Math.abs(lateMs) < STORED_WITHIN_MS ? record.data['person'] : undefined
-}
-
-async function readNamespace(kube: Pick<Kube, 'send'>, name: string): Promise<Resource | undefined> {
-  try {
-    return (await kube.send<Resource>({ method: 'GET', path: objectPath(NAMESPACES, { name }) })).body
-  } catch (error) {
-    if (isKubeError(error, 'NotFound')) return undefined
-    throw error
-  }
 }
 
 function namespaceName(name: string): string {
@@ -103,13 +98,8 @@ function namespaceName(name: string): string {
 }
 
 async function read(kube: Pick<Kube, 'send'>, name: string): Promise<z.output<typeof configMap> | undefined> {
-  try {
-    const { body } = await kube.send({ method: 'GET', path: objectPath(CONFIG_MAPS, { namespace: NAMESPACE, name }) })
-    return configMap.parse(body)
-  } catch (error) {
-    if (isKubeError(error, 'NotFound')) return undefined
-    throw error
-  }
+  const found = await readIfThere<unknown>(kube, objectPath(CONFIG_MAPS, { namespace: NAMESPACE, name }))
+  return found === undefined ? undefined : configMap.parse(found)
 }
 
 interface Written {

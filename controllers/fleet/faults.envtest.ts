@@ -34,12 +34,16 @@ beforeAll(async () => {
   stack.defer(() => rm(folder, { recursive: true }))
   authority = await newAuthority('agents')
   ports = await freePorts(faults.length)
-  const server = await authority.issue({ commonName: 'hosts', dnsNames: faults.map(nameOf), usages: ['Server'] })
+  const server = await authority.issue({
+    commonName: 'hosts',
+    dnsNames: faults.map((_, index) => nameOf(index)),
+    usages: ['Server'],
+  })
   const files = { 'tls.crt': server.certificate, 'tls.key': server.key, 'ca.crt': authority.certificate }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 })
   const hosts = new Worker(MAIN, {
     env: {
-      HOLDFAST_SIMULATED_HOSTS: ports.map((port, index) => `${nameOf(undefined, index)}=${port}`).join(','),
+      HOLDFAST_SIMULATED_HOSTS: ports.map((port, index) => `${nameOf(index)}=${port}`).join(','),
       HOLDFAST_SIMULATED_START_MS: '20',
       HOLDFAST_SIMULATED_STATE_DIR: join(folder, 'state'),
       HOLDFAST_AGENT_TLS_CERT: join(folder, 'tls.crt'),
@@ -59,7 +63,7 @@ describe('A host whose network is bad', () => {
     { timeout: 120_000 },
     async ({ index, ...fault }, { expect }) => {
       await using own = new AsyncDisposableStack()
-      const name = nameOf(undefined, index)
+      const name = nameOf(index)
       const client = await authority.issue({ commonName: 'holdfast-controllers', usages: ['Client'] })
       const tls = { ca: authority.certificate, ...client }
       const near = own.use(
@@ -93,7 +97,7 @@ describe('A host whose network is bad', () => {
   )
 })
 
-function nameOf(_fault: unknown, index: number): string {
+function nameOf(index: number): string {
   return `host-${index}`
 }
 

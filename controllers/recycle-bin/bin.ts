@@ -7,6 +7,7 @@ import type { ObjectCache } from '../../lib/kube/cache.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { isKubeError } from '../../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
+import { readIfThere } from '../../lib/kube/read.ts'
 import { objectWriter } from '../../lib/kube/writer.ts'
 import { decideDeletion, toStamp } from '../../policy/deletion.ts'
 import type { Contents } from '../../policy/recycled-contents.ts'
@@ -66,7 +67,7 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
     return cache.get(entry.metadata.name) ?? entry
   }
   const read = async (name: string) => {
-    const found = await get(kube, name)
+    const found = await readIfThere<RecycledResource>(kube, objectPath(RecycledResource, { name }))
     return found && keep(found)
   }
   return {
@@ -136,16 +137,6 @@ async function create(
   const query = { fieldManager: FIELD_MANAGER }
   return (await kube.send<RecycledResource>({ method: 'POST', path: collectionPath(RecycledResource), query, body }))
     .body
-}
-
-async function get(kube: Pick<Kube, 'send'>, name: string): Promise<RecycledResource | undefined> {
-  try {
-    const path = objectPath(RecycledResource, { name })
-    return (await kube.send<RecycledResource>({ method: 'GET', path })).body
-  } catch (error) {
-    if (isKubeError(error, 'NotFound')) return undefined
-    throw error
-  }
 }
 
 async function removeExactly(kube: Pick<Kube, 'send'>, { metadata }: RecycledResource): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { kinds } from '../../crds/index.ts'
+import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { Kube, type Call, type Reply } from '../../lib/kube/client.ts'
 import { isKubeError } from '../../lib/kube/errors.ts'
@@ -148,10 +149,9 @@ export class Platform implements AsyncDisposable {
 
   /** Has the defaults hold again. */
   async resetSettings(): Promise<void> {
-    const settings = kinds.find(({ kind }) => kind === 'PlatformSettings')
-    if (!settings || !(await this.get('platformsettings', 'default'))) return
+    if (!(await this.get('platformsettings', 'default'))) return
     const body = { spec: { deletion: null } }
-    const path = objectPath(settings, { name: 'default' })
+    const path = objectPath(PlatformSettings, { name: 'default' })
     await this.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
     await this.remove('platformsettings', 'default')
   }
