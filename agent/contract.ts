@@ -9,6 +9,9 @@ export const TERM_HEADER = 'holdfast-term'
 /** Number of a leadership. It grows with every change of the leader, and no call of an older one is obeyed. */
 export const term = z.int32().min(1)
 
+/** Of a machine: its root disk, and 16 more. */
+export const MAX_DISKS = 17
+
 const name = z.string().min(1).max(253)
 const epoch = z.int().min(1)
 const bytes = z.int().min(0)
@@ -36,7 +39,12 @@ export const desiredMachine = z.object({
   machineType: z.string().regex(/^(q35|pc-q35-\d{1,2}\.\d{1,2})$/),
   macs: z.array(z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)).max(16),
   /** Root first. Each must have been made by `PUT /v1/disks/{id}`. */
-  disks: z.array(z.object({ id: z.uuid(), storage: name })).max(17),
+  disks: z.array(z.object({ id: z.uuid(), storage: name })).max(MAX_DISKS),
+  /**
+   * Disks that a guest which runs is asked to give back. One that it has, and that is named neither here nor above, it
+   * keeps until it is off: who orders may not know of it, for the platform can be restored from an older state.
+   */
+  detach: z.array(z.uuid()).max(MAX_DISKS).optional(),
   /** After a crash, and under `Always` also after a shutdown from inside: start again, with back-off, or leave it off. */
   restart: z.enum(['Always', 'OnFailure', 'Never']),
   /** With 0 it is switched off at once. */

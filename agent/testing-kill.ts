@@ -1,42 +1,41 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import type { DesiredMachine, HostAgent } from './contract.ts'
-import { isMissing } from './durable-file.ts'
 import { AgentError } from './errors.ts'
 import { machineRecord } from './machine/record.ts'
 import { decidedAnew } from './machine/testing.ts'
 import { isAlive, processOf } from './machine/processes.ts'
 import { findProgram, RunError } from './run.ts'
-import { eventually, seen, type AgentProcess, type AgentWorld } from './testing.ts'
+import { ONE_THREAD, traceCalls, type Calls } from './testing-strace.ts'
+import { bootGuest, eventually, seen, type AgentProcess, type AgentWorld, type BootedGuest } from './testing.ts'
 
 const WAIT_MS = 30_000
 const ORDERLY_MS = 10_000
-const QUIET_MS = 100
 const MIB = 2 ** 20
-const TRACED = 'openat,write,pwrite64,writev,ftruncate,fsync,fdatasync,rename,link,unlink,mkdir,rmdir,fchown,chown'
-/** With one thread for all file system calls they come one after the other, and their number says which one it is. */
-const ONE_THREAD = { UV_THREADPOOL_SIZE: '1' }
+
+type DiskOfMachine = DesiredMachine['disks'][number]
 
 /** What a change is about. */
 interface Subject {
   readonly machine: DesiredMachine
-  readonly diskId: string
+  readonly disk: DiskOfMachine
   readonly folder: string
 }
 
 /** One change of what a host has. It is sent again until it is answered. */
 export interface Flow {
   readonly name: string
-  readonly runsBefore: boolean
+  /** Of the guest that has a system, for only a system gives a disk back. Else of a machine of its own. */
+  readonly ofGuest?: true
+  /** The disk is one that the machine has before, which runs then; or the machine runs without it. */
+  readonly before?: 'Plugged' | 'Running'
   readonly change: (agent: HostAgent, subject: Subject) => Promise<unknown>
   /** What the answer is to contain. */
-  readonly state?: 'Running' | 'Stopped' | 'Absent'
+  readonly state?: 'Running' | 'Paused' | 'Stopped' | 'Absent'
+  /** Whether its process has the disk open then. */
+  readonly isOpen?: boolean
 }
 
 /** Whether there is a strace, and it may be used. */
@@ -59,66 +58,103 @@ const anew = (machine: DesiredMachine, power: 'Stopped' | 'Absent'): DesiredMach
   return { ...next, decision: { ...next.decision, id: off } }
 }
 
-export const flows: readonly Flow[] = [
-  { name: 'create', runsBefore: false, state: 'Running', change: (agent, { machine }) => put(agent, machine) },
+const flows: readonly Flow[] = [
+  { name: 'create', state: 'Running', change: (agent, { machine }) => put(agent, machine) },
   {
     name: 'update',
-    runsBefore: true,
+    before: 'Running',
     state: 'Running',
     change: (agent, { machine }) => put(agent, { ...machine, gracePeriodSeconds: 7 }),
   },
-  { name: 'stop', runsBefore: true, state: 'Stopped', change: (agent, s) => put(agent, anew(s.machine, 'Stopped')) },
-  { name: 'delete', runsBefore: true, state: 'Absent', change: (agent, s) => put(agent, anew(s.machine, 'Absent')) },
+  { name: 'stop', before: 'Running', state: 'Stopped', change: (agent, s) => put(agent, anew(s.machine, 'Stopped')) },
+  { name: 'delete', before: 'Running', state: 'Absent', change: (agent, s) => put(agent, anew(s.machine, 'Absent')) },
   {
     name: 'put a disk',
-    runsBefore: false,
     change: (agent, { machine }) => agent.putDisk({ id: machine.id, storage: 'fast', sizeBytes: MIB }, WAIT_MS),
   },
-  { name: 'delete a disk', runsBefore: false, change: (agent, { diskId }) => agent.deleteDisk('fast', diskId) },
+  { name: 'delete a disk', change: (agent, { disk }) => agent.deleteDisk('fast', disk.id) },
   {
     name: 'put a storage',
-    runsBefore: false,
     change: (agent, { folder }) => agent.putStorage({ name: 'more', path: folder }),
+  },
+  {
+    name: 'plug a disk in',
+    ofGuest: true,
+    before: 'Running',
+    state: 'Running',
+    isOpen: true,
+    change: (agent, { machine, disk }) => put(agent, withDisk(machine, disk)),
+  },
+  {
+    name: 'plug a disk out',
+    ofGuest: true,
+    before: 'Plugged',
+    state: 'Running',
+    isOpen: false,
+    change: (agent, { machine, disk }) => put(agent, withoutDisk(machine, disk)),
+  },
+  {
+    name: 'grow a disk that is plugged in',
+    ofGuest: true,
+    before: 'Plugged',
+    isOpen: true,
+    change: (agent, { disk }) => agent.putDisk({ ...disk, sizeBytes: 2 * MIB }, WAIT_MS),
+  },
+  {
+    name: 'pause',
+    before: 'Running',
+    state: 'Paused',
+    change: (agent, { machine }) => put(agent, { ...machine, paused: true }),
   },
 ]
 
-/** A host with one machine that runs all the time, to see that nothing happens to it. */
+/** Every flow, with the calls of each sort. */
+export const cases = flows.flatMap((flow) =>
+  (['files', 'messages'] as const).map((of) => ({ flow, name: flow.name, of })),
+)
+
+const withDisk = (machine: DesiredMachine, disk: DiskOfMachine): DesiredMachine => ({
+  ...machine,
+  disks: [...machine.disks, disk],
+})
+
+const withoutDisk = (machine: DesiredMachine, { id }: DiskOfMachine): DesiredMachine => ({ ...machine, detach: [id] })
+
+/** A host with one guest that runs all the time, to see that nothing happens to it but what it is told. */
 export class KillWorld {
   readonly #world: AgentWorld
+  readonly #guest: BootedGuest
   #agent: AgentProcess
-  #bystander: { readonly id: string; readonly pid: number | undefined } | undefined
 
-  private constructor(world: AgentWorld, agent: AgentProcess) {
+  private constructor(world: AgentWorld, agent: AgentProcess, guest: BootedGuest) {
     this.#world = world
     this.#agent = agent
+    this.#guest = guest
   }
 
   static async start(world: AgentWorld): Promise<KillWorld> {
-    const kills = new KillWorld(world, await world.start(ONE_THREAD))
-    const { agent } = kills.#agent
-    const machine = await world.newMachine(agent)
-    kills.#bystander = { id: machine.id, pid: (await put(agent, machine)).pid }
-    return kills
+    const agent = await world.start(ONE_THREAD)
+    return new KillWorld(world, agent, await bootGuest(world, agent.agent))
   }
 
   /** The calls that a flow makes of those that an agent can be killed at, as strace prints them. */
-  async calls(flow: Flow): Promise<readonly string[]> {
-    return (await this.#play(flow, undefined)).calls
+  async calls(flow: Flow, of: Calls): Promise<readonly string[]> {
+    return (await this.#play(flow, of)).calls
   }
 
   /** Kills the agent at that call of a flow; false when the flow ended before. Throws what is not as it must be. */
-  async kill(flow: Flow, call: number): Promise<boolean> {
+  async kill(flow: Flow, of: Calls, call: number): Promise<boolean> {
     try {
-      return (await this.#play(flow, call)).isKilled
+      return (await this.#play(flow, of, call)).isKilled
     } catch (cause) {
-      throw new Error(`the agent was killed at call ${call} of "${flow.name}"`, { cause })
+      throw new Error(`the agent was killed at call ${call} to ${of} of "${flow.name}"`, { cause })
     }
   }
 
-  async #play(flow: Flow, call: number | undefined): Promise<{ calls: readonly string[]; isKilled: boolean }> {
+  async #play(flow: Flow, of: Calls, call?: number): Promise<{ calls: readonly string[]; isKilled: boolean }> {
     const subject = await this.#prepare(flow)
     const before = await this.#world.pidsOf(subject.machine.id)
-    const trace = await traceFiles(this.#agent.pid, call)
+    const trace = await traceCalls(of, this.#agent.pid, call)
     const answered = await flow.change(this.#agent.agent, subject).then(() => true, notUnreachable)
     const calls = await trace.stop()
     if (!answered) await eventually('the agent that gave no answer is gone', () => this.#isGone())
@@ -131,7 +167,7 @@ export class KillWorld {
     }
     const answer = await flow.change(this.#agent.agent, subject)
     await this.#verifyEnd(flow, subject, answer)
-    await this.#cleanUp(subject)
+    await this.#cleanUp(flow, subject)
     return { calls, isKilled }
   }
 
@@ -140,13 +176,16 @@ export class KillWorld {
     return found === undefined || !isAlive(found)
   }
 
-  async #prepare(flow: Flow): Promise<Subject> {
+  async #prepare({ ofGuest, before }: Flow): Promise<Subject> {
     const { agent } = this.#agent
-    const machine = await this.#world.newMachine(agent, { gracePeriodSeconds: 0 })
-    if (flow.runsBefore) await put(agent, machine)
+    const machine = ofGuest ? this.#guest.machine : await this.#world.newMachine(agent, { gracePeriodSeconds: 0 })
+    const disk = ofGuest ? { id: randomUUID(), storage: 'fast' } : machine.disks[0]
+    if (!disk) throw new Error('unreachable')
+    if (ofGuest) await agent.putDisk({ ...disk, sizeBytes: MIB }, WAIT_MS)
+    if (before) await put(agent, before === 'Plugged' ? withDisk(machine, disk) : machine)
     const folder = join(this.#world.dir, `storage-${randomUUID()}`)
     await mkdir(folder)
-    return { machine, diskId: machine.disks[0]?.id ?? '', folder }
+    return { machine, disk, folder }
   }
 
   /** No file is torn, and none is left over. */
@@ -164,86 +203,44 @@ export class KillWorld {
   }
 
   /** Nothing runs twice, and what ran runs on unless it was just being stopped. */
-  async #verifyGuests(flow: Flow, { machine }: Subject, before: readonly number[]): Promise<void> {
+  async #verifyGuests({ before, state }: Flow, { machine }: Subject, running: readonly number[]): Promise<void> {
     const { agent } = this.#agent
-    const { id, pid } = this.#bystander ?? { id: '', pid: 0 }
-    await seen(agent, id, (seenMachine) => seenMachine.state === 'Running' && seenMachine.pid === pid)
+    const { pid } = this.#guest
+    await seen(agent, this.#guest.machine.id, (found) => found.state === 'Running' && found.pid === pid)
     const pids = await this.#world.pidsOf(machine.id)
-    const isEnded = flow.state !== 'Running'
+    const isToEnd = state === 'Stopped' || state === 'Absent'
     if (pids.length > 1) throw new Error(`there are ${pids.length} processes of one machine`)
-    if (flow.runsBefore && !isEnded && pids[0] !== before[0]) throw new Error('the guest is not the same')
+    if (before && !isToEnd && pids[0] !== running[0]) throw new Error('the guest is not the same')
     const isKnown = (await agent.machines()).some((known) => known.id === machine.id)
-    if (flow.runsBefore && flow.state !== 'Absent' && !isKnown) throw new Error('the machine is forgotten')
+    if (before && state !== 'Absent' && !isKnown) throw new Error('the machine is forgotten')
   }
 
-  async #verifyEnd(flow: Flow, { machine }: Subject, answer: unknown): Promise<void> {
-    if (flow.state !== undefined) z.object({ state: z.literal(flow.state) }).parse(answer)
-    const expected = flow.state === 'Running' ? 1 : 0
+  async #verifyEnd({ ofGuest, state, isOpen }: Flow, { machine, disk }: Subject, answer: unknown): Promise<void> {
+    if (state !== undefined) z.object({ state: z.literal(state), pendingDisks: z.undefined().optional() }).parse(answer)
+    const isToRun = ofGuest === true || state === 'Running' || state === 'Paused'
     const pids = await this.#world.pidsOf(machine.id)
-    if (pids.length !== expected) throw new Error(`there are ${pids.length} processes of a machine ${flow.state}`)
+    if (pids.length !== (isToRun ? 1 : 0)) throw new Error(`there are ${pids.length} processes of a machine ${state}`)
+    if (isOpen === undefined) return
+    const times = (await openFiles(pids[0] ?? 0)).filter((path) => path.includes(disk.id)).length
+    if (times > 0 !== isOpen) throw new Error(`the guest has the disk open ${times} times`)
   }
 
-  async #cleanUp({ machine, diskId }: Subject): Promise<void> {
+  async #cleanUp({ ofGuest }: Flow, { machine, disk }: Subject): Promise<void> {
     const { agent } = this.#agent
-    const follows = [off, machine.decision.id]
-    const decision = { id: randomUUID(), epoch: 100, follows }
-    await put(agent, { ...machine, power: 'Absent', decision })
-    for (const id of [diskId, machine.id]) await agent.deleteDisk('fast', id)
+    const decision = { id: randomUUID(), epoch: 100, follows: [off, machine.decision.id] }
+    await put(agent, ofGuest ? withoutDisk(machine, disk) : { ...machine, power: 'Absent', decision })
+    for (const id of [disk.id, machine.id]) if (!ofGuest || id === disk.id) await agent.deleteDisk('fast', id)
   }
+}
+
+async function openFiles(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`
+  return Promise.all((await readdir(folder)).map((name) => readlink(join(folder, name)).catch(() => '')))
 }
 
 function notUnreachable(error: unknown): false {
   if (error instanceof AgentError && error.code === 'UNREACHABLE') return false
   throw error
-}
-
-/** Watches the thread that makes an agent's file system calls, and kills the agent when it is about to make that one. */
-async function traceFiles(pid: number, call: number | undefined): Promise<{ stop(): Promise<string[]> }> {
-  const inject = call === undefined ? [] : ['-e', `inject=${TRACED}:signal=SIGKILL:when=${call}`]
-  const worker = await workerOf(pid)
-  const args = ['-qq', '-y', '-s', '4096', '-p', worker, '-e', `trace=${TRACED}`, ...inject]
-  const child = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  const exited = once(child, 'exit')
-  const calls: string[] = []
-  createInterface({ input: child.stderr }).on('line', (line) => {
-    if (/^\w+\(/.test(line)) calls.push(line)
-  })
-  await eventually('strace is attached', () => isTraced(`/proc/${pid}/task/${worker}`, child.pid ?? 0))
-  return {
-    stop: async () => {
-      await isQuiet(calls)
-      child.kill('SIGINT')
-      await exited
-      return calls
-    },
-  }
-}
-
-/** What was begun goes on after its answer. */
-async function isQuiet(calls: readonly string[]): Promise<void> {
-  let seenCalls: number
-  do {
-    seenCalls = calls.length
-    await sleep(QUIET_MS)
-  } while (calls.length > seenCalls)
-}
-
-async function workerOf(pid: number): Promise<string> {
-  for (const id of await readdir(`/proc/${pid}/task`)) {
-    if ((await readFile(`/proc/${pid}/task/${id}/comm`, 'utf8')).startsWith('libuv-worker')) return id
-  }
-  throw new Error('the agent has no thread for file system calls')
-}
-
-/** Also when it is gone: it may be killed at once, for an agent looks at its state from time to time. */
-async function isTraced(thread: string, tracer: number): Promise<boolean> {
-  try {
-    const status = await readFile(join(thread, 'status'), 'utf8')
-    return new RegExp(`^TracerPid:\\s+${tracer}$`, 'm').test(status)
-  } catch (error) {
-    if (isMissing(error) || (error instanceof Error && 'code' in error && error.code === 'ESRCH')) return true
-    throw error
-  }
 }
 
 /** Names that a crash of the host could leave with no content, or could lose: what strace printed must not contain any. */

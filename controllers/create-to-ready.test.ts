@@ -40,6 +40,7 @@ function newWorld() {
     machinesOf: () => (vm.stored ? [vm.stored] : []),
     disk: (_namespace, name) => disks().find(({ metadata }) => metadata.name === name),
     disksOf: disks,
+    disksOfFile: () => [],
     attachedTo: (id) => disks().filter(({ status }) => status?.attachedTo?.machineId === id),
     createDisk: async ({ metadata, spec }) => {
       world.created++

@@ -269,7 +269,16 @@ function readForImages({
 
 type DiskAccess = Pick<
   VirtualMachineDeps,
-  'disk' | 'disksOf' | 'attachedTo' | 'createDisk' | 'deleteDisk' | 'setAttachment' | 'newId' | 'newMac' | 'orders'
+  | 'disk'
+  | 'disksOf'
+  | 'disksOfFile'
+  | 'attachedTo'
+  | 'createDisk'
+  | 'deleteDisk'
+  | 'setAttachment'
+  | 'newId'
+  | 'newMac'
+  | 'orders'
 >
 
 /** What the controller of machines does with disks, and the identities that it gives. */
@@ -280,11 +289,12 @@ function accessDisks({ kube, caches: { disks } }: Parts): DiskAccess {
     disk: (namespace, name) => disks.get(`${namespace}/${name}`),
     disksOf: (machineId) => disks.by('maker', machineId),
     attachedTo: (machineId) => disks.by('user', machineId),
+    disksOfFile: (id) => disks.by('id', id),
     createDisk: (manifest) => createOrGet(kube, manifest, () => writer.create(manifest)),
     async deleteDisk({ metadata }) {
       if (metadata.deletionTimestamp === undefined) await writer.delete(metadata, { uid: metadata.uid })
     },
-    setAttachment: (disk, attachedTo) => attachments.applyStatus(disk, attachedTo ? { attachedTo } : {}),
+    setAttachment: (disk, attachedTo) => attachments.setStatusField(disk, 'attachedTo', attachedTo),
     newId: () => randomUUID(),
     newMac: () => toMac(randomBytes(6)),
     orders: newOrders(),

@@ -154,6 +154,7 @@ export class RecoveryWorld {
       machinesOf: (id) => this.#allMachines().filter(({ status }) => status?.machineId === id),
       disk: (_namespace, name) => disk(name),
       disksOf: (id) => this.#allDisks().filter(({ metadata }) => Object.values(metadata.labels ?? {}).includes(id)),
+      disksOfFile: () => [],
       attachedTo: (id) => this.#allDisks().filter(({ status }) => status?.attachedTo?.machineId === id),
       createDisk: async ({ metadata, spec }) => {
         this.freshDisks++

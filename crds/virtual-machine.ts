@@ -292,6 +292,7 @@ export const VirtualMachineReason = {
   IdentityTaken: 'IdentityTaken',
   AdoptionRefused: 'AdoptionRefused',
   OrphanOfName: 'OrphanOfName',
+  StartedSince: 'StartedSince',
   PuttingAway: 'PuttingAway',
   ...OriginReason,
 } as const

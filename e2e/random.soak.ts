@@ -15,8 +15,8 @@ const CHANGE_EVERY_MS = 1_000
 /** Faults between two looks at whether all is sound. */
 const FAULTS_A_ROUND = 6
 const PATIENCE_MS = 120_000
-/** What a heap may differ by between two moments. */
-const SLACK_MIB = 40
+/** What a heap may differ by between two moments. What leaks grows by more within half an hour. */
+const SLACK_MIB = 20
 
 describe(`${MACHINES} machines for ${MINUTES} min, a fault every 10 s (HOLDFAST_SEED=${SEED})`, () => {
   let cast: Cast
@@ -38,6 +38,7 @@ describe(`${MACHINES} machines for ${MINUTES} min, a fault every 10 s (HOLDFAST_
         controllers: () => cast.lasting.pid,
         'simulated hosts': () => cast.simulated.pid,
         agent: () => agentPid,
+        webhooks: () => cast.test.webhooks.pid,
       })
       const agentPid = await cast.test.platform.pid('agent')
       const deadline = performance.now() + MINUTES * 60_000
@@ -57,7 +58,7 @@ describe(`${MACHINES} machines for ${MINUTES} min, a fault every 10 s (HOLDFAST_
       }
       const growth = memory.growth()
       process.stdout.write(`memory, MiB: ${JSON.stringify(growth)}\n`)
-      expect(growth.filter(({ earlyMiB, lateMiB }) => lateMiB > earlyMiB * 1.1 + SLACK_MIB)).toEqual([])
+      expect(growth.filter(({ earlyMiB, lateMiB }) => lateMiB > earlyMiB + SLACK_MIB)).toEqual([])
     },
     MINUTES * 60_000 + 1_800_000,
   )

@@ -2,6 +2,7 @@ import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as z from 'zod'
+import { openDisks } from './testing/invariants.ts'
 import { dataStorage, disk, host, machine, platformSettings } from './testing/manifests.ts'
 import {
   condition,
@@ -17,6 +18,11 @@ import {
 } from './testing/platform.ts'
 import { startAgent, type SecondAgent } from './testing/second-agent.ts'
 
+const onFirst = { placement: { host: 'host-1' }, terminationGracePeriodSeconds: 0 }
+const wandering = [{ diskRef: { name: 'wanders' } }]
+const giver = machine('giver', { ...onFirst, runStrategy: 'Halted', disks: wandering })
+const giverSince = machine('giver', onFirst)
+const taker = (has: boolean) => machine('taker', { ...onFirst, ...(has && { disks: wandering }) })
 const orphans = z.array(z.looseObject({ name: z.string(), machineId: z.string(), state: z.string() }))
 
 /** A VirtualMachine and its process at one time. */
@@ -63,6 +69,14 @@ describe('A platform restored from an older state', () => {
   const idOf = (name: string) => after.get(name)?.machineId ?? 'of none'
   const orphansOf = async (name: string) =>
     orphans.parse((await platform.get('hosts', name))?.status?.['orphans'] ?? [])
+  const holderOf = async (name: string) => {
+    const found = await platform.get('disks', name)
+    return z.looseObject({ virtualMachine: z.string() }).optional().parse(found?.status?.['attachedTo'])?.virtualMachine
+  }
+  const openedBy = async (name: string) => {
+    const vm = await platform.get('virtualmachines', name)
+    return openDisks(await pidOf(vm?.status?.machineId ?? ''))
+  }
   const remove = async (...names: string[]) => platform.kubectl('delete', 'hfvm', ...names, '--timeout=60s')
 
   beforeAll(async () => {
@@ -74,7 +88,7 @@ describe('A platform restored from an older state', () => {
       const image = await platform.get('images', 'holdfast-guest')
       return String(image?.status?.['hosts']).includes('host-2')
     })
-    const on = (at: string) => ({ placement: { host: at }, terminationGracePeriodSeconds: 0 })
+    const on = (at: string) => ({ ...onFirst, placement: { host: at } })
     // The bin of today is not in the backup either: what is deleted since then is to be gone.
     const deletion = { virtualMachine: { policy: 'Immediate', confirmation: 'None' } }
     await platform.apply(platformSettings({ deletion }))
@@ -84,16 +98,21 @@ describe('A platform restored from an older state', () => {
     await platform.apply(disk('of-d', { size: '256Mi', source, dataStorage: 'local' }), machine('b', on('host-1')))
     await platform.apply(machine('off', { ...on('host-1'), runStrategy: 'Halted' }))
     await platform.apply(machine('d', { ...on('host-1'), rootDisk }))
-    for (const name of ['hello', 'b', 'd']) before.set(name, await see(name))
-    await ready('off')
+    await platform.apply(disk('wanders', { dataStorage: 'local' }), giver, taker(false))
+    for (const name of ['hello', 'b', 'd', 'taker']) before.set(name, await see(name))
+    for (const name of ['off', 'giver']) await ready(name)
 
     file = join(platform.home, 'monday.backup')
     await succeed(platform.local('backup', file))
 
-    // Since then: b and off are deleted, c is made, d is made anew on the other host, and nothing happens to hello.
+    // Since then: b and off are deleted, c is made, d is made anew on the other host, giver is started and gives a
+    // disk to taker, which runs, and nothing happens to hello.
     await succeed(remove('b', 'd', 'off'))
-    await platform.apply(machine('c', on('host-2')), machine('d', on('host-2')))
-    for (const name of ['hello', 'c', 'd']) after.set(name, await see(name))
+    await platform.apply(machine('c', on('host-2')), machine('d', on('host-2')), giverSince)
+    await eventually(async () => holderOf('wanders').then((holder) => holder === undefined))
+    await platform.apply(taker(true))
+    await eventually(async () => (await openedBy('taker')).length === 2)
+    for (const name of ['hello', 'c', 'd', 'giver']) after.set(name, await see(name))
     running = await qemus(platform)
 
     await succeed(platform.local('stop', '--keep-guests'))
@@ -169,6 +188,28 @@ describe('A platform restored from an older state', () => {
     const { machineId, file: id = '' } = before.get('d') ?? {}
     expect(await readdir(join(platform.home, 'storage', 'disks'))).toContain(`${id}.qcow2`)
     expect((await qemus(platform)).map((one) => one.machineId)).not.toContain(machineId)
+  })
+
+  test('lets a guest run on that was started since, with the disks that it has, and says how to settle that', async () => {
+    const { pid, file: root = '' } = before.get('taker') ?? {}
+    const { id = '' } = (await platform.get('disks', 'wanders'))?.status ?? {}
+    expect((await refusal('giver', 'StartedSince')).message).toContain('set runStrategy to Always')
+    const kept = await eventually(async () => {
+      const found = condition(await platform.get('virtualmachines', 'taker'), 'SpecApplied')
+      return found?.reason === 'DiskInUse' && found
+    })
+    expect(kept.message).toContain('The guest has Disk wanders, which spec.disks does not name')
+    const both = [root, id].toSorted()
+    expect((await openedBy('taker')).toSorted()).toEqual(both)
+
+    await platform.apply(giverSince, taker(true))
+    expect(await see('giver')).toEqual(after.get('giver'))
+    await eventually(async () => (await holderOf('wanders')) === 'taker')
+    expect((await openedBy('taker')).toSorted()).toEqual(both)
+    expect(await see('taker')).toMatchObject({ pid })
+    await eventually(
+      async () => condition(await platform.get('virtualmachines', 'taker'), 'SpecApplied')?.status === 'True',
+    )
   })
 
   test('gives c back to a manifest, as it runs', async () => {

@@ -3,6 +3,7 @@ import { DataStorage } from '../crds/data-storage.ts'
 import { Disk } from '../crds/disk.ts'
 import { Host } from '../crds/host.ts'
 import { Image } from '../crds/image.ts'
+import type { Kind } from '../crds/kind.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
@@ -46,6 +47,42 @@ describe('A delete', () => {
     expect(Date.parse(purgeAt) - Date.parse(at)).toBe(7 * DAY_MS)
     expect(Math.abs(Date.parse(at) - Date.now())).toBeLessThan(5_000)
   })
+
+  test.each<[string, Kind, number]>([
+    ['virtualMachine', VirtualMachine, 7],
+    ['disk', Disk, 3],
+    ['image', Image, 3],
+  ])(
+    '[DEL-01] [DEL-09] [DEL-10] [DEL-11] under the settings of %s is the next one that follows them, by default Delayed',
+    async (setting, kind, days) => {
+      let made = 0
+      const deleted = async () => {
+        const name = `follows-${setting.toLowerCase()}-${(made += 1)}`
+        const { metadata } = await make(ann, kind, name)
+        await remove(ann, kind, name)
+        const { deletion } = (await entryOf(world.kube, metadata.uid))?.spec ?? {}
+        return {
+          policy: deletion?.policy,
+          keptMs: Date.parse(deletion?.purgeAt ?? '') - Date.parse(deletion?.at ?? ''),
+        }
+      }
+      const told = async (person: Kube, policy: object) => answerTo(settle(person, { [setting]: policy }))
+      expect(await deleted()).toEqual({ policy: 'Delayed', keptMs: days * DAY_MS })
+      expect(await told(ann, { policy: 'Immediate' })).toContain('ask for the permission setDeletionPolicy on')
+      expect(await told(bob, { policy: 'Sometimes' })).toContain(
+        'Unsupported value: "Sometimes": supported values: "Immediate", "Delayed"',
+      )
+      expect(await deleted()).toEqual({ policy: 'Delayed', keptMs: days * DAY_MS })
+
+      expect(await told(bob, { policy: 'Delayed', retention: '10d' })).toBe('accepted')
+      expect(await deleted()).toEqual({ policy: 'Delayed', keptMs: 10 * DAY_MS })
+      expect(await told(bob, { policy: 'Never' })).toBe('accepted')
+      expect(await deleted()).toEqual({ policy: 'Never', keptMs: Number.NaN })
+      expect(await told(bob, { policy: 'Immediate', confirmation: 'None' })).toBe('accepted')
+      expect(await deleted()).toEqual({ policy: 'Immediate', keptMs: Number.NaN })
+      await settle(world.kube, {})
+    },
+  )
 
   test('[DEL-13] that is repeated, by others and under other settings, moves nothing that was written down', async () => {
     const { metadata } = await make(ann, Disk, 'kept')

@@ -35,9 +35,10 @@ test('Machine that no longer wants what was refused is as ordered', async () => 
   await machine.order(desired)
   await machine.converged(WAIT_MS)
   world.refuse(new AgentError('DISK_NOT_FOUND', 'its file is gone'))
-  await machine.order({ ...desired, disks: [disk, { id: randomUUID(), storage: 'fast' }] })
+  const lost = { id: randomUUID(), storage: 'fast' }
+  await machine.order({ ...desired, disks: [disk, lost] })
   await expect(machine.converged(WAIT_MS)).rejects.toMatchObject({ code: 'DISK_NOT_FOUND' })
-  await machine.order(desired)
+  await machine.order({ ...desired, detach: [lost.id] })
   const running = await machine.converged(WAIT_MS)
   expect(running.state).toBe('Running')
   expect(running).not.toHaveProperty('problem')

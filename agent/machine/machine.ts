@@ -81,7 +81,7 @@ export class Machine {
     const facts = await findLaunchFacts(this.#deps.hypervisor)
     const last = this.#record.current.desired.decision.id
     await this.#record.update((record) => {
-      const next = accept(record, desired)
+      const next = accept(record, desired, this.isOff)
       return next === record && this.#record.isStored
         ? record
         : withOrder(this.#deps.launcher.withUid(next), this.isOff ? facts : undefined)

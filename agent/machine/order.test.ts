@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { DesiredMachine } from '../contract.ts'
 import { bury } from './ending.ts'
 import { accept } from './order.ts'
 import { decidedAnew, newDesired, newRecord } from './testing.ts'
@@ -32,6 +33,32 @@ test('Order of the same decision may change everything but its power', () => {
   })
   const refused = () => accept(held, { ...machine, power: 'Stopped' })
   expect(refused).toThrow(expect.objectContaining({ code: 'BAD_REQUEST' }))
+})
+
+describe('Disk that the guest has and an order leaves out', () => {
+  const more = { id: randomUUID(), storage: 'fast' }
+  const withDisk = newRecord({ desired: { ...machine, disks: [more] } })
+  const disksOf = (order: DesiredMachine, isOff?: boolean) => accept(withDisk, order, isOff).desired.disks
+
+  test('stays, for who orders may not know of it', () => {
+    expect(accept(withDisk, machine, false)).toBe(withDisk)
+    expect(disksOf({ ...machine, cpus: 4 }, false)).toEqual([more])
+    expect(disksOf(decidedAnew(machine, { once: 'Restart' }), false)).toEqual([more])
+  })
+
+  test.each<[string, DesiredMachine, boolean]>([
+    ['it is asked back', { ...machine, detach: [more.id] }, false],
+    ['the guest is switched off', decidedAnew(machine, { power: 'Stopped' }), false],
+    ['the machine is off', machine, true],
+  ])('goes when %s', (_, order, isOff) => {
+    expect(disksOf(order, isOff)).toEqual([])
+  })
+
+  test('is not left out without a word where the machine would have too many with it', () => {
+    const disks = Array.from({ length: 17 }, () => ({ id: randomUUID(), storage: 'fast' }))
+    const message = `the guest has disks that the order leaves out (${more.id}): with them it has too many`
+    expect(() => disksOf({ ...machine, disks }, false)).toThrow(message)
+  })
 })
 
 test.each([

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Claim, DesiredMachine } from '../contract.ts'
+import { MAX_DISKS, type Claim, type DesiredMachine } from '../contract.ts'
 import { AgentError } from '../errors.ts'
 import type { MachineRecord } from './record.ts'
 
@@ -7,8 +7,9 @@ import type { MachineRecord } from './record.ts'
  * The record that an order leads to; the very same one when the order says nothing new.
  * Throws `STALE_EPOCH` for an order older than, or rivalling, the one that the host holds.
  */
-export function accept(held: MachineRecord | undefined, desired: DesiredMachine): MachineRecord {
-  if (!held) return first(desired)
+export function accept(held: MachineRecord | undefined, ordered: DesiredMachine, isOff = true): MachineRecord {
+  if (!held) return first(ordered)
+  const desired = isOff ? ordered : keepDisks(held, ordered)
   const { decision, power } = held.desired
   if (desired.decision.epoch < decision.epoch) throw stale(held, `the host holds the newer epoch ${decision.epoch}`)
   if (desired.decision.epoch > decision.epoch) return afresh(held, desired)
@@ -18,6 +19,23 @@ export function accept(held: MachineRecord | undefined, desired: DesiredMachine)
     throw new AgentError('BAD_REQUEST', `this decision is for power ${power}; another power needs another decision`)
   }
   return isDeepStrictEqual(desired, held.desired) ? held : changed(held, desired)
+}
+
+/** The order for a guest that runs, with what it keeps: each disk that it is to have and that nobody asks back. */
+function keepDisks(held: MachineRecord, desired: DesiredMachine): DesiredMachine {
+  const { disks, detach = [], power } = desired
+  if (power !== 'Running') return desired
+  const named = new Set([...disks.map(({ id }) => id), ...detach])
+  const kept = held.desired.disks.filter(({ id }) => !named.has(id))
+  if (kept.length === 0) return desired
+  if (disks.length + kept.length > MAX_DISKS) {
+    const ids = kept.map(({ id }) => id).join(', ')
+    throw new AgentError(
+      'BAD_REQUEST',
+      `the guest has disks that the order leaves out (${ids}): with them it has too many`,
+    )
+  }
+  return { ...desired, disks: [...disks, ...kept] }
 }
 
 /** One that ended and was left off is started when it is to be restarted from now on. */

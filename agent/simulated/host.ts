@@ -61,9 +61,9 @@ export function newSimulatedHost({ name, startMs, clock }: SimulatedHostOptions)
     async putMachine(desired, waitMs = 0) {
       const machine = machines.get(desired.id) ?? new SimulatedMachine(machineDeps)
       const accepted = machine.accept(desired)
-      if (desired.power === 'Running') checkDisks(desired, claims)
+      if (desired.power === 'Running') checkDisks(accepted.desired, claims)
       machines.set(desired.id, machine)
-      holdClaims(desired, claims)
+      holdClaims(accepted.desired, claims)
       machine.obey(accepted)
       return machine.settled(waitMs)
     },

@@ -25,7 +25,7 @@ export class SimulatedMachine {
 
   /** What an order leads to. Throws `STALE_EPOCH` and `BAD_REQUEST`. */
   accept(desired: DesiredMachine): MachineRecord {
-    return accept(this.#record, desired)
+    return accept(this.#record, desired, this.#state === 'Stopped' || this.#state === 'Absent')
   }
 
   /** Does as it is told; a start takes its time. */

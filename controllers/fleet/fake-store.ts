@@ -97,6 +97,11 @@ export class FakeStore<R extends Resource> {
           this.fault('after write')
           return structuredClone(this.stored ?? before)
         },
+        setStatusField: async (before, field, value) => {
+          this.writes++
+          this.put({ ...before, status: { ...before.status, [field]: value } })
+          return structuredClone(this.stored ?? before)
+        },
         addFinalizer: async (before) => before,
         removeFinalizer: async () => {
           this.put(undefined)

@@ -139,7 +139,7 @@ function obey(
     decision: { id: decision.id, epoch: decision.epoch },
     power,
     state: power,
-    disks: machine.disks,
+    disks: [...machine.disks, ...keptDisks(held, machine)],
     ...(has ?? { cpus: machine.cpus, memoryBytes: machine.memoryBytes }),
     pendingRestart,
     ...(pendingDisks.length > 0 && { pendingDisks }),
@@ -148,6 +148,13 @@ function obey(
   }
   machines.note(observed)
   return observed
+}
+
+/** What a guest that runs has and is not asked back: it keeps that. */
+function keptDisks(held: ObservedMachine | undefined, { power, disks, detach = [] }: DesiredMachine) {
+  if (power !== 'Running' || held?.state !== 'Running') return []
+  const named = new Set([...disks.map(({ id }) => id), ...detach])
+  return (held.disks ?? []).filter(({ id }) => !named.has(id))
 }
 
 /** A fleet of exactly these hosts. */

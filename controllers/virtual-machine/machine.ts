@@ -10,6 +10,7 @@ export function toDesiredMachine(scope: Scope, decision: MachineDecision): Desir
   const { vm, status, namespace, name } = scope
   const { id, epoch, follows, power, paused, request } = decision
   const { cpus, memoryBytes } = orderedOf(scope)
+  const detach = surplusDisks(scope).map(fileIdOf)
   return {
     id: status.machineId ?? '',
     name: `${namespace}/${name}`,
@@ -20,6 +21,7 @@ export function toDesiredMachine(scope: Scope, decision: MachineDecision): Desir
     machineType: vm.spec.machineType,
     macs: (status.networks ?? []).map(({ mac }) => mac),
     disks: disksOf(scope, decision),
+    ...(power === 'Running' && detach.length > 0 && { detach }),
     restart: restartPolicy[vm.spec.runStrategy],
     gracePeriodSeconds: request === 'ForceStop' ? 0 : vm.spec.terminationGracePeriodSeconds,
     ...(paused === true && { paused }),

@@ -91,11 +91,20 @@ function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
     const message = `Host ${host} holds an order that no later one can follow: switch the guest off there, and create the machine anew`
     return blocked(VirtualMachineReason.HostRefused, message, LOOK_AGAIN_MS)
   }
-  const objection = successorObjection(scope)
-  if (objection) return objection
   const { power = 'Stopped', paused } = scope.status.decision ?? {}
+  const objection = successorObjection(scope) ?? (power === 'Stopped' ? runsSince(scope, host) : undefined)
+  if (objection) return objection
   // A request that is to be carried out once may have been long ago: it is not repeated.
   return decide(scope, power, host, { seen: decision, ...(paused === true && { how: { paused } }) })
+}
+
+/** A guest that was started after the state was stored is not stopped for it: only who starts it here too can stop it. */
+function runsSince({ vm, status, deps }: Scope, host: string): Outcome | undefined {
+  const held = deps.fleet.get(host)?.machines.get(status.machineId ?? '')
+  if (held?.power !== 'Running' || held.state === 'Stopped') return undefined
+  const how = vm.spec.runStrategy === 'Halted' ? 'set runStrategy to Always' : 'request Start in spec.power'
+  const message = `The guest was started on Host ${host} after this state was stored, and runs on: ${how} to have it so, and stop it after that if it is to be off`
+  return blocked(VirtualMachineReason.StartedSince, message, LOOK_AGAIN_MS)
 }
 
 /** Not reachable is not gone: the machine may still run there. */

@@ -148,6 +148,30 @@ describe('VirtualMachine', () => {
     expect(world.host.orders.at(-1)).toMatchObject({ decision: { epoch: 8 }, power: 'Running' })
   })
 
+  test('whose guest was started after the state was stored that its platform was restored from lets it run on', async () => {
+    const world = await running({ runStrategy: 'Halted' })
+    const id = world.stored?.status?.machineId ?? ''
+    const newer = { id: '22222222-2222-4222-8222-222222222222', epoch: 7 }
+    const held = world.host.machines.get(id)
+    if (held) world.host.machines.note({ ...held, decision: newer, power: 'Running', state: 'Running' })
+    world.restart()
+    const orders = world.host.orders.length
+    await world.settle()
+    expect(world.host.orders).toHaveLength(orders)
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'StartedSince',
+      message: expect.stringContaining('set runStrategy to Always to have it so'),
+    })
+
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Always'))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    world.store.change(({ spec }) => void (spec.runStrategy = 'Halted'))
+    await world.settle()
+    expect(world.host.orders.at(-1)).toMatchObject({ power: 'Stopped' })
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
   test('is Unknown while its host does not answer, and nothing is concluded from it', async () => {
     const world = await running()
     const before = world.stored?.status

@@ -1,6 +1,6 @@
 import { AgentError } from '../../agent/errors.ts'
 import type { Condition } from '../../crds/common.ts'
-import type { Disk } from '../../crds/disk.ts'
+import { fileIdOf, type Disk } from '../../crds/disk.ts'
 import type { Image } from '../../crds/image.ts'
 import { disk, image, machine, newDisk } from '../../crds/testing/objects.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
@@ -131,11 +131,15 @@ export class World {
     }
   }
 
-  #diskAccess(): Pick<Deps, 'disk' | 'disksOf' | 'attachedTo' | 'createDisk' | 'deleteDisk' | 'setAttachment'> {
+  #diskAccess(): Pick<
+    Deps,
+    'disk' | 'disksOf' | 'disksOfFile' | 'attachedTo' | 'createDisk' | 'deleteDisk' | 'setAttachment'
+  > {
     const all = () => [...this.disks.values()]
     return {
       disk: (_namespace, name) => this.disks.get(name),
       disksOf: (id) => all().filter(({ metadata: { labels } }) => Object.values(labels ?? {}).includes(id)),
+      disksOfFile: (id) => all().filter((one) => fileIdOf(one) === id),
       attachedTo: (id) => all().filter(({ status }) => status?.attachedTo?.machineId === id),
       createDisk: async ({ metadata, spec }) => {
         if (this.creationFault) throw this.creationFault

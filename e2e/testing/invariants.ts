@@ -235,7 +235,7 @@ async function findQemus(platform: Platform, tap: QmpTap): Promise<Process[]> {
 }
 
 /** Ids of the disks whose files a process has open. None of one that has just ended. */
-async function openDisks(pid: number): Promise<string[]> {
+export async function openDisks(pid: number): Promise<string[]> {
   const folder = `/proc/${pid}/fd`
   const names = await readdir(folder).catch(() => [])
   const paths = await Promise.all(names.map((name) => readlink(join(folder, name)).catch(() => '')))

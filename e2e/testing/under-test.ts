@@ -83,6 +83,11 @@ export class UnderTest implements AsyncDisposable {
     return this.#controllers
   }
 
+  /** Process of the webhooks that the API server asks. */
+  get webhooks(): WebhooksProcess {
+    return this.#webhooks
+  }
+
   get storage(): string {
     return this.#agent.storage
   }

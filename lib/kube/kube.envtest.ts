@@ -144,6 +144,19 @@ test('a status has the fields of each who writes it, and who leaves one out take
   expect(fewer.spec).toEqual({ size: '2Gi' })
 })
 
+test('a field of the status goes although another owns it too, and for the version that was read only', async () => {
+  const other = objectWriter(kube, Thing, 'other')
+  const made = await writer.create(manifest('a'))
+  const ours = await writer.applyStatus(made, { host: 'h', zone: 'z' })
+  const both = await other.applyStatus(ours, { host: 'h', zone: 'restored' })
+  const kept = await writer.applyStatus(both, { host: 'h' })
+  expect(kept.status).toEqual({ host: 'h', zone: 'restored' })
+  const gone = await writer.setStatusField(kept, 'zone', undefined)
+  expect(gone.status).toEqual({ host: 'h' })
+  await expect(writer.setStatusField(kept, 'zone', 'y')).rejects.toMatchObject({ code: 'Conflict' })
+  expect((await writer.setStatusField(gone, 'zone', 'y')).status).toEqual({ host: 'h', zone: 'y' })
+})
+
 test('applying what is there already does not move the version', async () => {
   const first = await writer.apply(manifest('a'))
   const second = await writer.apply(manifest('a'))

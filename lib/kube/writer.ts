@@ -36,6 +36,8 @@ export type Deletion = 'accepted' | 'gone' | 'replaced'
 export interface ObjectWriter<K extends Kind, R extends Resource = Resource<K>> {
   /** Applies our own fields, on top of `before`'s version. Sends nothing and returns `before` when nothing differs. */
   applyStatus(before: R, status: NonNullable<R['status']>): Promise<R>
+  /** Sets one field of the status on top of `before`'s version, whoever else owns it; undefined takes it off. */
+  setStatusField(before: R, field: string, value: unknown): Promise<R>
   /** Undefined when the object is gone. */
   addFinalizer(before: R, finalizer: string): Promise<R | undefined>
   /** Undefined when the object is gone, which taking off the last finalizer of a deleted one makes it. */
@@ -61,6 +63,12 @@ export function objectWriter<K extends Kind>(
       const { name, namespace, uid, resourceVersion } = before.metadata
       const metadata = { name, namespace, uid, resourceVersion }
       return apply(to, objectPath(kind, before.metadata, 'status'), { metadata, status })
+    },
+
+    async setStatusField(before, field, value) {
+      const { uid, resourceVersion } = before.metadata
+      const body = { metadata: { uid, resourceVersion }, status: { [field]: value ?? null } }
+      return mergePatch(to, objectPath(kind, before.metadata, 'status'), body)
     },
 
     async addFinalizer(before, finalizer) {
@@ -118,14 +126,14 @@ async function apply<K extends Kind>(to: Target<K>, path: string, body: object):
 
 async function patchFinalizers<K extends Kind>(to: Target<K>, before: Resource<K>, finalizers: readonly string[]) {
   const { uid, resourceVersion } = before.metadata
-  const object = await write(to, {
-    method: 'PATCH',
-    path: objectPath(to.kind, before.metadata),
-    query: { fieldManager: to.fieldManager },
-    contentType: 'application/merge-patch+json',
-    body: { metadata: { uid, resourceVersion, finalizers } },
-  }).catch(ignoreNotFound)
+  const body = { metadata: { uid, resourceVersion, finalizers } }
+  const object = await mergePatch(to, objectPath(to.kind, before.metadata), body).catch(ignoreNotFound)
   return object && isGone(object) ? undefined : object
+}
+
+async function mergePatch<K extends Kind>(to: Target<K>, path: string, body: object): Promise<Resource<K>> {
+  const query = { fieldManager: to.fieldManager }
+  return write(to, { method: 'PATCH', path, query, contentType: 'application/merge-patch+json', body })
 }
 
 async function get<K extends Kind>({ kube, kind }: Target<K>, ref: Ref): Promise<Resource<K> | undefined> {

@@ -1,85 +1,7 @@
 import { expect, test } from 'vitest'
-import type { Resource } from '../../crds/kind.ts'
-import { FakeClock } from '../queue/testing.ts'
 import { thing } from '../kube/testing.ts'
-import { blocked, decided, done, waiting, type Outcome } from './outcome.ts'
-import { Budgets } from '../budgets.ts'
-import { DETAILS, reconcile, type Reconciler, type StatusOf } from './reconcile.ts'
-import type { Phase } from './run-phases.ts'
-
-type Status = StatusOf<Resource>
-interface Scope {
-  readonly object: Resource
-  readonly status: Status
-}
-
-/** One object and everything that happens to it, in the order in which it does. */
-class World {
-  readonly clock = new FakeClock()
-  readonly log: string[] = []
-  readonly waitingSince = new Map<string, number>()
-  readonly details = new Budgets({ clock: this.clock, ...DETAILS })
-  stored: Resource | undefined
-  conflict = false
-
-  constructor(object: Resource | undefined) {
-    this.stored = object
-  }
-
-  async reconcile(reconciler: Partial<Reconciler<Resource, Scope>>) {
-    const open = (object: Resource): Scope => ({ object, status: (object.status ??= {}) })
-    return reconcile('shop/a', { phases: [], open, ...reconciler }, this.#env())
-  }
-
-  ready(): unknown {
-    const { status, reason } = this.stored?.status?.conditions?.find(({ type }) => type === 'Ready') ?? {}
-    return status && `${status} ${reason}`
-  }
-
-  /** A phase that leaves a trace outside, and ends as told. */
-  phase(condition: string, outcome: Outcome | Error | ((scope: Scope) => Outcome)): Phase<Scope> {
-    return {
-      condition,
-      run: (scope) => {
-        this.log.push(condition)
-        if (outcome instanceof Error) throw outcome
-        return typeof outcome === 'function' ? outcome(scope) : outcome
-      },
-    }
-  }
-
-  #env() {
-    const store = (object: Resource) => {
-      if (this.conflict) throw new Error('conflict')
-      const resourceVersion = String(Number(object.metadata.resourceVersion) + 1)
-      this.stored = structuredClone({ ...object, metadata: { ...object.metadata, resourceVersion } })
-      return structuredClone(this.stored)
-    }
-    const writer = {
-      applyStatus: async (before: Resource, status: Status) => {
-        this.log.push('write')
-        return store({ ...before, status })
-      },
-      addFinalizer: async (before: Resource, finalizer: string) => {
-        this.log.push('add finalizer')
-        return store({ ...before, metadata: { ...before.metadata, finalizers: [finalizer] } })
-      },
-      removeFinalizer: async () => {
-        this.log.push('remove finalizer')
-        return (this.stored = undefined)
-      },
-    }
-    return {
-      get: () => this.stored,
-      writer,
-      clock: this.clock,
-      emit: (_: Resource, { type, reason }: { type: string; reason: string }) =>
-        void this.log.push(`${type} ${reason}`),
-      waitingSince: this.waitingSince,
-      details: this.details,
-    }
-  }
-}
+import { blocked, decided, done, waiting } from './outcome.ts'
+import { World, type Scope, type Status } from './testing.ts'
 
 const held = { finalizers: ['test'] }
 const deleting = { ...held, deletionTimestamp: '2026-01-01T00:00:00Z' }
@@ -89,6 +11,18 @@ test('a finalizer is stored before anything is done outside', async () => {
   const world = new World(thing('a', 1))
   await world.reconcile({ finalizer, phases: [world.phase('Made', done)] })
   expect(world.log).toEqual(['add finalizer', 'Made', 'write', 'Normal Ready'])
+})
+
+test('a field that is dropped goes although another manager owns it as well', async () => {
+  const world = new World({ ...thing('a', 1, held), status: { host: 'h', zone: 'z' } })
+  world.alsoOwned = ['host', 'zone']
+  const drop = world.phase('Made', ({ status }) => {
+    delete status['zone']
+    return done
+  })
+  await world.reconcile({ finalizer, phases: [drop] })
+  expect(world.stored?.status).toMatchObject({ host: 'h', zone: undefined })
+  expect(world.log).toEqual(['Made', 'write', 'set zone', 'Normal Ready'])
 })
 
 test('nothing is done for an object whose finalizer could not be stored', async () => {

@@ -27,6 +27,8 @@ export type StatusOf<R extends Resource> = NonNullable<R['status']>
 export interface Writer<R extends Resource> {
   /** Applies our own fields on top of `before`'s version. Sends nothing when nothing differs. */
   applyStatus(before: R, status: StatusOf<R>): Promise<R>
+  /** Sets one field on top of `before`'s version, whoever else owns it; undefined takes it off. */
+  setStatusField(before: R, field: string, value: unknown): Promise<R>
   addFinalizer(before: R, finalizer: string): Promise<R | undefined>
   removeFinalizer(before: R, finalizer: string): Promise<R | undefined>
 }
@@ -166,7 +168,18 @@ async function write<R extends Resource, Scope>(
 ): Promise<R> {
   if (!differs(before, after, reconciler)) return before
   if (hasSameGist(before, after)) details.spend(before.metadata.uid)
-  return writer.applyStatus(before, ownPart(after, reconciler))
+  const wanted = ownPart(after, reconciler)
+  let written = await writer.applyStatus(before, wanted)
+  // Whoever restored a status as another field manager owns it too, and keeps what we leave out.
+  const dropped = Object.keys(ownPart(before, reconciler)).filter((field) => !has(wanted, field))
+  for (const field of dropped) {
+    if (has(written.status ?? {}, field)) written = await writer.setStatusField(written, field, undefined)
+  }
+  return written
+}
+
+function has(status: object, field: string): boolean {
+  return Object.entries(status).some(([name, value]) => name === field && value !== undefined)
 }
 
 function differs<R extends Resource, Scope>(before: R, after: R, reconciler: Reconciler<R, Scope>): boolean {

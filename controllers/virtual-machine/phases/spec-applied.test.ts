@@ -37,6 +37,32 @@ describe('VirtualMachine', () => {
     expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
   })
 
+  test('leaves a guest the disk that it has and that nothing here gives it, and says how to settle that', async () => {
+    const { world, data } = withData()
+    await world.reconcile()
+    world.finishDisk('web-root')
+    await world.settle()
+    // As in a state from before the disk was attached.
+    data.status = { ...disk('data').status }
+    world.store.change(({ spec }) => void (spec.disks = []))
+    const { machineId = '' } = world.stored?.status ?? {}
+    world.restart()
+    await world.settle()
+    expect(world.host.orders.at(-1)).not.toHaveProperty('detach')
+    expect(world.condition('SpecApplied')).toMatchObject({
+      status: 'False',
+      reason: 'DiskInUse',
+      message:
+        'The guest has Disk data, which spec.disks does not name: name it there, or switch the machine off to have it taken out',
+    })
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+
+    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    await world.settle()
+    expect(world.disks.get('data')?.status?.attachedTo).toMatchObject({ machineId })
+    expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
+  })
+
   test('says that a disk is attached, or that it waits for the next start', async () => {
     const { world, data } = withData()
     world.host.pendingDisks = [{ id: data.metadata.uid, action: 'Attach' }]

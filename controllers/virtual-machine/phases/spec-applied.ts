@@ -38,8 +38,20 @@ export const applySpec: Phase<Scope> = {
       const message = `Changes of ${pending.join(', ')} take effect at the next start: request Restart in spec.power`
       return waiting(VirtualMachineReason.RestartRequired, message)
     }
-    return pendingDisk(scope) ?? done
+    return pendingDisk(scope) ?? unnamedDisk(scope) ?? done
   },
+}
+
+/** One that was plugged in after the state was stored which the platform was restored from: it is not taken from a guest. */
+function unnamedDisk({ observed, namespace, disks, deps }: Scope): Outcome | undefined {
+  if (observed?.power !== 'Running') return undefined
+  const named = new Set(disks.map(fileIdOf))
+  const unnamed = observed.disks?.find(({ id }) => !named.has(id))
+  if (!unnamed) return undefined
+  const its = deps.disksOfFile(unnamed.id).find(({ metadata }) => metadata.namespace === namespace)
+  const name = its?.metadata.name ?? unnamed.id
+  const message = `The guest has Disk ${name}, which spec.disks does not name: name it there, or switch the machine off to have it taken out`
+  return blocked(VirtualMachineReason.DiskInUse, message)
 }
 
 /** What the guest has yet to get or to give back, while it runs. */
