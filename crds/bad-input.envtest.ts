@@ -25,7 +25,7 @@ const disks = (...names: string[]) => ({ disks: names.map((name) => ({ diskRef: 
 const deletion = (settings: object) => manifest('PlatformSettings', { deletion: settings }, 'default')
 const RETENTION = 'write a whole number with s, m, h or d, from 10s to 9999d, such as 7d'
 
-const SIZE = 'write a whole number with Mi, Gi or Ti and without a space, such as 4Gi'
+const SIZE = 'write a whole number from 1 with Mi, Gi or Ti and without a space, such as 4Gi'
 const EITHER = 'name either imageRef, to make a new root disk, or diskRef, to boot from an existing Disk'
 const NAME =
   'write a name that an object can have: small letters, digits, dashes and dots, with a letter or a digit at both ends'
@@ -146,7 +146,11 @@ describe('A manifest is refused with what to do', () => {
 
     ['a disk without size', disk({ size: undefined }), 'spec.size: Required value'],
     ['a disk of nothing', disk({ size: '0Mi' }), `spec.size: Invalid value: "0Mi": ${SIZE}`],
-    ['a disk beyond all', disk({ size: '99999999Gi' }), 'ask for at most 64Ti'],
+    [
+      'a disk beyond all',
+      disk({ size: '99999999999Gi' }),
+      'spec.size: Invalid value: "99999999999Gi": ask for at most 64Ti',
+    ],
     [
       'a source of nothing',
       disk({ source: {} }),

@@ -85,8 +85,8 @@ export const localRef = z.object({ name: givenName.describe('Name of an object i
 export const size = cel(
   z.string().max(16),
   {
-    rule: "self.matches('^[1-9][0-9]{0,9}(Mi|Gi|Ti)$')",
-    message: 'write a whole number with Mi, Gi or Ti and without a space, such as 4Gi',
+    rule: "self.matches('^[1-9][0-9]{0,12}(Mi|Gi|Ti)$')",
+    message: 'write a whole number from 1 with Mi, Gi or Ti and without a space, such as 4Gi',
   },
   { rule: "!isQuantity(self) || quantity(self).compareTo(quantity('64Ti')) <= 0", message: 'ask for at most 64Ti' },
 )

@@ -24,7 +24,7 @@ export function describeMistakes(platform: Platform): void {
       [
         'memory of 4 GB',
         yaml('{memory: 4 GB, rootDisk: {imageRef: {name: x}}}'),
-        /write a whole number with Mi, Gi or Ti/,
+        /write a whole number from 1 with Mi, Gi or Ti/,
       ],
       [
         'a YAML 1.1 boolean',

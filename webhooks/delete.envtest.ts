@@ -264,7 +264,7 @@ describe('Permissions', () => {
 describe('What the schema refuses', () => {
   test.each<[string, string, object, string]>([
     ['a name of 10 kB', 'x'.repeat(10_240), {}, 'no more than 253'],
-    ['a size that is none', 'wrong', { size: '4 GB' }, 'write a whole number with Mi, Gi or Ti'],
+    ['a size that is none', 'wrong', { size: '4 GB' }, 'write a whole number from 1 with Mi, Gi or Ti'],
     ['a size that is a number', 'wrong', { size: 4 }, 'must be of type string'],
     ['another policy', 'wrong', { deletionPolicy: 'Later' }, 'Unsupported value: "Later"'],
   ])('is refused in the words of the schema, and not of the webhooks: %s', async (_, name, spec, sentence) => {

@@ -58,6 +58,7 @@ describe('Candidates', () => {
 
   test.each([
     [{ state: 'Unreachable' }, 'does not answer'],
+    [{ state: 'Unreachable', obstacle: 'NotThisHost' }, 'cannot be talked to (NotThisHost)'],
     [{ state: 'Connecting' }, 'does not answer'],
     [{ state: 'Refused', refusal: { reason: 'NotThisHost', message: 'x' } }, 'is refused (NotThisHost)'],
     [

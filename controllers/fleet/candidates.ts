@@ -8,6 +8,7 @@ import {
   type StorageCandidate,
 } from '../../policy/placement.ts'
 import { knownBytes } from '../../policy/quantity.ts'
+import type { FleetHost } from './fleet-host.ts'
 import type { Fleet } from './fleet.ts'
 import type { HostUse, Ledger } from './ledger.ts'
 
@@ -82,9 +83,13 @@ function obstacleOfStorage(status: DataStorage['status']): string | undefined {
 
 function obstacleOf(fleet: Fleet, name: string): string | undefined {
   const host = fleet.get(name)
-  if (host?.refusal && host.state === 'Refused') return `is refused (${host.refusal.reason})`
-  if (host?.state !== 'Connected') return 'does not answer'
+  if (host?.state !== 'Connected') return whyNotConnected(host)
   const { problem, stateProblem } = host.observed ?? {}
   if (stateProblem?.code === 'StateFull') return 'has no space left for what its agent keeps'
   return problem && `cannot run machines (${problem.code}: ${problem.message})`
+}
+
+function whyNotConnected(host: FleetHost | undefined): string {
+  if (host?.state === 'Refused' && host.refusal) return `is refused (${host.refusal.reason})`
+  return host?.state === 'Unreachable' && host.obstacle ? `cannot be talked to (${host.obstacle})` : 'does not answer'
 }
