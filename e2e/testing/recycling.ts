@@ -1,6 +1,6 @@
 import { KubeError } from '../../lib/kube/errors.ts'
 import type { Manifest } from './manifests.ts'
-import { eventually, isReady } from './platform.ts'
+import { eventually, isReady, type Platform } from './platform.ts'
 import { act, binned, entries, type Entry } from './recycle-bin.ts'
 import type { UnderTest } from './under-test.ts'
 
@@ -19,10 +19,12 @@ async function seeThrough<T>(ask: () => Promise<void>, look: () => Promise<T | u
   })
 }
 
-/** Deletes a machine to the bin, and then what is there of it. */
-export async function recycle({ platform }: UnderTest, name: string): Promise<void> {
-  const uid = (await platform.get('virtualmachines', name))?.metadata.uid
-  const remove = async () => platform.remove('virtualmachines', name)
+/** A kind that goes to the bin, by what it is called in paths. */
+export type Plural = 'virtualmachines' | 'disks' | 'images'
+
+/** Deletes an object to the bin, and then what is there of it. */
+export async function recycle({ platform }: UnderTest, plural: Plural, name: string): Promise<void> {
+  const { uid, remove } = await removal(platform, plural, name)
   const all = async () => entries(platform)
   const isIn = async () => (await all()).find((entry) => entry.name === uid && entry.phase === 'Binned')
   const entry = await seeThrough(remove, isIn)
@@ -30,6 +32,19 @@ export async function recycle({ platform }: UnderTest, name: string): Promise<vo
     async () => act(platform, entry, { action: 'Purge' }),
     async () => (await all()).every((one) => one.name !== uid),
   )
+}
+
+/** Deletes an object to the bin, and waits until its time there is over. */
+export async function outlive({ platform }: UnderTest, plural: Plural, name: string): Promise<void> {
+  const { uid, remove } = await removal(platform, plural, name)
+  const isIn = async () => (await entries(platform)).some((entry) => entry.name === uid)
+  await seeThrough(remove, isIn)
+  await eventually(async () => !(await isIn()))
+}
+
+async function removal(platform: Platform, plural: Plural, name: string) {
+  const uid = (await platform.get(plural, name))?.metadata.uid
+  return { uid, remove: async () => platform.remove(plural, name) }
 }
 
 /** Brings a machine back from the bin. Throws when it is another one then. */
@@ -40,6 +55,20 @@ export async function recover(test: UnderTest, name: string): Promise<void> {
 /** The same, by a manifest that is applied again. */
 export async function restore(test: UnderTest, name: string, manifest: Manifest): Promise<void> {
   await bringBack(test, name, async () => test.platform.put(manifest))
+}
+
+/** Brings a Disk or an Image back from the bin. Throws when it stands for another file then. */
+export async function recoverFile({ platform }: UnderTest, plural: 'disks' | 'images', name: string): Promise<void> {
+  const entry = await binned(platform, plural === 'disks' ? 'Disk' : 'Image', name)
+  await seeThrough(
+    async () => act(platform, entry, { action: 'Recover' }),
+    async () => (await entries(platform)).every((one) => one.name !== entry.name),
+  )
+  const found = await eventually(async () => {
+    const back = await platform.get(plural, name)
+    return isReady(back) && back
+  })
+  if (found.status?.id !== fileIn(entry)) throw new Error(`${name} has another file: ${JSON.stringify([entry, found])}`)
 }
 
 async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Entry) => Promise<void>): Promise<void> {

@@ -1,10 +1,10 @@
 import { KubeError } from '../../lib/kube/errors.ts'
 import type { FaultProxy, Verdict } from '../../lib/testing/fault-proxy.ts'
 import { untilSound } from './invariants.ts'
-import { disk, machine, withMetadata, type Manifest } from './manifests.ts'
+import { disk, image, machine, platformSettings, withMetadata, type Manifest } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
 import { act, entries } from './recycle-bin.ts'
-import { recover, recycle, restore } from './recycling.ts'
+import { outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
 import { HOST, type UnderTest, type Victim } from './under-test.ts'
 
 /** One change that a user makes. What it needs is there before, and is gone after. */
@@ -22,6 +22,9 @@ const SETTLED_MS = 300
 const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
 const withData = { disks: [{ diskRef: { name: 'data' } }] }
 const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
+const PICTURE = 'picture'
+const picture = image(PICTURE, 'holdfast-guest.qcow2')
+const soonOver = platformSettings({ deletion: { disk: { policy: 'Delayed', retention: '10s' } } })
 const restoring = withMetadata(on(), { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } })
 const nothing = async () => undefined
 const apply =
@@ -55,15 +58,62 @@ export const flows: readonly Flow[] = [
   { name: 'force off', prepare: apply(on()), change: ask('ForceStop') },
   { name: 'delete a disk', prepare: apply(data()), change: remove('disks', 'data') },
   { name: 'delete', prepare: apply(data(), on(withData)), change: remove('virtualmachines', VM) },
-  { name: 'recycle', prepare: apply(on()), change: async (test) => recycle(test, VM), persists: true },
+  {
+    name: 'recycle',
+    prepare: apply(on()),
+    change: async (test) => recycle(test, 'virtualmachines', VM),
+    persists: true,
+  },
   { name: 'recover', prepare: binOne, change: async (test) => recover(test, VM), persists: true },
   { name: 'restore', prepare: binOne, change: async (test) => restore(test, VM, restoring), persists: true },
+  {
+    name: 'recycle a disk',
+    prepare: apply(data()),
+    change: async (test) => recycle(test, 'disks', 'data'),
+    persists: true,
+  },
+  {
+    name: 'recover a disk',
+    prepare: binDisk,
+    change: async (test) => recoverFile(test, 'disks', 'data'),
+    persists: true,
+  },
+  {
+    name: 'recycle an image',
+    prepare: apply(picture),
+    change: async (test) => recycle(test, 'images', PICTURE),
+    persists: true,
+  },
+  {
+    name: 'recover an image',
+    prepare: binPicture,
+    change: async (test) => recoverFile(test, 'images', PICTURE),
+    persists: true,
+  },
+  { name: 'end by time', prepare: apply(soonOver, data()), change: expire, persists: true },
 ]
 
 async function binOne(test: UnderTest): Promise<void> {
   await apply(on())(test)
   await eventually(async () => isReady(await test.platform.get('virtualmachines', VM)))
   await remove('virtualmachines', VM)(test)
+}
+
+async function binDisk(test: UnderTest): Promise<void> {
+  await apply(data())(test)
+  await eventually(async () => isReady(await test.platform.get('disks', 'data')))
+  await remove('disks', 'data')(test)
+}
+
+async function binPicture(test: UnderTest): Promise<void> {
+  await apply(picture)(test)
+  await eventually(async () => isReady(await test.platform.get('images', PICTURE)))
+  await remove('images', PICTURE)(test)
+}
+
+async function expire(test: UnderTest): Promise<void> {
+  await outlive(test, 'disks', 'data')
+  await apply(platformSettings({}))(test)
 }
 
 /** Who is killed, at which request, and whether the request was carried out before. */
@@ -146,9 +196,10 @@ async function clear(test: UnderTest): Promise<void> {
   test.resetProxies()
   await platform.remove('virtualmachines', VM)
   await platform.remove('disks', 'data')
+  await platform.remove('images', PICTURE)
   await eventually(async () => {
-    const left = [...(await platform.list('virtualmachines')), ...(await platform.list('disks'))]
-    return left.every(({ metadata }) => ![VM, `${VM}-root`, 'data'].includes(metadata.name))
+    const lists = await Promise.all(['virtualmachines', 'disks', 'images'].map(async (kind) => platform.list(kind)))
+    return lists.flat().every(({ metadata }) => ![VM, `${VM}-root`, 'data', PICTURE].includes(metadata.name))
   })
   await eventually(async () => isReady(await platform.get('hosts', HOST)))
   await untilSound(test, SETTLED_MS)
