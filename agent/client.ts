@@ -10,6 +10,7 @@ import {
   observedHost,
   observedMachine,
   observedStorage,
+  SEQUENCE_HEADER,
   staleTerm,
   TERM_HEADER,
   type AgentErrorCode,
@@ -126,7 +127,7 @@ function contextOf(tls: AgentAddress['tls']): SecureContext {
 
 async function send<T>(peer: Peer, call: Call<T>): Promise<T> {
   // Who does not lead calls nobody.
-  const term = termHeader(peer)
+  const term = leaderHeaders(peer)
   const sentAtMs = performance.now()
   const tell = (outcome: CallOutcome) => peer.onCalled?.(outcome, performance.now() - sentAtMs)
   try {
@@ -160,13 +161,14 @@ async function ask<T>(peer: Peer, call: Call<T>, term: Record<string, string>): 
   return parsed(reply, content)
 }
 
-function termHeader({ term }: Peer): Record<string, string> {
-  return term ? { [TERM_HEADER]: String(term()) } : {}
+function leaderHeaders({ term }: Peer): Record<string, string> {
+  // Microseconds of this process, which is the only one of its term.
+  return term ? { [TERM_HEADER]: String(term()), [SEQUENCE_HEADER]: String(Math.floor(performance.now() * 1000)) } : {}
 }
 
 async function* readEvents(peer: Peer, signal: AbortSignal): AsyncGenerator<AgentEvent> {
   const silence = new AbortController()
-  const headers = termHeader(peer)
+  const headers = leaderHeaders(peer)
   let timer: NodeJS.Timeout | undefined
   const listen = () => {
     timer = setTimeout(() => silence.abort(new Error(`no event for ${STALLED_MS / 1000} s`)), STALLED_MS)

@@ -6,6 +6,9 @@ export const CONTRACT_VERSION = 1
 /** Header of every call of a leader. What changes something must have it, but for `stop-guests`. */
 export const TERM_HEADER = 'holdfast-term'
 
+/** Header of every call of a leader too: a number that does not fall within its term, by which orders that come late are known. */
+export const SEQUENCE_HEADER = 'holdfast-sequence'
+
 /** Number of a leadership. It grows with every change of the leader, and no call of an older one is obeyed. */
 export const term = z.int32().min(1)
 
@@ -251,6 +254,8 @@ export const agentErrorCode = z.enum([
   'NOT_FOUND',
   /** The order is older than one that the host accepted. `details` is the decision it holds. */
   'STALE_EPOCH',
+  /** The order was sent before one of the same term that the host has taken already. */
+  'STALE_ORDER',
   /** The caller leads no more. `details` is the term that the host holds. */
   'STALE_TERM',
   /** A disk belongs to another machine, or to a decision that this order does not follow. `details` is the claim found. */

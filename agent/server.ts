@@ -18,6 +18,7 @@ import {
   observedHost,
   observedMachine,
   observedStorage,
+  SEQUENCE_HEADER,
   term,
   TERM_HEADER,
   type AgentErrorCode,
@@ -25,6 +26,7 @@ import {
 } from './contract.ts'
 import { isFullDisk } from './durable-file.ts'
 import { AgentError } from './errors.ts'
+import { Sequences } from './sequences.ts'
 import type { Terms } from './terms.ts'
 
 export interface ServerDeps {
@@ -57,6 +59,7 @@ const statusOf: Record<AgentErrorCode, number> = {
   NOT_FOUND: 404,
   DISK_NOT_FOUND: 404,
   STALE_EPOCH: 409,
+  STALE_ORDER: 409,
   STALE_TERM: 409,
   DISK_CLAIMED: 409,
   DISK_IN_USE: 409,
@@ -89,8 +92,12 @@ export function buildApp(deps: ServerDeps): FastifyInstance {
 
   app.get('/v1/host', async () => observedHost.parse(await agent.host()))
   app.get('/v1/machines', async () => z.array(observedMachine).parse(await agent.machines()))
-  app.put('/v1/machines/:id', async ({ params, query, body }) => {
+  const sequences = new Sequences()
+  app.put('/v1/machines/:id', async ({ params, query, body, headers }) => {
     const machine = same(read(byId, params), read(desiredMachine, body), 'id')
+    // Only here: the body of one that was sent first may come last.
+    const sent = sentWhen.safeParse(headers).data
+    if (sent) sequences.admit(machine.id, { term: sent[TERM_HEADER], sequence: sent[SEQUENCE_HEADER] })
     return observedMachine.parse(await agent.putMachine(machine, read(waiting, query).waitMs))
   })
   app.put('/v1/storages/:name', async ({ params, body }) => {
@@ -161,6 +168,8 @@ function guard(app: FastifyInstance, { callerOf, clientNames, readerNames, log }
 }
 
 class Forbidden extends Error {}
+
+const sentWhen = z.object({ [TERM_HEADER]: z.coerce.number(), [SEQUENCE_HEADER]: z.coerce.number() })
 
 const anyTerm = z.object({
   [TERM_HEADER]: z

@@ -1,7 +1,19 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dataStorage, host, machine } from './testing/manifests.ts'
-import { condition, eventually, isReady, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
+import { condition, eventually, isReady, killProcess, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
+import { act, binned, entries } from './testing/recycle-bin.ts'
 import { startAgent, type SecondAgent } from './testing/second-agent.ts'
+
+/** As when its computer burns: the guests, the agent and all that either kept are gone. */
+async function loseHost(platform: Platform, name: string, agent: SecondAgent): Promise<void> {
+  await agent.kill()
+  const its = (await platform.list('virtualmachines')).filter(({ status }) => status?.host === name)
+  const ids = its.map(({ status }) => status?.machineId)
+  for (const { pid, machineId } of await qemus(platform)) if (ids.includes(machineId)) killProcess(pid)
+  await rm(join(platform.home, name), { recursive: true })
+}
 
 /** A second agent beside that of the platform, with a Host and a storage of its own. */
 export function describeTwoHosts(platform: Platform): void {
@@ -88,6 +100,31 @@ export function describeTwoHosts(platform: Platform): void {
       })
       expect(found.reason).not.toBe('Ready')
       await platform.deleteConfirmed('hfhost', 'impostor')
+    })
+
+    test('one that is set up anew in place of a host that is lost lets go of all that was there', async () => {
+      await platform.apply(machine('lost', { placement: { host: 'host-2' } }))
+      await platform.ready('virtualmachines', 'lost', SHORT_MS)
+      await platform.kubectl('delete', 'hfvm', 'chosen', '--timeout=60s')
+      const old = await binned(platform, 'VirtualMachine', 'chosen')
+      await loseHost(platform, 'host-2', second)
+
+      second = await startAgent(platform, 'host-2')
+      await platform.apply(host('host-2', second.port))
+      await eventually(async () => condition(await platform.get('virtualmachines', 'lost'))?.reason === 'DiskNotFound')
+      // Others of this suite are there too: it shares the machines with the other host.
+      await platform.kubectl('delete', 'hfvm', '--all', '--timeout=60s')
+      const fresh = await binned(platform, 'VirtualMachine', 'lost')
+      const left = (await entries(platform)).filter(({ contents }) => contents?.host === 'host-2')
+      expect(left.map(({ name }) => name)).toEqual(expect.arrayContaining([old.name, fresh.name]))
+      for (const entry of left) await act(platform, entry, { action: 'Purge' })
+      await eventually(async () => (await entries(platform)).every(({ contents }) => contents?.host !== 'host-2'))
+      for (const [kind, name] of [
+        ['hfds', 'local-2'],
+        ['hfhost', 'host-2'],
+      ] as const) {
+        expect(await platform.deleteConfirmed(kind, name)).toMatchObject({ code: 0 })
+      }
     })
   })
 }

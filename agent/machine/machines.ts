@@ -8,7 +8,7 @@ import { afterAbsence } from './ending.ts'
 import type { Launcher } from './launcher.ts'
 import { Machine, type MachineDeps } from './machine.ts'
 import type { MachineMeasure } from './measure.ts'
-import { accept } from './order.ts'
+import { accept, keepDisks } from './order.ts'
 import { isKnownLaunch, isLaunchOf } from './plan.ts'
 import type { Hardware } from './hardware.ts'
 import { devicesOf, type FoundProcess } from './processes.ts'
@@ -64,7 +64,7 @@ export async function openMachines(deps: MachinesDeps): Promise<Machines> {
     const claims = isStray || record.mayHoldOthers === true ? await claimsOf(desired, isStray, machineDeps) : []
     const stray = strays.get(desired.id)
     const claiming = { ...record, claims }
-    if (stray) return adoptStray(desired, claiming, stray, machineDeps)
+    if (stray) return adoptStray(desired, { ...claiming, desired: keepDisks(claims, desired) }, stray, machineDeps)
     return new Machine(machineDeps.launcher.withUid(claiming), false, machineDeps)
   }
   const making = new Map<string, Promise<Machine>>()

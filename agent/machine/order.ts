@@ -9,7 +9,7 @@ import type { MachineRecord } from './record.ts'
  */
 export function accept(held: MachineRecord | undefined, ordered: DesiredMachine, isOff = true): MachineRecord {
   if (!held) return first(ordered)
-  const desired = isOff ? ordered : keepDisks(held, ordered)
+  const desired = isOff ? ordered : keepDisks(held.desired.disks, ordered)
   const { decision, power } = held.desired
   if (desired.decision.epoch < decision.epoch) throw stale(held, `the host holds the newer epoch ${decision.epoch}`)
   if (desired.decision.epoch > decision.epoch) return afresh(held, desired)
@@ -21,12 +21,12 @@ export function accept(held: MachineRecord | undefined, ordered: DesiredMachine,
   return isDeepStrictEqual(desired, held.desired) ? held : changed(held, desired)
 }
 
-/** The order for a guest that runs, with what it keeps: each disk that it is to have and that nobody asks back. */
-function keepDisks(held: MachineRecord, desired: DesiredMachine): DesiredMachine {
+/** The order for a guest that runs, with what it keeps: each disk that it has and that nobody asks back. */
+export function keepDisks(had: DesiredMachine['disks'], desired: DesiredMachine): DesiredMachine {
   const { disks, detach = [], power } = desired
   if (power !== 'Running') return desired
   const named = new Set([...disks.map(({ id }) => id), ...detach])
-  const kept = held.desired.disks.filter(({ id }) => !named.has(id))
+  const kept = had.filter(({ id }) => !named.has(id))
   if (kept.length === 0) return desired
   if (disks.length + kept.length > MAX_DISKS) {
     const ids = kept.map(({ id }) => id).join(', ')

@@ -10,6 +10,8 @@ export interface DecisionDetails {
   readonly how?: Pick<MachineDecision, 'request' | 'paused'>
   /** A decision that a host or a disk holds although it is not ours, after the platform's state was restored. */
   readonly seen?: { readonly id: string; readonly epoch: number }
+  /** Whether it is from this process and not from a state that was there before. True unless told. */
+  readonly isOwn?: boolean
 }
 
 /** Puts the next decision into the status. It counts once it is stored: only then may a host hear of it. */
@@ -17,14 +19,16 @@ export function decide(
   scope: Scope,
   power: MachineDecision['power'],
   host: string,
-  { how, seen }: DecisionDetails = {},
+  { how, seen, isOwn = true }: DecisionDetails = {},
 ): Outcome {
   const { status, deps } = scope
   const before = status.decision
   // The latest first, for the oldest are dropped: a disk is most likely held by one of the last decisions.
+  const id = deps.newId()
+  if (isOwn) deps.orders.decided(status.machineId ?? '', id)
   const follows = new Set([seen?.id, before?.id, ...(before?.follows ?? [])].filter((id) => id !== undefined))
   status.decision = {
-    id: deps.newId(),
+    id,
     epoch: Math.max(lastEpoch(scope, host), seen?.epoch ?? 0) + 1,
     power,
     host,

@@ -3,14 +3,14 @@ import { fileIdOf } from '../../crds/disk.ts'
 import { orderedOf } from './allocate.ts'
 import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
-import { surplusDisks } from './surplus.ts'
+import { disksToDetach, surplusDisks } from './surplus.ts'
 
 /** The whole order for a host, from the spec and the stored decision. */
 export function toDesiredMachine(scope: Scope, decision: MachineDecision): DesiredMachine {
   const { vm, status, namespace, name } = scope
   const { id, epoch, follows, power, paused, request } = decision
   const { cpus, memoryBytes } = orderedOf(scope)
-  const detach = surplusDisks(scope).map(fileIdOf)
+  const detach = disksToDetach(scope, decision.host)
   return {
     id: status.machineId ?? '',
     name: `${namespace}/${name}`,

@@ -4,10 +4,10 @@ import { MAX_EPOCH, VirtualMachineReason } from '../../crds/virtual-machine.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import type { FleetHost } from '../fleet/fleet-host.ts'
 import { refusalText } from '../fleet/refusal.ts'
-import { decide, isOurs } from './decision.ts'
+import { decide, isOurs, type DecisionDetails } from './decision.ts'
 import { toDesiredMachine } from './machine.ts'
 import type { MachineDecision, Scope } from './scope.ts'
-import { successorObjection } from './successor.ts'
+import { startedSince, successorObjection } from './successor.ts'
 
 /** How long a host may take to answer with the finished machine, before its event is waited for instead. */
 const ANSWER_MS = 2_000
@@ -85,27 +85,26 @@ function holderText({ namespace, deps }: Scope, found: Claim | undefined): strin
   return ` (that is an orphan on Host ${place.name}: adopt it with spec.adopt.machineId, and leave the disk out or delete it)`
 }
 
-/** The host holds a decision that we do not know, so ours is from a restored state: go on from the newer of both. */
-function overtake(scope: Scope, host: string, { decision }: Claim): Outcome {
-  if (decision.epoch >= MAX_EPOCH) {
+/** The host holds a decision that we do not know, so our state is a restored one: go on from the newer of both. */
+function overtake(scope: Scope, host: string, { decision: seen }: Claim): Outcome {
+  if (seen.epoch >= MAX_EPOCH) {
     const message = `Host ${host} holds an order that no later one can follow: switch the guest off there, and create the machine anew`
     return blocked(VirtualMachineReason.HostRefused, message, LOOK_AGAIN_MS)
   }
-  const { power = 'Stopped', paused } = scope.status.decision ?? {}
-  const objection = successorObjection(scope) ?? (power === 'Stopped' ? runsSince(scope, host) : undefined)
-  if (objection) return objection
-  // A request that is to be carried out once may have been long ago: it is not repeated.
-  return decide(scope, power, host, { seen: decision, ...(paused === true && { how: { paused } }) })
+  return successorObjection(scope) ?? startedSince(scope, host) ?? decide(scope, ...restated(scope, host, seen))
 }
 
-/** A guest that was started after the state was stored is not stopped for it: only who starts it here too can stop it. */
-function runsSince({ vm, status, deps }: Scope, host: string): Outcome | undefined {
+/** The decision that we have, once more. A request that is to be carried out once may have been long ago: not that. */
+function restated({ status, deps }: Scope, host: string, seen: Claim['decision']): Restated {
+  const { id = '', power = 'Stopped', paused } = status.decision ?? {}
+  const isOwn = deps.orders.isDecidedHere(status.machineId ?? '', id)
   const held = deps.fleet.get(host)?.machines.get(status.machineId ?? '')
-  if (held?.power !== 'Running' || held.state === 'Stopped') return undefined
-  const how = vm.spec.runStrategy === 'Halted' ? 'set runStrategy to Always' : 'request Start in spec.power'
-  const message = `The guest was started on Host ${host} after this state was stored, and runs on: ${how} to have it so, and stop it after that if it is to be off`
-  return blocked(VirtualMachineReason.StartedSince, message, LOOK_AGAIN_MS)
+  // Paused without a problem it was by request.
+  const wasPaused = held ? held.state === 'Paused' && !held.problem : paused === true
+  const isPaused = power === 'Running' && (isOwn ? paused === true : wasPaused)
+  return [power, host, { seen, isOwn, ...(isPaused && { how: { paused: true } }) }]
 }
+type Restated = [MachineDecision['power'], string, DecisionDetails]
 
 /** Not reachable is not gone: the machine may still run there. */
 export function unreachable(host: string, retryAfterMs?: number): Outcome {

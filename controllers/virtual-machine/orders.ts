@@ -5,7 +5,7 @@ type Refusal = Extract<Outcome, { reason: string; message: string; type: 'waitin
 
 /**
  * What each machine was last ordered, and in which session of its host, so that an idle reconcile makes no call.
- * Lost with the process: then every order is given once more, which changes nothing.
+ * Lost with the process: then every order is given once more, which changes nothing. Also which decisions are its own.
  */
 export interface Orders {
   /** Whether this very order was carried out in this session of the host. */
@@ -17,6 +17,11 @@ export interface Orders {
   held(machineId: string, order: GivenOrder): Refusal | undefined
   /** It is to be given again, whatever it was. */
   forget(machineId: string): void
+  /** Since when this process gives orders. */
+  readonly since: Date
+  /** Notes that this process made a decision for the machine, and not one that was there before it. */
+  decided(machineId: string, decisionId: string): void
+  isDecidedHere(machineId: string, decisionId: string): boolean
   /** The machine is gone. */
   drop(machineId: string): void
 }
@@ -33,12 +38,14 @@ export interface GivenOrder {
 const PAUSES_MS = [0, 0, 0, 0, 250, 500, 1_000, 2_000, 4_000]
 const MAX_PAUSE_MS = 5_000
 
-/** Remembers nothing yet. `monotonicMs` only grows. */
-export function newOrders(monotonicMs: () => number = () => performance.now()): Orders {
+/** Remembers nothing yet. `monotonicMs` only grows; `since` is now. */
+export function newOrders(monotonicMs: () => number = () => performance.now(), since = new Date()): Orders {
   const orders = new Map<string, GivenOrder>()
+  const decisions = new Map<string, string>()
   const refusals = new Map<string, GivenOrder & { refusal: Refusal; times: number; untilMs: number }>()
   const isSame = (a: GivenOrder | undefined, b: GivenOrder) => a?.session === b.session && a.order === b.order
   return {
+    since,
     given: (machineId, session, order) => isSame(orders.get(machineId), { session, order }),
     remember(machineId, session, order) {
       orders.set(machineId, { session, order })
@@ -59,7 +66,10 @@ export function newOrders(monotonicMs: () => number = () => performance.now()): 
     forget(machineId) {
       orders.delete(machineId)
     },
+    decided: (machineId, decisionId) => void decisions.set(machineId, decisionId),
+    isDecidedHere: (machineId, decisionId) => decisions.get(machineId) === decisionId,
     drop(machineId) {
+      decisions.delete(machineId)
       orders.delete(machineId)
       refusals.delete(machineId)
     },

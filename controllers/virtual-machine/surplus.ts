@@ -11,6 +11,22 @@ export function surplusDisks({ vm, status, deps }: Scope): Disk[] {
     .filter(({ metadata }) => !named.has(metadata.name) && makerOf(metadata) !== status.machineId)
 }
 
+/**
+ * Ids of the disks that its host is to take from a guest which runs: those that it has there, that are the machine's by
+ * our records, and that its spec no longer names. Of others that it has, our records may be too old to know.
+ */
+export function disksToDetach(scope: Scope, host: string): string[] {
+  const { vm, status, deps } = scope
+  const { machineId = '' } = status
+  const known = deps.fleet.get(host)?.machines.get(machineId)?.disks ?? []
+  const named = new Set(diskNames(vm))
+  const unnamed = [...deps.attachedTo(machineId), ...deps.disksOf(machineId)].filter(
+    ({ metadata }) => metadata.namespace !== vm.metadata.namespace || !named.has(metadata.name),
+  )
+  const files = new Set(unnamed.map(fileIdOf))
+  return known.map(({ id }) => id).filter((id) => files.has(id))
+}
+
 /** Whether the machine is to have the disk as its host knows, or its host has yet to take it away. */
 export function isHeldBy({ disks = [], pendingDisks = [] }: ObservedMachine, disk: Disk): boolean {
   return [...disks, ...pendingDisks].some(({ id }) => id === fileIdOf(disk))

@@ -38,10 +38,11 @@ export class World {
   readonly recycled = new FakeBin()
   /** Thrown instead of making a Disk, until it is taken away. */
   creationFault: Error | undefined
-  #deps = this.#newDeps()
+  #deps: Deps
 
   constructor(vm: VirtualMachine) {
     this.store = new FakeStore(vm, (before, after) => this.#ledger.machineChanged(before, after))
+    this.#deps = this.#newDeps()
   }
 
   get stored(): VirtualMachine | undefined {
@@ -92,7 +93,7 @@ export class World {
     return {
       fleet: fakeFleet(...this.hosts),
       ledger: this.#ledger,
-      orders: newOrders(),
+      orders: newOrders(undefined, this.store.now()),
       bin: this.recycled.bin,
       candidates: {
         hosts: () => [

@@ -9,8 +9,11 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
   const unplaced = () => enqueueAll(enqueue, virtualMachines.by('waiting', 'placement'))
 
   onEvery(images, ({ metadata }) => enqueueAll(enqueue, virtualMachines.by('image', keyOf(metadata))))
-  onEvery(disks, ({ metadata }, isGone) => {
+  onEvery(disks, ({ metadata, status }, isGone) => {
     enqueueAll(enqueue, virtualMachines.by('disk', keyOf(metadata)))
+    // It may name the disk no more, and has to give it back.
+    const holder = status?.attachedTo?.machineId
+    if (holder !== undefined) enqueueAll(enqueue, virtualMachines.by('machineId', holder))
     if (isGone) unplaced() // It left room on its storage.
   })
   onIdentity(virtualMachines, (vm) => {

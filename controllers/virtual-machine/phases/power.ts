@@ -21,7 +21,8 @@ export const reachPowerState: Phase<Scope> = {
     if (decision?.power !== wanted) return decide(scope, wanted, host)
 
     const outcome = await carryOut(scope, decision)
-    await releaseSurplus(scope)
+    // Who did not answer may have taken an order that what we know of it is older than.
+    if (outcome.type !== 'unknown') await releaseSurplus(scope)
     return outcome
   },
 }
