@@ -7,6 +7,16 @@ import { watchDisks } from './disk/watches.ts'
 const OLD = '11111111-1111-4111-8111-111111111111'
 const NEW = '22222222-2222-4222-8222-222222222222'
 
+test('A machine is looked at when a disk that it names no more is seen to be attached to it', () => {
+  const caches = newCaches()
+  const looked: string[] = []
+  watchVirtualMachines(caches, (key) => looked.push(key))
+  caches.virtualMachines.put({ ...machine(), status: { machineId: OLD, host: 'host-a' } })
+  looked.length = 0
+  caches.disks.put(disk('data', { attachedTo: { virtualMachine: 'web', machineId: OLD } }))
+  expect(looked).toContain('shop/web')
+})
+
 test('A disk of a machine that is gone is looked at again when it is known that one of its name is another one', () => {
   const caches = newCaches()
   const looked: string[] = []

@@ -24,18 +24,22 @@ export function decide(
   const { status, deps } = scope
   const before = status.decision
   // The latest first, for the oldest are dropped: a disk is most likely held by one of the last decisions.
-  const id = deps.newId()
-  if (isOwn) deps.orders.decided(status.machineId ?? '', id)
   const follows = new Set([seen?.id, before?.id, ...(before?.follows ?? [])].filter((id) => id !== undefined))
-  status.decision = {
-    id,
+  const next = {
+    id: deps.newId(),
     epoch: Math.max(lastEpoch(scope, host), seen?.epoch ?? 0) + 1,
     power,
     host,
     follows: [...follows].slice(0, MAX_FOLLOWS),
     ...how,
   }
+  status.decision = next
+  if (isOwn) noteOwn(scope, next.id)
   return decided
+}
+
+function noteOwn({ status, deps }: Scope, id: string): void {
+  deps.orders.decided(status.machineId ?? '', id)
 }
 
 /**

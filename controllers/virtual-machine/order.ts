@@ -1,13 +1,13 @@
 import { claim, type Claim, type DesiredMachine, type ObservedMachine } from '../../agent/contract.ts'
 import { AgentError } from '../../agent/errors.ts'
-import { MAX_EPOCH, VirtualMachineReason } from '../../crds/virtual-machine.ts'
+import { VirtualMachineReason } from '../../crds/virtual-machine.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import type { FleetHost } from '../fleet/fleet-host.ts'
 import { refusalText } from '../fleet/refusal.ts'
-import { decide, isOurs, type DecisionDetails } from './decision.ts'
+import { decide, isOurs } from './decision.ts'
 import { toDesiredMachine } from './machine.ts'
+import { overtake } from './restored.ts'
 import type { MachineDecision, Scope } from './scope.ts'
-import { startedSince, successorObjection } from './successor.ts'
 
 /** How long a host may take to answer with the finished machine, before its event is waited for instead. */
 const ANSWER_MS = 2_000
@@ -84,27 +84,6 @@ function holderText({ namespace, deps }: Scope, found: Claim | undefined): strin
   if (!place) return ''
   return ` (that is an orphan on Host ${place.name}: adopt it with spec.adopt.machineId, and leave the disk out or delete it)`
 }
-
-/** The host holds a decision that we do not know, so our state is a restored one: go on from the newer of both. */
-function overtake(scope: Scope, host: string, { decision: seen }: Claim): Outcome {
-  if (seen.epoch >= MAX_EPOCH) {
-    const message = `Host ${host} holds an order that no later one can follow: switch the guest off there, and create the machine anew`
-    return blocked(VirtualMachineReason.HostRefused, message, LOOK_AGAIN_MS)
-  }
-  return successorObjection(scope) ?? startedSince(scope, host) ?? decide(scope, ...restated(scope, host, seen))
-}
-
-/** The decision that we have, once more. A request that is to be carried out once may have been long ago: not that. */
-function restated({ status, deps }: Scope, host: string, seen: Claim['decision']): Restated {
-  const { id = '', power = 'Stopped', paused } = status.decision ?? {}
-  const isOwn = deps.orders.isDecidedHere(status.machineId ?? '', id)
-  const held = deps.fleet.get(host)?.machines.get(status.machineId ?? '')
-  // Paused without a problem it was by request.
-  const wasPaused = held ? held.state === 'Paused' && !held.problem : paused === true
-  const isPaused = power === 'Running' && (isOwn ? paused === true : wasPaused)
-  return [power, host, { seen, isOwn, ...(isPaused && { how: { paused: true } }) }]
-}
-type Restated = [MachineDecision['power'], string, DecisionDetails]
 
 /** Not reachable is not gone: the machine may still run there. */
 export function unreachable(host: string, retryAfterMs?: number): Outcome {
