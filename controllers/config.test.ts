@@ -12,6 +12,7 @@ test('Controllers serve no metrics unless they are given a port', () => {
     kubeconfig: undefined,
     agentTls: { ca: '/pki/ca.crt', certificate: '/pki/controllers.crt', key: '/pki/controllers.key' },
     metrics: undefined,
+    relistMs: 600_000,
     logLevel: 'info',
   })
 })
@@ -39,6 +40,13 @@ test('Controllers serve metrics on this machine alone, to one reader of the auth
     files: { clientCa: '/pki/other.crt' },
     readers: ['prometheus', 'somebody'],
   })
+})
+
+test('Controllers list everything anew as often as they are told', () => {
+  expect(parseConfig({ ...least, HOLDFAST_RELIST_SECONDS: '60' }).relistMs).toBe(60_000)
+  expect(() => parseConfig({ ...least, HOLDFAST_RELIST_SECONDS: 'often' })).toThrow(
+    /HOLDFAST_RELIST_SECONDS: write a number/,
+  )
 })
 
 test.each([

@@ -12,6 +12,7 @@ const environment = z.object({
   HOLDFAST_AGENT_CLIENT_KEY: file,
   /** Readers prove themselves by the authority of the agents, unless it names another one. */
   ...metricsEnvironment,
+  HOLDFAST_RELIST_SECONDS: z.coerce.number('write a number of seconds').int().min(30).max(86_400).default(600),
   HOLDFAST_PURGES_FROM: z.iso.datetime('write a time such as 2026-12-01T12:00:00Z').optional(),
   HOLDFAST_LOG_LEVEL: z.enum(logLevels).default('info'),
 })
@@ -27,6 +28,8 @@ export interface ControllersConfig {
   readonly metrics: MetricsConfig | undefined
   /** Nothing in the recycle bin is destroyed by time before, as after a restore of older state. */
   readonly purgesFrom: Date | undefined
+  /** Everything is listed anew this often, to find what was lost on the way. */
+  readonly relistMs: number
   readonly logLevel: string
 }
 
@@ -46,6 +49,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     },
     metrics: toMetricsConfig(data, data.HOLDFAST_AGENT_CA),
     purgesFrom: data.HOLDFAST_PURGES_FROM === undefined ? undefined : new Date(data.HOLDFAST_PURGES_FROM),
+    relistMs: data.HOLDFAST_RELIST_SECONDS * 1_000,
     logLevel: data.HOLDFAST_LOG_LEVEL,
   }
 }

@@ -13,7 +13,7 @@ import { runPlatform } from './platform.ts'
 
 /** Runs the controllers until SIGTERM or SIGINT. Of several processes one does the work. Guests run on without them. */
 async function main(): Promise<void> {
-  const { kubeconfig, agentTls, metrics: served, purgesFrom, logLevel } = parseConfig(process.env)
+  const { kubeconfig, agentTls, metrics: served, purgesFrom, relistMs, logLevel } = parseConfig(process.env)
   const log = createLog('holdfast-controllers', logLevel)
   keepCompiled()
   const stop = new AbortController()
@@ -38,6 +38,7 @@ async function main(): Promise<void> {
       hasEnded,
       metrics,
       purgesFrom,
+      relistMs,
     },
     stop.signal,
   )

@@ -59,6 +59,7 @@ export interface PlatformDeps extends Omit<ControllerDeps, 'recorder' | 'kube' |
   readonly metrics?: ControllersMetrics
   /** As in `ControllersConfig`. */
   readonly purgesFrom?: Date | undefined
+  readonly relistMs?: number
 }
 
 /** On whose behalf an agent is called. */
@@ -74,11 +75,18 @@ const ATTACHMENT_MANAGER = 'holdfast-attachments'
 
 /** Follows what the cluster holds, and runs the controllers whenever this process leads, until the signal is aborted. */
 export async function runPlatform(deps: PlatformDeps, signal: AbortSignal): Promise<void> {
-  const { clock, log, instance, hasEnded, metrics } = deps
+  const { clock, log, instance, hasEnded, metrics, relistMs } = deps
   const { clock: serverClock, ...kube } = withServerClock(deps.kube, clock)
   const caches = newCaches()
   metrics?.follow(caches, clock.now)
-  const following = followCluster(caches, { kube, clock, log, signal, observe: metrics?.kube.reflector })
+  const following = followCluster(caches, {
+    kube,
+    clock,
+    log,
+    signal,
+    ...(relistMs !== undefined && { relistMs }),
+    observe: metrics?.kube.reflector,
+  })
   await untilSynced(caches, signal)
   if (!signal.aborted) log.info('all that the cluster holds is known')
   const election = { kube, lease: leaderLease, identity: instance, clock, log, signal, hasEnded }

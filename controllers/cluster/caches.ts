@@ -90,7 +90,7 @@ function purgingOn({ spec: { contents }, status }: RecycledResource): string[] {
 
 const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps', scope: 'Namespaced' } as const
 
-interface Following extends Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'> {
+interface Following extends Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal' | 'relistMs'> {
   /** What is told of how each kind is followed, by its plural. */
   readonly observe?: ((plural: string) => ReflectorObserver) | undefined
 }

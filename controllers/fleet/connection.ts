@@ -27,7 +27,8 @@ export interface ConnectionDeps {
 }
 
 const FIRST_RETRY_MS = 200
-const LAST_RETRY_MS = 10_000
+/** With the jitter, one that is well again is found within 5 s. */
+const LAST_RETRY_MS = 3_000
 
 /** Follows one agent's events until the signal is aborted, over as many connections as it takes. */
 export async function keepConnected(name: string, deps: ConnectionDeps): Promise<void> {

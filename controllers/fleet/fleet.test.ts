@@ -101,7 +101,7 @@ describe('Fleet', () => {
       await world.clock.advance(wait)
     }
     for (const [round, wait] of waits.entries()) {
-      const base = Math.min(200 * 2 ** round, 10_000)
+      const base = Math.min(200 * 2 ** round, 3_000)
       expect(wait).toBeGreaterThanOrEqual(base * 0.5)
       expect(wait).toBeLessThanOrEqual(base * 1.5)
     }

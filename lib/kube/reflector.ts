@@ -49,7 +49,8 @@ const AWAY_RETRY_MS = 1_000
 const ANSWER_MS = 2_500
 /** For three seconds the server may wait until it knows of the latest write, before it begins a list. */
 const LIST_ANSWER_MS = 3_500
-const MAX_RETRY_MS = 30_000
+/** Whatever a server says while something is wrong with it, it is asked within these again once it is well. */
+const MAX_RETRY_MS = 4_000
 /** Lists that are older than what was seen come from a server that lags behind, unless that goes on for this long. */
 const BELIEVED_AFTER_MS = 30_000
 
