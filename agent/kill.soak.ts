@@ -18,6 +18,7 @@ test.each(cases)(
     let killed = 0
     for (let call = 1; call <= calls.length + MORE; call += 1) if (await kills.kill(flow, of, call)) killed += 1
     process.stdout.write(`${flow.name}: killed at ${killed} of ${calls.length} calls to ${of}\n`)
-    expect(killed).toBeGreaterThan(0)
+    // The agent makes some of them by itself, before or after.
+    expect(killed).toBeGreaterThanOrEqual(Math.max(1, Math.min(3, calls.length - 1)))
   },
 )

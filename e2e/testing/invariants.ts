@@ -2,6 +2,7 @@ import { readdir, readlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
+import { mayKeepDisks, wrongDisk } from './disk-invariants.ts'
 import { condition, isReady, qemus, type Found, type Platform } from './platform.ts'
 import type { QmpTap } from './qmp-tap.ts'
 import { entries, type Entry } from './recycle-bin.ts'
@@ -12,7 +13,7 @@ const PATIENCE_MS = 60_000
 /** How long a status may say something else than QEMU does. */
 const STALE_MS = 10_000
 const POLL_MS = 250
-const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages', 'recycledresources']
+const kinds = ['virtualmachines', 'disks', 'images', 'hosts', 'datastorages', 'recycledresources', 'platformsettings']
 
 interface Process {
   readonly pid: number
@@ -73,9 +74,10 @@ async function findWrong({ platform, storage, tap }: UnderTest): Promise<Finding
   const wrong = [
     ...untrue.values(),
     ...vms.flatMap((vm) => objections(vm, processes, disks)),
-    ...disks
-      .filter((disk) => !isReady(disk))
-      .map((disk) => `Disk ${disk.metadata.name}: ${condition(disk)?.message ?? 'new'}`),
+    ...disks.flatMap((disk) => wrongDisk(disk, vms)),
+    ...(await platform.list('images'))
+      .filter((image) => !isReady(image))
+      .map(({ metadata }) => `Image ${metadata.name}`),
     ...strangers(vms, processes),
     ...writersOfOne(processes),
     ...(await leftSockets(platform, processes)),
@@ -100,6 +102,8 @@ function untrueStatuses(vms: readonly Found[], processes: readonly Process[]): M
   return untrue
 }
 
+const size = z.looseObject({ cpus: z.int(), memory: z.string() })
+
 const spec = z.looseObject({
   runStrategy: z.string(),
   power: z.object({ request: z.string() }).optional(),
@@ -118,6 +122,8 @@ function objections(vm: Found, processes: readonly Process[], disks: readonly Fo
     ...(running === (wanted === 'Stopped' ? 0 : 1) ? [] : [`${name} has ${running} processes of QEMU`]),
     ...(shown === wanted ? [] : [`${name} is ${String(shown)} and not ${wanted}`]),
     ...its.flatMap(({ disks: open }) => wrongDisks(vm, open, disks)),
+    ...undone(vm),
+    ...wrongSize(vm),
   ]
 }
 
@@ -127,12 +133,30 @@ function wrongDisks(vm: Found, open: readonly string[], disks: readonly Found[])
   const wanted = disks.filter(({ metadata }) => names.includes(metadata.name)).map(({ status }) => status?.id ?? '')
   const missing = wanted.filter((id) => !open.includes(id))
   // A guest may keep what it is asked to give back.
-  const isAsOrdered = condition(vm, 'SpecApplied')?.status === 'True'
-  const others = isAsOrdered ? open.filter((id) => !wanted.includes(id)) : []
+  const isKept = mayKeepDisks(vm)
+  const others = isKept ? [] : open.filter((id) => !wanted.includes(id))
   return [
     ...missing.map((id) => `the process of ${name} has not disk ${id}`),
     ...others.map((id) => `the process of ${name} still has disk ${id}`),
   ]
+}
+
+/** Cpus and memory that its host counts for it, where no restart is needed to have what the spec says. */
+function wrongSize(vm: Found): string[] {
+  const { cpus, memory } = size.parse(vm['spec'])
+  const given = size.partial().parse(vm.status?.['allocated'] ?? {})
+  const isGiven = given.cpus === cpus && given.memory === memory
+  const isLater = condition(vm, 'SpecApplied')?.reason === 'RestartRequired'
+  return isGiven || isLater
+    ? []
+    : [`${vm.metadata.name} has ${JSON.stringify(given)}, and not ${memory} and ${cpus} CPUs`]
+}
+
+/** A change of the spec that can be made at once, and is not. */
+function undone(vm: Found): string[] {
+  const { reason = '', status, message } = condition(vm, 'SpecApplied') ?? {}
+  const isDone = status === 'True' || mayKeepDisks(vm) || reason === 'RestartRequired'
+  return isDone ? [] : [`${vm.metadata.name} is not as its spec says: ${reason}, ${String(message)}`]
 }
 
 function wantedState(vm: Found): 'Stopped' | 'Paused' | 'Running' {

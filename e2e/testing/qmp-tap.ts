@@ -1,4 +1,4 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -17,24 +17,36 @@ export class QmpTap {
   /** What the agent is to start in place of QEMU. */
   readonly program: string
   readonly #sockets: string
+  /** An empty file for each process that was started, named by machine and process. */
+  readonly #starts: string
 
   private constructor(folder: string) {
     this.program = join(folder, 'qemu-with-tap')
     this.#sockets = join(folder, 'taps')
+    this.#starts = join(folder, 'starts')
   }
 
   static async install(folder: string): Promise<QmpTap> {
     const tap = new QmpTap(folder)
-    await mkdir(tap.#sockets, { recursive: true })
-    await chmod(tap.#sockets, 0o1777) // Each machine runs as a user of its own.
+    for (const shared of [tap.#sockets, tap.#starts]) {
+      await mkdir(shared, { recursive: true })
+      await chmod(shared, 0o1777) // Each machine runs as a user of its own.
+    }
     const monitor = `unix:${tap.#sockets}/$$,server=on,wait=off`
     const lines = [
       '#!/bin/sh',
       'case "$*" in *-uuid*) ;; *) exec qemu-system-x86_64 "$@" ;; esac',
+      'for word in "$@"; do [ "$last" = -uuid ] && id=$word; last=$word; done',
+      `: > "${tap.#starts}/$id.$$"`,
       `exec qemu-system-x86_64 "$@" -qmp "${monitor}"`,
     ]
     await writeFile(tap.program, `${lines.join('\n')}\n`, { mode: 0o755 })
     return tap
+  }
+
+  /** How often a machine was started. */
+  async starts(machineId: string): Promise<number> {
+    return (await readdir(this.#starts)).filter((name) => name.startsWith(`${machineId}.`)).length
   }
 
   /** State of the guest of a process; undefined when that has ended, or answers to nobody. */

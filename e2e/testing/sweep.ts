@@ -14,6 +14,8 @@ export interface Flow {
   readonly change: (test: UnderTest) => Promise<void>
   /** It is asked for until it is accepted, and seen through to its end; so the webhooks may be killed as well. */
   readonly persists?: true
+  /** How often its machine is started in all. */
+  readonly starts?: number
 }
 
 export const VM = 'swept'
@@ -41,20 +43,20 @@ const remove =
     platform.remove(plural, name)
 
 export const flows: readonly Flow[] = [
-  { name: 'create', prepare: nothing, change: apply(on()) },
-  { name: 'attach while it runs', prepare: apply(data(), on()), change: apply(on(withData)) },
-  { name: 'detach while it runs', prepare: apply(data(), on(withData)), change: apply(on()) },
+  { name: 'create', prepare: nothing, change: apply(on()), starts: 1 },
+  { name: 'attach while it runs', prepare: apply(data(), on()), change: apply(on(withData)), starts: 1 },
+  { name: 'detach while it runs', prepare: apply(data(), on(withData)), change: apply(on()), starts: 1 },
   { name: 'grow while it runs', prepare: apply(data(), on(withData)), change: apply(data('96Mi')) },
-  { name: 'restart', prepare: apply(on()), change: ask('Restart') },
+  { name: 'restart', prepare: apply(on()), change: ask('Restart'), starts: 2 },
   { name: 'create with a disk', prepare: nothing, change: apply(data(), on(withData)) },
   { name: 'halt', prepare: apply(on()), change: apply(on({ runStrategy: 'Halted' })) },
-  { name: 'start', prepare: apply(on({ runStrategy: 'Halted' })), change: apply(on()) },
+  { name: 'start', prepare: apply(on({ runStrategy: 'Halted' })), change: apply(on()), starts: 1 },
   { name: 'resize', prepare: apply(on({ runStrategy: 'Halted' })), change: apply(on({ memory: '192Mi', cpus: 2 })) },
   { name: 'grow', prepare: apply(data(), on({ ...withData, runStrategy: 'Halted' })), change: apply(data('96Mi')) },
   { name: 'attach', prepare: apply(data(), on({ runStrategy: 'Halted' })), change: apply(on(withData)) },
   { name: 'detach', prepare: apply(data(), on({ ...withData, runStrategy: 'Halted' })), change: apply(on()) },
-  { name: 'pause', prepare: apply(on()), change: ask('Pause') },
-  { name: 'reset', prepare: apply(on()), change: ask('Reset') },
+  { name: 'pause', prepare: apply(on()), change: ask('Pause'), starts: 1 },
+  { name: 'reset', prepare: apply(on()), change: ask('Reset'), starts: 1 },
   { name: 'force off', prepare: apply(on()), change: ask('ForceStop') },
   { name: 'delete a disk', prepare: apply(data()), change: remove('disks', 'data') },
   { name: 'delete', prepare: apply(data(), on(withData)), change: remove('virtualmachines', VM) },
@@ -185,9 +187,19 @@ export async function playPoint(test: UnderTest, point: Point, quietMs?: number)
   if (state.killing) await test.restart(victim)
   await changed
   await untilSound(test)
+  await verifyStarts(test, point)
   if (quietMs !== undefined) await untilSound(test, quietMs)
   await clear(test)
   return state.killing !== undefined
+}
+
+/** Nothing is started twice. An agent that is killed in the middle of a start does not know whether that came to anything. */
+async function verifyStarts({ platform, tap }: UnderTest, { flow, victim }: Point): Promise<void> {
+  if (flow.starts === undefined) return
+  const { machineId = '' } = (await platform.get('virtualmachines', VM))?.status ?? {}
+  const starts = await tap.starts(machineId)
+  const isRight = victim === 'agent' ? starts >= flow.starts : starts === flow.starts
+  if (!isRight) throw new Error(`the machine was started ${starts} times, and not ${flow.starts}`)
 }
 
 /** Takes away what the flow made, and checks that nothing of it is left. */

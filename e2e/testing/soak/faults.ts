@@ -18,7 +18,8 @@ const LONG_MS = 18_000
 function between(at: 'api' | 'host', server: string): Fault[] {
   return proxyFaults.map((fault) => ({
     name: `${server}: ${fault.name}`,
-    play: ({ test }) => play(fault, test[at], AWHILE_MS),
+    // Also for longer than a call, or the silence of a stream, is waited for.
+    play: ({ test }, where) => play(fault, test[at], AWHILE_MS + where * LONG_MS),
   }))
 }
 

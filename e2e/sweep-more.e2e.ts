@@ -1,0 +1,3 @@
+import { describeTenth } from './testing/whole-sweep.ts'
+
+describeTenth(2)
