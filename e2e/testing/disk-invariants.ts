@@ -20,9 +20,12 @@ function wrongHolder({ metadata: { name }, status }: Found, vms: readonly Found[
   const holder = attachment.parse(status?.['attachedTo'])?.machineId
   if (holder === undefined) return []
   const user = vms.find((vm) => vm.status?.machineId === holder)
-  const isNamed = user && users.parse(user['spec']).disks.some(({ diskRef }) => diskRef.name === name)
-  const isRight = isNamed === true || (user !== undefined && mayKeepDisks(user))
+  const isRight = user && (namesOf(user).includes(name) || mayKeepDisks(user))
   return isRight ? [] : [`Disk ${name} is attached to machine ${holder}, which does not name it`]
+}
+
+function namesOf({ spec, status }: Found): unknown[] {
+  return [status?.['rootDisk'], ...users.parse(spec).disks.map(({ diskRef }) => diskRef.name)]
 }
 
 function wrongSize(disk: Found): string[] {
