@@ -4,7 +4,7 @@ import { ZodError } from 'zod'
 import { RefusalReason } from '../crds/refusal.ts'
 import { Deadline } from '../lib/kube/deadline.ts'
 import type { Log } from '../lib/log.ts'
-import { newDoorkeeper, prefixOf, type Door } from './door.ts'
+import { MAX_SECRET, newDoorkeeper, prefixOf, type Door } from './door.ts'
 import type { Answer } from './metrics.ts'
 import { parseReview, toAnswer, type AdmissionRequest, type Verdict } from './review.ts'
 
@@ -62,6 +62,7 @@ function newApp(https: ServerOptions | undefined): FastifyInstance {
     requestTimeout: REQUEST_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_SECRET },
   } as const
   return https ? fastify({ ...options, https }) : fastify(options)
 }
