@@ -1,4 +1,5 @@
 import { glob, readFile } from 'node:fs/promises'
+import { parseSync, Visitor, type Argument, type Expression } from 'oxc-parser'
 
 /** One row of docs/requirements.md. */
 export interface Requirement {
@@ -14,8 +15,33 @@ export function parseRequirements(markdown: string): Requirement[] {
 
 /** The ids that names of tests in a file's text carry, such as `[DEL-07]`. */
 export function provenIds(text: string): string[] {
-  const names = text.matchAll(/\b(?:test|it|describe)\b[^('"`]*\(?\s*(['"`])((?:\[[A-Z0-9]+-\d+\]\s*)+)/g)
-  return [...new Set([...names].flatMap(([, , ids = '']) => [...ids.matchAll(/[A-Z0-9]+-\d+/g)].map(([id]) => id)))]
+  const ids = titlesIn(text).flatMap((title) => [...title.matchAll(/\[([A-Z0-9]+-\d+)\]/g)])
+  return [...new Set(ids.map(([, id = '']) => id))]
+}
+
+/** Names of tests and of groups of tests; those of a table of tests as they are written. */
+function titlesIn(text: string): string[] {
+  const titles: string[] = []
+  const visitor = new Visitor({
+    CallExpression({ callee, arguments: [first] }) {
+      if (first && /^(test|it|describe)$/.test(rootOf(callee))) titles.push(textOf(first))
+    },
+  })
+  visitor.visit(parseSync('file.test.ts', text).program)
+  return titles
+}
+
+/** `test` of `test.each([])`. */
+function rootOf(callee: Expression): string {
+  if (callee.type === 'MemberExpression') return rootOf(callee.object)
+  if (callee.type === 'CallExpression') return rootOf(callee.callee)
+  if (callee.type === 'TaggedTemplateExpression') return rootOf(callee.tag)
+  return callee.type === 'Identifier' ? callee.name : ''
+}
+
+function textOf(node: Argument): string {
+  if (node.type === 'Literal' && typeof node.value === 'string') return node.value
+  return node.type === 'TemplateLiteral' ? node.quasis.map(({ value }) => value.cooked ?? '').join('') : ''
 }
 
 /** Files with tests that name each id. */

@@ -2,9 +2,9 @@ import * as z from 'zod'
 import type { Resource } from '../crds/kind.ts'
 import { RefusalReason } from '../crds/refusal.ts'
 import { isRecyclable, toStamp } from '../policy/deletion.ts'
-import { countOf } from './caches.ts'
 import { emptiesNamespaces } from './callers.ts'
 import type { Batches } from './batches.ts'
+import { countObjects } from './count-objects.ts'
 import { isKept, readAndAsk, type BrakeReading, type Counting, type Removal } from './count-deletes.ts'
 import { stampEntry } from './entries.ts'
 import {
@@ -21,7 +21,7 @@ import { beyondBrake, objectionToDelete, objectionToOwner, reminder, type Delete
 import { rulesFor, type KindRules } from './rules/index.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { goesAlongWarnings } from './rules/disk.ts'
-import { namespaceReminder } from './rules/namespace.ts'
+import { namespaceReminder, unrecordedWarning } from './rules/namespace.ts'
 import { hasNewOwner } from './rules/owner-references.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
 import { asksForPurge } from './rules/recycled-resource.ts'
@@ -133,19 +133,41 @@ async function personBehind(kube: Sources['kube'], person: string, { metadata }:
   return whoDeletedNamespace(kube, metadata.namespace)
 }
 
+/** Most namespaces are none of ours: whatever happens, none is kept from going, or waits for longer than this. */
+const NOTED_WITHIN_MS = 2_000
+
 async function noteNamespace(sources: Sources, request: AdmissionRequest): Promise<Verdict> {
   const { name, uid, deletionTimestamp } = parseObject(request.oldObject).metadata
   if (deletionTimestamp !== undefined) return allowed
-  const { kube, now } = sources
-  if (!request.dryRun) await recordNamespace(kube, { name, uid, person: request.userInfo.username, at: now() })
-  return { warnings: namespaceReminder(name, endingsIn(sources, name)) }
+  const endings = endingsIn(sources, name)
+  const warnings = namespaceReminder(name, endings)
+  if (request.dryRun) return { warnings }
+  try {
+    const deleted = { name, uid, person: request.userInfo.username, at: sources.now() }
+    await within(NOTED_WITHIN_MS, recordNamespace(sources.kube, deleted))
+    return { warnings }
+  } catch (error) {
+    sources.onUnrecorded?.(error)
+    return { warnings: endings.length > 0 ? [...warnings, unrecordedWarning(request.userInfo.username)] : warnings }
+  }
+}
+
+/** Throws once the time is over. What is under way then may still come to its end. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`it took longer than ${ms} ms`)), ms)
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 const crd = z.object({ spec: z.object({ group: z.string(), names: z.object({ plural: z.string() }) }) })
 
-async function judgeCrd({ caches }: Sources, request: AdmissionRequest): Promise<Verdict> {
+async function judgeCrd({ kube }: Sources, request: AdmissionRequest): Promise<Verdict> {
   const { group, names } = crd.parse(request.oldObject).spec
-  const objects = countOf(caches, { group, plural: names.plural }) ?? 0
+  const objects = await countObjects(kube, { group, plural: names.plural })
   if (objects === 0) return allowed
   const name = `${names.plural}.${group}`
   const message = `the CustomResourceDefinition ${name} has ${count(objects, 'object')}, which would be deleted with it: delete these first`

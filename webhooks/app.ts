@@ -4,7 +4,7 @@ import { ZodError } from 'zod'
 import { RefusalReason } from '../crds/refusal.ts'
 import { Deadline } from '../lib/kube/deadline.ts'
 import type { Log } from '../lib/log.ts'
-import { newDoorkeeper, prefixOf, type Door } from './door.ts'
+import { MAX_SECRET, newDoorkeeper, prefixOf, type Door } from './door.ts'
 import type { Answer } from './metrics.ts'
 import { parseReview, toAnswer, type AdmissionRequest, type Verdict } from './review.ts'
 
@@ -16,12 +16,17 @@ export interface AppDeps {
   readonly mutate: AppDeps['validate']
   readonly log: Log
   readonly onAnswered?: ((answer: Answer) => void) | undefined
+  /** Of bodies that are read or judged at the same time. Default 128 MiB. */
+  readonly maxHeldBytes?: number
   /** TLS. Absent in tests that do not listen. */
   readonly https?: ServerOptions
 }
 
 // An object has at most 3 MiB on its way in, and there are two of them.
 const MAX_BODY_BYTES = 8 * 1024 * 1024
+// A hundred of the largest objects, or ten thousand as they usually are: an API server asks about fewer at once.
+const MAX_HELD_BYTES = 128 * 1024 * 1024
+const BUSY = 'there is more to judge at once than the webhooks have memory for: try again in a moment'
 /** The API server waits for 5 s, and then tells the user less than we can. */
 const DECISION_MS = 4_000
 const TRY_AGAIN = 'admission could not read what it has to know, so nothing was changed: try again in a moment'
@@ -30,8 +35,9 @@ const KEEP_ALIVE_MS = 150_000
 const REQUEST_MS = 10_000
 
 /** Builds the server. It never listens: run.ts does. */
-export function buildApp({ door, validate, mutate, log, onAnswered, https }: AppDeps): FastifyInstance {
-  const app = newApp(https)
+export function buildApp(deps: AppDeps): FastifyInstance {
+  const { door, validate, mutate, log, onAnswered } = deps
+  const app = newApp(deps.https)
   readStrictly(app)
   const objectionTo = newDoorkeeper(door)
   app.addHook('onRequest', async (request, reply) => {
@@ -40,6 +46,7 @@ export function buildApp({ door, validate, mutate, log, onAnswered, https }: App
     log.warn({ address: request.ip, status }, 'a caller that is not the API server was refused')
     await answerNobody(reply, status)
   })
+  limitHeld(app, deps.maxHeldBytes ?? MAX_HELD_BYTES, log)
   answerErrors(app, log)
 
   const answer = async (webhook: Answer['webhook'], body: unknown, judge: AppDeps['validate']) => {
@@ -62,8 +69,26 @@ function newApp(https: ServerOptions | undefined): FastifyInstance {
     requestTimeout: REQUEST_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_SECRET },
   } as const
   return https ? fastify({ ...options, https }) : fastify(options)
+}
+
+/** Refuses what there is no memory for, before its body is read: a process that runs out of it answers nobody. */
+function limitHeld(app: FastifyInstance, maxBytes: number, log: Log): void {
+  let heldBytes = 0
+  app.addHook('onRequest', async ({ headers }, reply) => {
+    const isCounted = headers['transfer-encoding'] === undefined
+    const bytes = isCounted ? Math.min(Number(headers['content-length'] ?? 0), MAX_BODY_BYTES) : MAX_BODY_BYTES
+    if (heldBytes + bytes > maxBytes) {
+      log.warn({ heldBytes, bytes }, 'a request was refused, for there is no memory for it')
+      await reply.code(503).header('connection', 'close').send({ message: BUSY })
+      return
+    }
+    heldBytes += bytes
+    // However it ends.
+    reply.raw.once('close', () => (heldBytes -= bytes))
+  })
 }
 
 /** JSON in UTF-8 and nothing else; names that would change what objects are get an error. */

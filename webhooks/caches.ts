@@ -98,20 +98,6 @@ export async function untilSynced(caches: Caches): Promise<void> {
   await Promise.all(Object.values(caches).map((cache: Caches[keyof Caches]) => cache.synced))
 }
 
-/** How many objects of a kind there are; undefined for a kind that is none of ours. */
-export function countOf(caches: Caches, { group, plural }: { group: string; plural: string }): number | undefined {
-  const all: readonly [Kind, { readonly size: number }][] = [
-    [VirtualMachine, caches.machines],
-    [Disk, caches.disks],
-    [Image, caches.images],
-    [Host, caches.hosts],
-    [DataStorage, caches.storages],
-    [PlatformSettings, caches.settings],
-    [RecycledResource, caches.recycled],
-  ]
-  return all.find(([kind]) => kind.group === group && kind.plural === plural)?.[1].size
-}
-
 function within(namespace: string | undefined, name: string | undefined): string[] {
   return namespace === undefined || name === undefined ? [] : [`${namespace}/${name}`]
 }

@@ -8,6 +8,7 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
+import { describeDryRuns } from './dry-run.suite.ts'
 import { describeInUse } from './in-use.suite.ts'
 import { answerTo, change, entryOf, make, phaseTo, remove, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
@@ -147,15 +148,6 @@ describe('A delete', () => {
     const by = async () => (await entryOf(world.kube, made.metadata.uid))?.spec.deletion.by
     const collector = 'system:serviceaccount:kube-system:generic-garbage-collector'
     await expect.poll(by, { timeout: 30_000, interval: 100 }).toBe(collector)
-  })
-
-  test('[REM-05] as a dry run says the same, and writes nothing', async () => {
-    const { metadata } = await make(ann, Disk, 'dry')
-    const dry = await remove(ann, Disk, 'dry', { dryRun: true })
-    expect(await entryOf(world.kube, metadata.uid)).toBeUndefined()
-    const wet = await remove(ann, Disk, 'dry')
-    const sentences = ({ warnings }: { readonly warnings: readonly string[] }) => warnings.filter((_, i) => i !== 1)
-    expect(sentences(dry)).toEqual(sentences(wet))
   })
 
   test('[DEL-13] under Never has no end, and [DEL-08] a purge is refused to everybody, with the way out', async () => {
@@ -310,3 +302,4 @@ describe('A name that is in the recycle bin', () => {
 
 // A control plane takes longer to start than these tests take.
 describeInUse(() => world)
+describeDryRuns(() => world)

@@ -9,6 +9,9 @@ export type Door =
   /** By a path that only the webhook configurations know. For clusters whose API server has no certificate for us. */
   | { readonly by: 'Path'; readonly secret: string }
 
+/** Letters of such a path. Longer ones are in the way of Node.js, which reads no long request lines. */
+export const MAX_SECRET = 1_024
+
 /** Why a caller is not let in, as an HTTP status; undefined for the API server. */
 export type Doorkeeper = (request: Pick<FastifyRequest, 'raw' | 'url'>) => 401 | 404 | undefined
 

@@ -1,4 +1,5 @@
 import { OWNER_LABEL } from '../crds/deletion.ts'
+import { ownedKinds } from '../crds/index.ts'
 import type { Resource } from '../crds/kind.ts'
 import { RecycledResource, type RecyclableKind } from '../crds/recycled-resource.ts'
 import type { Kube } from '../lib/kube/client.ts'
@@ -21,7 +22,8 @@ const ATTEMPTS = 5
 
 /**
  * Writes down how an object is deleted, in the entry of the recycle bin that has its uid as name. A later delete of an
- * object that still lives replaces what an earlier one wrote, which then came to nothing. Throws KubeError.
+ * object that still lives replaces what an earlier one wrote, which then came to nothing. Once the object is deleted nobody
+ * replaces it: a delete may have been stored while another was still judged. Throws KubeError.
  */
 export async function stampEntry(kube: Pick<Kube, 'send'>, stamp: Stamp): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -43,8 +45,20 @@ async function stampOnce(kube: Pick<Kube, 'send'>, stamp: Stamp): Promise<void> 
   }
   const isPending = (before.status?.phase ?? 'Pending') === 'Pending' && before.spec.contents === undefined
   if (!isPending || isSameDelete(before.spec.deletion, stamp.deletion)) return
+  if (!(await isAlive(kube, stamp.object))) return
   const body = { ...before, spec: { ...before.spec, ...decided(stamp) } }
   await kube.send({ method: 'PUT', path: objectPath(RecycledResource, before.metadata), body })
+}
+
+/** Whether an object is still there, and nobody has deleted it. */
+async function isAlive(
+  kube: Pick<Kube, 'send'>,
+  { kind, metadata: { namespace, name, uid } }: Resource,
+): Promise<boolean> {
+  const endpoint = ownedKinds.find((one) => one.kind === kind)
+  if (!endpoint) return false
+  const found = await readIfThere<Resource>(kube, objectPath(endpoint, { namespace, name }))
+  return found?.metadata.uid === uid && found.metadata.deletionTimestamp === undefined
 }
 
 /** The API server asks again within a moment, on every conflict. */

@@ -7,7 +7,7 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
-import { answerTo, entryOf, make, phaseTo, remove, report } from './testing/people.ts'
+import { answerTo, change, entryOf, make, phaseTo, remove, report } from './testing/people.ts'
 import type { World } from './testing/world.ts'
 
 const CRDS = {
@@ -68,6 +68,10 @@ export function describeInUse(running: () => World): void {
       await expect
         .poll(refusal(DataStorage, 'fast'), eventually)
         .toBe('DataStorage fast has 1 Disk: default/data: delete these first, with the machines that use them')
+      const owner = { apiVersion: 'v1', kind: 'Namespace', name: 'gone', uid: '10000000-0000-4000-8000-00000000dead' }
+      expect(await answerTo(change(ida, Disk, 'data', { metadata: { ownerReferences: [owner] } }))).toMatch(
+        /^an object goes with its owners, so another one counts as a delete: Disk default\/data is attached to/,
+      )
 
       await remove(ida, VirtualMachine, 'db')
       expect(await refusal(Disk, 'data')()).toBe('accepted')

@@ -6,7 +6,7 @@ import { createLog } from '../lib/log.ts'
 import { tryToServeMetrics } from '../lib/metrics/try-to-serve.ts'
 import { defaultPeriods } from './authorities.ts'
 import { parseConfig, type WebhooksConfig } from './config.ts'
-import type { Door } from './door.ts'
+import { MAX_SECRET, type Door } from './door.ts'
 import { newWebhooksMetrics } from './metrics.ts'
 import { runWebhooks } from './run.ts'
 
@@ -47,9 +47,10 @@ async function main(): Promise<void> {
 async function toDoor(caller: WebhooksConfig['caller']): Promise<Door> {
   if ('clientNames' in caller) return { by: 'Certificate', names: caller.clientNames }
   const secret = (await readFile(caller.pathFile, 'utf8')).trim()
-  if (secret.length >= MIN_SECRET && /^[\w-]+$/.test(secret)) return { by: 'Path', secret }
+  const isLong = secret.length >= MIN_SECRET && secret.length <= MAX_SECRET
+  if (isLong && /^[\w-]+$/.test(secret)) return { by: 'Path', secret }
   throw new Error(
-    `write at least ${MIN_SECRET} letters and digits into HOLDFAST_WEBHOOKS_PATH_FILE: nobody may guess it`,
+    `write at least ${MIN_SECRET} and at most ${MAX_SECRET} letters and digits into HOLDFAST_WEBHOOKS_PATH_FILE: nobody may guess it`,
   )
 }
 

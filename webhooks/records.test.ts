@@ -37,3 +37,29 @@ test('[DEL-14] Who deleted a namespace in vain, and then again, deleted it', asy
   await recordNamespace(cluster, { ...tried, at: agoMs(100) })
   expect(await whoDeletedNamespace(cluster, 'shop')).toBe('ann')
 })
+
+test.each([
+  ['once', 1],
+  ['more often than it is tried', 9],
+])(
+  '[DEL-14] Who deletes a namespace that others delete too is written down, or it is said: %s',
+  async (_, conflicts) => {
+    const cluster = newCluster('u1')
+    let left = conflicts
+    const send: typeof cluster.send = async (call) => {
+      if (call.method !== 'GET' && left-- > 0) throw new KubeError('AlreadyExists', 'somebody else was faster')
+      return cluster.send(call)
+    }
+    const recorded = recordNamespace({ send }, { name: 'shop', uid: 'u1', person: 'ann', at: agoMs(100) })
+    const outcome = await recorded.then(
+      () => 'written',
+      (error: unknown) => String(error),
+    )
+    const person = await whoDeletedNamespace(cluster, 'shop')
+    expect([outcome, person]).toEqual(
+      conflicts === 1
+        ? ['written', 'ann']
+        : ['Error: the record of namespace shop changes faster than it can be written', undefined],
+    )
+  },
+)

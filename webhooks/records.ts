@@ -64,19 +64,25 @@ const STORED_WITHIN_MS = 60_000
 /** The API server asks again within a moment. */
 const SAME_MS = 1_000
 
-/** Keeps who deleted a namespace until it is gone: the garbage collector then takes the record. */
-export async function recordNamespace(
-  kube: Pick<Kube, 'send'>,
-  { name, uid, person, at }: DeletedNamespace,
-): Promise<void> {
+/** Two that delete one namespace at once are in each other's way once. */
+const ATTEMPTS = 2
+
+/** Keeps who deleted a namespace until it is gone: the garbage collector then takes the record. Throws where it cannot. */
+export async function recordNamespace(kube: Pick<Kube, 'send'>, deleted: DeletedNamespace): Promise<void> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) if (await recordOnce(kube, deleted)) return
+  throw new Error(`the record of namespace ${deleted.name} changes faster than it can be written`)
+}
+
+/** False when somebody else was faster. */
+async function recordOnce(kube: Pick<Kube, 'send'>, { name, uid, person, at }: DeletedNamespace): Promise<boolean> {
   const data = { person, uid, at: at.toISOString() }
   const found = await read(kube, namespaceName(name))
   const isSame = found?.data['uid'] === uid && found.data['person'] === person
-  if (isSame && Math.abs(Date.parse(found.data['at'] ?? '') - at.getTime()) < SAME_MS) return
+  if (isSame && Math.abs(Date.parse(found.data['at'] ?? '') - at.getTime()) < SAME_MS) return true
   const owner = { apiVersion: 'v1', kind: 'Namespace', name, uid }
   const version = found && { resourceVersion: found.metadata.resourceVersion }
   const labels = { [RECORD_LABEL]: 'namespace' }
-  await put(kube, { metadata: { name: namespaceName(name), labels, ownerReferences: [owner], ...version }, data })
+  return put(kube, { metadata: { name: namespaceName(name), labels, ownerReferences: [owner], ...version }, data })
 }
 
 /**

@@ -68,9 +68,10 @@ type ClockedKube = ReturnType<typeof withServerClock>
 
 function toApp({ door, log, metrics }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
   const brakes = newBatches(countDeletes)
+  const onUnrecorded = (err: unknown) => log.warn({ err }, 'who deletes a namespace could not be written down')
   const sourcesUntil = (signal: AbortSignal): JudgeSources => {
     const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
-    return { kube: { send }, caches, now: kube.clock.now, brakes, onLatched: metrics?.latched }
+    return { kube: { send }, caches, now: kube.clock.now, brakes, onLatched: metrics?.latched, onUnrecorded }
   }
   return {
     door,

@@ -10,6 +10,7 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
 import { newAuthority } from '../lib/tls/authority.ts'
+import { describeSilence } from './silence.suite.ts'
 import { answerTo, change, entryOf, make, remove, settle } from './testing/people.ts'
 import { startWorld, type Webhooks, type World } from './testing/world.ts'
 
@@ -133,7 +134,7 @@ describe('A hostile body', () => {
     expect(answer.status).toBe(status)
     // Where it can be answered at all, it is refused.
     expect(answer.body).not.toContain('"allowed":true')
-    expect((await post(first.port, '/mutate', body, await apiServer())).status).toBeGreaterThanOrEqual(200)
+    expect((await post(first.port, '/mutate', body, await apiServer())).status).toBe(status)
     expect(await answerTo(make(ann, Disk, `after-${Math.random().toString(36).slice(2, 8)}`))).toBe('accepted')
   })
 
@@ -153,14 +154,16 @@ describe('The certificate', () => {
   test('changes, its authority too, and at ten writes a second none fails', async () => {
     const bundles = new Set<string>()
     const failures: string[] = []
-    const end = performance.now() + 40 * SECOND
+    const writes = 400
     await make(ann, Disk, 'busy')
-    for (let count = 0; performance.now() < end; count++) {
+    const begunMs = performance.now()
+    for (let count = 0; count < writes; count++) {
       const answer = await answerTo(change(ann, Disk, 'busy', { metadata: { annotations: { count: String(count) } } }))
       if (answer !== 'accepted') failures.push(answer)
       if (count % 5 === 0) bundles.add(await bundle())
-      await sleep(SECOND / 10)
+      await sleep(Math.max(0, begunMs + ((count + 1) * SECOND) / 10 - performance.now()))
     }
+    expect((writes / (performance.now() - begunMs)) * SECOND).toBeGreaterThan(9.5)
     expect(failures).toEqual([])
     expect(bundles.size).toBeGreaterThan(2)
   })
@@ -294,10 +297,14 @@ describe('Without webhooks', () => {
   test('writes of our kinds are refused within 5 s, others go on, and so do ours once they are back', async () => {
     await make(ann, Disk, 'waits')
     await first.stop()
-    const begun = performance.now()
-    expect(await answerTo(remove(ann, Disk, 'waits'))).toMatch(/failed calling webhook "kinds\.holdfast\.dev"/)
-    expect(await answerTo(make(ann, Disk, 'new'))).toMatch(/failed calling webhook "(owners|kinds)\.holdfast\.dev"/)
-    expect(performance.now() - begun).toBeLessThan(10 * SECOND)
+    for (const [write, refusal] of [
+      [async () => remove(ann, Disk, 'waits'), /failed calling webhook "kinds\.holdfast\.dev"/],
+      [async () => make(ann, Disk, 'new'), /failed calling webhook "(owners|kinds)\.holdfast\.dev"/],
+    ] as const) {
+      const begunMs = performance.now()
+      expect(await answerTo(write())).toMatch(refusal)
+      expect(performance.now() - begunMs).toBeLessThan(5 * SECOND)
+    }
     const namespace = { metadata: { name: 'passing' } }
     await ann.send({ method: 'POST', path: '/api/v1/namespaces', body: namespace })
     await ann.send({ method: 'DELETE', path: '/api/v1/namespaces/passing' })
@@ -314,3 +321,6 @@ describe('Without webhooks', () => {
     await expect.poll(async () => answerTo(remove(ann, Disk, 'waits')), { timeout: 20_000 }).toBe('accepted')
   })
 })
+
+// A control plane takes longer to start than these tests take.
+describeSilence(() => ({ world, webhooks: first }))

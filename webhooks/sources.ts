@@ -11,6 +11,8 @@ export interface Sources {
   readonly now: () => Date
   /** Is told the kind of a brake that latches. */
   readonly onLatched?: ((kind: string) => void) | undefined
+  /** Is told why it could not be written down who deletes a namespace, which goes all the same. */
+  readonly onUnrecorded?: ((error: unknown) => void) | undefined
 }
 
 /** What holds now. */

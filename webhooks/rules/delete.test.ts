@@ -7,7 +7,7 @@ import type { Kind, Resource } from '../../crds/kind.ts'
 import { dataStorage, disk, host, image, machine } from '../../crds/testing/objects.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { defaultDeletion } from '../../policy/deletion.ts'
-import { objectionToDelete, reminder, type DeleteFacts } from './delete.ts'
+import { objectionToDelete, objectionToOwner, reminder, type DeleteFacts } from './delete.ts'
 import { rulesFor } from './index.ts'
 
 const at = new Date('2026-01-01T00:00:00Z')
@@ -75,6 +75,24 @@ describe('A delete', () => {
     ],
   ])('%s', (_, kind, more, reason) => {
     expect(objection(kind, more)?.reason).toBe(reason)
+  })
+
+  test.each<[Kind, Partial<DeleteFacts>]>([
+    [Disk, { machines: ['shop/web'] }],
+    [Host, { machines: ['shop/web'] }],
+    [Host, { binned: ['Disk shop/a (e)'] }],
+    [DataStorage, { disks: ['shop/a'] }],
+    [Disk, { brakeAllows: false }],
+    [Disk, { machines: ['shop/web'], brakeAllows: false }],
+    [Host, {}],
+    [Disk, {}],
+    [Disk, { machines: ['shop/web'], isConsequence: true }],
+  ])('[REM-07] is refused by another owner as by hand: %#', (kind, more) => {
+    const byHand = objection(kind, { ...more, isConsequence: false })
+    const byOwner = objectionToOwner(rulesOf(kind), facts(kind, more))
+    expect(byOwner?.reason).toBe(byHand?.reason)
+    const why = byHand && `an object goes with its owners, so another one counts as a delete: ${byHand.message}`
+    expect(byOwner?.message).toBe(why)
   })
 
   test('[REM-06] is confirmed by its token, and by no other', () => {

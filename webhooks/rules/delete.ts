@@ -55,10 +55,10 @@ export function objectionToDelete({ inUse, consequences }: DeleteRules, facts: D
 
 /**
  * Another owner may be gone already, or go whenever somebody likes, and takes the object with it: it passes the guards
- * of a delete when it is given one. What uses the object then is not known yet.
+ * of a delete when it is given one, for later nobody asks who uses it.
  */
-export function objectionToOwner({ consequences }: DeleteRules, facts: DeleteFacts) {
-  const objection = firstObjection([brakeAllows, isConfirmed(consequences)], facts)
+export function objectionToOwner({ inUse, consequences }: DeleteRules, facts: DeleteFacts) {
+  const objection = firstObjection([...inUse, brakeAllows, isConfirmed(consequences)], facts)
   return (
     objection &&
     refuse(objection.reason, `an object goes with its owners, so another one counts as a delete: ${objection.message}`)

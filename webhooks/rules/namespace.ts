@@ -25,3 +25,8 @@ export function namespaceReminder(name: string, endings: readonly Ending[]): str
   const command = `kubectl get ${shortName} --field-selector spec.resource.namespace=${name}`
   return [...said, `what is in the recycle bin can be brought back, and the namespace with it: ${command}`]
 }
+
+/** What who deletes a namespace should know where that could not be written down. */
+export function unrecordedWarning(person: string): string {
+  return `that ${person} deletes it could not be written down: the recycle bin will name the namespace controller instead`
+}
