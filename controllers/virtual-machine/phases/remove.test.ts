@@ -4,6 +4,8 @@ import { disk, machine } from '../../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { running, World } from '../testing.ts'
 
+const OTHER_ID = '99999999-9999-4999-8999-999999999999'
+
 describe('VirtualMachine', () => {
   test('that was placed but never started is removed with its root disk', async () => {
     const world = new World(machine())
@@ -56,6 +58,23 @@ describe('VirtualMachine', () => {
     world.host.session++
     await world.reconcile()
     expect(world.stored).toBeUndefined()
+  })
+
+  test.each([
+    ['older', '2020-01-01T00:00:00Z', true],
+    ['younger', '2026-06-01T00:00:00Z', false],
+  ])('[DEL-08] that is on no host takes no disk from an %s one that it says it is', async (_, age, stays) => {
+    const world = new World(machine())
+    world.images.clear()
+    const other = machine({}, { name: 'books', namespace: 'bank', uid: OTHER_ID, creationTimestamp: age })
+    world.others.set('books', { ...other, status: { machineId: OTHER_ID, host: 'host-a' } })
+    const attachedTo = { virtualMachine: 'books', machineId: OTHER_ID }
+    world.disks.set('data', disk('data', { attachedTo }, { namespace: 'bank' }))
+    world.store.change((vm) => void (vm.status = { machineId: OTHER_ID }))
+    remove(world)
+    await world.settle()
+    expect(world.disks.get('data')?.status?.attachedTo).toEqual(attachedTo)
+    expect(world.stored !== undefined).toBe(stays)
   })
 
   test.each([
