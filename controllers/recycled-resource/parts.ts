@@ -59,8 +59,8 @@ function withLabel(manifest: Manifest, machineId: string | undefined): Manifest 
 }
 
 const texts = z.record(z.string(), z.string()).optional()
-/** An object in an entry, as it was applied. */
+/** An object in an entry, as it was applied. Of one that nobody saw there is nothing: a manifest alone makes that anew. */
 export const stored = z.object({
-  metadata: z.object({ labels: texts, annotations: texts }),
-  spec: z.record(z.string(), z.unknown()),
+  metadata: z.object({ labels: texts, annotations: texts }).default({}),
+  spec: z.record(z.string(), z.unknown()).default({}),
 })

@@ -27,11 +27,25 @@ export async function beginRecovery({ entry, status, deps }: Scope, claimant?: P
   for (const { place } of partsOf(entry, { namespace, name })) {
     if (isAnother(await deps.read(place), entry)) return withWaysOut(nameTaken(place), !claimant)
   }
+  const taken = fileTaken(entry, deps)
+  if (taken) return taken
   delete status.recoveringAs
   delete status.recoverTo
   status[claimant ? 'recoveringAs' : 'recoverTo'] = { namespace, name }
   status.phase = 'Recovering'
   return decided
+}
+
+/** Why none of its files can be given to another Disk: there is one that has it. */
+function fileTaken(entry: Scope['entry'], deps: Scope['deps']): Outcome | undefined {
+  const owners = (entry.spec.contents?.disks ?? []).flatMap(({ id, uid }) =>
+    deps.disksOfFile(id).filter((disk) => fileIdOf(disk) === id && disk.metadata.uid !== uid),
+  )
+  const other = owners.find(({ metadata }) => originOf(metadata) !== entry.metadata.name)
+  if (!other) return undefined
+  const { namespace, name } = other.metadata
+  const message = `Disk ${namespace}/${name} has its file: use that one, or delete it first`
+  return blocked(RecycledResourceReason.RecoveryRefused, message, LOOK_AGAIN_MS)
 }
 
 /** Makes anew what is not there, the disks first; the entry goes once all is what it was. */
