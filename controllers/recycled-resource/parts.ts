@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { LAST_APPLIED_ANNOTATION } from '../../crds/common.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import type { Found, Manifest, Place } from './scope.ts'
 
 /** One object that stands for what an entry holds. */
@@ -23,7 +24,7 @@ export function partsOf(entry: RecycledResource, { namespace, name }: Target): P
   const isSamePlace = namespace === resource.namespace && name === resource.name
   const manifest = isSamePlace ? stored.parse(contents.manifest) : elsewhere(stored.parse(contents.manifest))
   const place: Place = { kind, namespace, name }
-  if (kind === 'Image') return [{ place, manifest, isItself: () => true }]
+  if (kind === 'Image') return [{ place, manifest, isItself: (found) => hasDownload(found, contents) }]
   if (kind === 'Disk') {
     const isItself = ({ status }: Found) => isKnown(status?.id, held?.id)
     return [{ place, manifest: withLabel(manifest, undefined), isItself }]
@@ -43,6 +44,13 @@ export function partsOf(entry: RecycledResource, { namespace, name }: Target): P
 /** One that had no identity is itself once it has one: until then it asks its entry. */
 function isKnown(id: string | undefined, before: string | undefined): boolean {
   return before === undefined ? id !== undefined : id === before
+}
+
+/** Until then what hosts have is the entry's: without that, nobody would know. Another file is what its manifest asks for. */
+function hasDownload({ spec, status }: Found, { download }: Contents): boolean {
+  if (!download || spec?.['checksum'] !== `sha256:${download.sha256}`) return true
+  const { downloadHosts } = status ?? {}
+  return downloadHosts !== undefined && download.hosts.every((host) => downloadHosts.includes(host))
 }
 
 /** What kubectl applied last was for another place. */
