@@ -194,13 +194,17 @@ describe('The recycle bin', () => {
     expect(world.writes).toHaveLength(1)
   })
 
-  test('[DEL-09] closes an entry once', async () => {
+  test('[DEL-09] closes an entry', async () => {
     const world = new World()
     await world.bin.close(await world.bin.fill(world.known(stamped(data)), contents))
     expect(world.entryOf(data)?.status?.phase).toBe('Binned')
-    const { length } = world.writes
-    await world.bin.close(world.bin.find(data.metadata.uid) ?? stamped(data))
-    expect(world.writes).toHaveLength(length)
+  })
+
+  test.each(['Binned', 'Recovering', 'Purging'] as const)('[DEL-16] closes no entry that is %s', async (phase) => {
+    const world = new World()
+    const { spec, ...rest } = stamped(data)
+    await world.bin.close(world.known({ ...rest, spec: { ...spec, contents }, status: { phase } }))
+    expect([world.entryOf(data)?.status?.phase, world.writes]).toEqual([phase, []])
   })
 
   test.each<[string, (world: World, entry: RecycledResource) => Promise<unknown>]>([

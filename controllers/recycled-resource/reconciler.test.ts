@@ -16,6 +16,19 @@ describe('RecycledResource', () => {
     expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
   })
 
+  test('[DEL-19] is not purged when a read of the API server tells that it is not so late', async () => {
+    const world = newWorld('Binned')
+    world.store.nowMs = 3 * DAY_MS
+    world.api.onRead = () => void (world.store.nowMs = 3 * DAY_MS - 1)
+    await world.settle()
+    expect(world.store.applied.map(({ phase }) => phase)).not.toContain('Purging')
+    expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
+    world.api.onRead = () => undefined
+    world.store.nowMs = 3 * DAY_MS
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
+  })
+
   test('[DEL-07] is not purged by time for some days after a restore, and is when it is asked for', async () => {
     const world = newWorld('Binned')
     world.api.purgesFrom = new Date(Date.parse('2026-01-01T00:00:00Z') + 9 * DAY_MS)
@@ -62,6 +75,19 @@ describe('RecycledResource', () => {
     world.store.change(({ spec }) => void (spec.action = 'Purge'))
     await world.settle()
     expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])
+  })
+
+  test('[DEL-08] that is purged leaves a file alone that a Disk has, and not one that a Disk asks for', async () => {
+    const world = newWorld('Binned')
+    world.api.disks = [disk('other', { id: FILE }, { namespace: 'elsewhere' })]
+    world.store.change(({ spec }) => void (spec.action = 'Purge'))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored]).toEqual([1, undefined])
+    const next = newWorld('Binned')
+    next.api.disks = [asking('shop')]
+    next.store.change(({ spec }) => void (spec.action = 'Purge'))
+    await next.settle()
+    expect([next.host.disks.size, next.store.stored]).toEqual([0, undefined])
   })
 
   test.each(['Binned', 'Recovering', 'Purging'] as const)(
