@@ -7,7 +7,7 @@ import { FakeStore } from '../fleet/fake-store.ts'
 import { fakeFleet, fakeHost } from '../fleet/testing.ts'
 import { FakeBin } from '../recycle-bin/fake-bin.ts'
 import { recycledResourceReconciler } from './reconciler.ts'
-import type { Found } from './scope.ts'
+import type { Found, Place } from './scope.ts'
 
 /** Name of the file. */
 export const FILE = '22222222-2222-4222-8222-222222222222'
@@ -24,6 +24,8 @@ interface Around {
   /** Images that the same is downloaded for. */
   images: Image[]
   purgesFrom?: Date
+  /** What a manifest made to be what the entry holds. */
+  claimants: Place[]
   /** Called by each read of the API server. */
   onRead: () => void
 }
@@ -34,7 +36,7 @@ export function newWorld(phase: 'Pending' | 'Binned', policy: Policy = 'Delayed'
   host.disks.set(FILE, 1)
   const store = newStore(phase, policy, contents)
   const there = new Map<string, Found>()
-  const api: Around = { others: [], disks: [], images: [], onRead: () => undefined }
+  const api: Around = { others: [], disks: [], images: [], claimants: [], onRead: () => undefined }
   const place = ({ namespace, name }: { namespace: string; name: string }) => `${namespace}/${name}`
   const reconciler = recycledResourceReconciler({
     fleet: fakeFleet(host),
@@ -61,7 +63,7 @@ export function newWorld(phase: 'Pending' | 'Binned', policy: Policy = 'Delayed'
       return { type: 'made', object }
     },
     disown: async () => undefined,
-    claimants: () => [],
+    claimants: () => api.claimants,
     disksOfFile: () => api.disks,
     downloadedAs: () => api.images,
     emit: () => undefined,

@@ -38,9 +38,17 @@ describe('RecycledResource', () => {
       await world.settle()
       expect(world.store.stored).toMatchObject({ spec: { deletion: { policy: 'Never' } }, status: { phase: 'Binned' } })
       world.store.change(({ spec }) => void (spec.action = 'Recover'))
-      world.api.refusal = 'spec.size: Required value'
       await world.settle()
-      expect(world.store.condition('Ready')).toMatchObject({ reason: 'RecoveryRefused' })
+      const message = `${kind} shop/data went before anybody saw what it was: apply its manifest with the annotation holdfast.dev/recover: ${world.uid}`
+      expect(world.store.condition('Ready')).toMatchObject({ reason: 'RecoveryRefused', message })
+      expect(world.store.stored?.status?.phase).toBe('Binned')
+
+      const annotations = { 'holdfast.dev/recovered-from': world.uid }
+      const status = { id: FILE, machineId: MACHINE }
+      world.there.set('shop/anew', { metadata: meta('anew', { annotations }), status })
+      world.api.claimants = [{ kind, namespace: 'shop', name: 'anew' }]
+      await world.settle()
+      expect([[...world.there.keys()], world.store.stored]).toEqual([['shop/anew'], undefined])
     },
   )
 
