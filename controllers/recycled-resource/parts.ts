@@ -38,7 +38,14 @@ export function partsOf(entry: RecycledResource, { namespace, name }: Target): P
         },
       ]
     : []
-  return [...root, { place, manifest, isItself: ({ status }) => isKnown(status?.machineId, machineId) }]
+  const isItself = ({ status }: Found) => isKnown(status?.machineId, machineId)
+  return [...root, { place, manifest: withGuest(manifest, contents), isItself }]
+}
+
+/** A machine that was not put away, and so has no disks in its entry, may have its guest on its host: it is to be that one. */
+function withGuest(manifest: Manifest, { machineId, disks }: Contents): Manifest {
+  if (machineId === undefined || disks) return manifest
+  return { ...manifest, spec: { ...manifest.spec, adopt: { machineId } } }
 }
 
 /** One that had no identity is itself once it has one: until then it asks its entry. */

@@ -54,12 +54,20 @@ describe('RecycledResource', () => {
 
   test('[DEL-08] of a VirtualMachine of Never keeps what was seen of that, without the disks, which stay', async () => {
     const world = newWorld('Pending', 'Never')
-    const lastSeen = { manifest: { metadata: {}, spec: { cpus: 1 } }, machineId: MACHINE, host: 'host-a' }
+    const lastSeen = {
+      manifest: { metadata: {}, spec: { cpus: 1 } },
+      machineId: MACHINE,
+      host: 'host-a',
+      addresses: [],
+    }
     world.store.change(({ spec }) => {
       Object.assign(spec, { lastSeen, resource: { ...spec.resource, kind: 'VirtualMachine' } })
     })
     await world.settle()
     expect(world.store.stored).toMatchObject({ spec: { contents: lastSeen }, status: { phase: 'Binned' } })
+    world.store.change(({ spec }) => void (spec.action = 'Recover'))
+    await world.settle()
+    expect(world.there.get('shop/data')?.spec).toEqual({ cpus: 1, adopt: { machineId: MACHINE } })
   })
 
   test('of a VirtualMachine that is not of Never goes with that, whose guest is an orphan then', async () => {
