@@ -4,12 +4,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
+import { machine } from '../crds/testing/objects.ts'
+import { VirtualMachine } from '../crds/virtual-machine.ts'
 import { Kube } from '../lib/kube/client.ts'
-import { objectPath } from '../lib/kube/paths.ts'
+import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { kubectl } from '../local/kubectl.ts'
 import { MAX_MANIFEST_BYTES, toRecycledManifest } from '../policy/recycled-manifest.ts'
 import { newCaches } from './cluster/caches.ts'
 import { fakeFleet } from './fleet/testing.ts'
+import type { RecycleBin } from './recycle-bin/bin.ts'
 import type { Deps, Manifest } from './recycled-resource/scope.ts'
 import { accessRecycled, openRecycleBin } from './recycling.ts'
 
@@ -20,6 +23,7 @@ let kube: Kube
 let controllers: Kube
 let cache: string
 let deps: Deps
+let bin: RecycleBin
 beforeAll(async () => {
   kube = await Kube.connect(inject('kubeconfig'))
   controllers = await Kube.connect(inject('controllersKubeconfig'))
@@ -28,7 +32,8 @@ beforeAll(async () => {
   const recorder = { record: () => undefined, flush: async () => undefined }
   const serverClock = { now: () => new Date() }
   const recycling = { kube: controllers, caches, fleet: fakeFleet(), recorder, serverClock }
-  deps = accessRecycled(recycling, openRecycleBin(controllers, caches))
+  bin = openRecycleBin(controllers, caches)
+  deps = accessRecycled(recycling, bin)
 })
 afterAll(async () => {
   await kube.close()
@@ -112,5 +117,29 @@ describe('An object that the recycle bin made anew', () => {
     if (!found) throw new Error('it is not there')
     await deps.disown(place, found)
     expect((await read(name)).metadata.resourceVersion).toBe(found.metadata.resourceVersion)
+  })
+})
+
+describe('An entry of the recycle bin', () => {
+  test('[DEL-08] of a VirtualMachine of Never holds what was seen of that, or nothing, and goes in one state alone', async () => {
+    const { apiVersion, kind, spec } = machine({ deletionPolicy: 'Never' })
+    const body = { apiVersion, kind, metadata: { name: 'kept', namespace }, spec }
+    const made = await kube.send<Resource<typeof VirtualMachine>>({
+      method: 'POST',
+      path: collectionPath(VirtualMachine, namespace),
+      body,
+    })
+    const deletionTimestamp = new Date().toISOString()
+    const deleted = { ...made.body, metadata: { ...made.body.metadata, deletionTimestamp } }
+    const opened = await bin.open(deleted)
+    if (!opened) throw new Error('there is no entry')
+    expect(opened.spec).toMatchObject({ deletion: { policy: 'Never' }, lastSeen: { manifest: { spec } } })
+    const filled = await bin.fill(opened, { manifest: {} })
+    expect([filled.spec.contents, filled.spec.lastSeen]).toEqual([{ manifest: {} }, undefined])
+    await expect(bin.remove(opened)).rejects.toMatchObject({ code: 'Conflict' })
+    await bin.close(filled)
+    expect((await bin.read(filled.metadata.name))?.status?.phase).toBe('Binned')
+    await bin.remove(bin.find(filled.metadata.name) ?? filled)
+    expect(await bin.read(filled.metadata.name)).toBeUndefined()
   })
 })

@@ -122,7 +122,7 @@ export const RecycledResource = defineKind({
       lastSeen: contents
         .optional()
         .describe(
-          'A Disk or an Image as its delete found it: what is kept of one that goes without being put away. Absent once contents are there.',
+          'A Disk or an Image as its delete found it, or a VirtualMachine whose policy is Never: what is kept of one that goes without being put away. Absent once contents are there.',
         ),
       action: z
         .enum(['Recover', 'Purge'])

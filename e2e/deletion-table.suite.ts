@@ -22,9 +22,11 @@ const UNREAD = 40_000
 /** Every way of a delete, under every policy, from every source. */
 export function describeDeletionTable(platform: Platform): void {
   describe('Every delete', () => {
+    const disksFolder = join(platform.home, 'storage', 'disks')
+    const imagesFolder = join(platform.home, 'agent', 'images')
     let server: ImageServer
     /** What was made for a case, and where its bytes are. */
-    const subjects = new Map<string, { readonly uid: string; readonly file: string }>()
+    const subjects = new Map<string, Subject>()
 
     beforeAll(async () => {
       const path = join(platform.home, 'import', FILE)
@@ -52,7 +54,7 @@ export function describeDeletionTable(platform: Platform): void {
       const path = `/api/v1/namespaces/${namespace}/configmaps`
       const { body } = await platform.send<Found>({ method: 'POST', path, body: owner })
       const address = `/${namespace}.qcow2`
-      const sha256 = createHash('sha256').update(variant(bytes, address)).digest('hex')
+      const sha256 = sha256Of(variant(bytes, address))
       const source = { url: new URL(address, server.url).href, checksum: `sha256:${sha256}` }
       for (const manifest of table.companionsOf(one, FILE)) await create(manifest)
       await create(table.subjectOf(one, body.metadata.uid, source))
@@ -61,8 +63,8 @@ export function describeDeletionTable(platform: Platform): void {
         return isReady(found) && found
       }, 120_000)
       const file = await fileOf(one, made, sha256)
-      subjects.set(namespace, { uid: made.metadata.uid, file })
       expect(await files()).toContain(file)
+      subjects.set(namespace, { uid: made.metadata.uid, file, bytes: await digestOf(file) })
     }
 
     async function create(body: Manifest): Promise<void> {
@@ -84,8 +86,13 @@ export function describeDeletionTable(platform: Platform): void {
 
     /** Everything of ours that takes space on the host. */
     async function files(): Promise<string[]> {
-      const folders = [join(platform.home, 'storage', 'disks'), join(platform.home, 'agent', 'images')]
-      return (await Promise.all(folders.map((folder) => readdir(folder)))).flat()
+      return (await Promise.all([disksFolder, imagesFolder].map((folder) => readdir(folder)))).flat()
+    }
+
+    /** SHA-256 of all bytes of a file. */
+    async function digestOf(file: string): Promise<string> {
+      const folder = file.endsWith('.qcow2') ? disksFolder : imagesFolder
+      return sha256Of(await readFile(join(folder, file)))
     }
 
     async function remove({ kind, path, namespace }: Case): Promise<void> {
@@ -151,8 +158,22 @@ export function describeDeletionTable(platform: Platform): void {
       const present = new Set(await files())
       const left = [...subjects].filter(([, { file }]) => present.has(file)).map(([namespace]) => namespace)
       expect(left.toSorted()).toEqual(kept.map(({ namespace }) => namespace).toSorted())
+      const after = kept.map(async ({ namespace }) => [namespace, await digestOf(subjects.get(namespace)?.file ?? '')])
+      expect(await Promise.all(after)).toEqual(kept.map(({ namespace }) => [namespace, subjects.get(namespace)?.bytes]))
     })
   })
+}
+
+interface Subject {
+  readonly uid: string
+  /** Name of its file. */
+  readonly file: string
+  /** Digest of that when it was made. */
+  readonly bytes: string
+}
+
+function sha256Of(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
 
 /** The file at that address: no other has the same bytes. */

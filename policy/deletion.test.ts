@@ -1,8 +1,19 @@
 import { describe, expect, test } from 'vitest'
 import type { DeletionPolicy, DeletionSettings } from '../crds/deletion.ts'
-import type { RecyclableKind } from '../crds/recycled-resource.ts'
+import type { Disk } from '../crds/disk.ts'
+import type { RecyclableKind, RecycledResource } from '../crds/recycled-resource.ts'
+import { entry, newDisk } from '../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL } from '../crds/virtual-machine.ts'
 import { confirmationToken } from './confirmation.ts'
-import { confirmationFor, decideDeletion, defaultDeletion, isRecyclable, retentionMs, toStamp } from './deletion.ts'
+import {
+  confirmationFor,
+  decideDeletion,
+  defaultDeletion,
+  entriesOfMaker,
+  isRecyclable,
+  retentionMs,
+  toStamp,
+} from './deletion.ts'
 
 const now = new Date('2026-01-01T00:00:00Z')
 const policies: readonly DeletionPolicy[] = ['Immediate', 'Delayed', 'Never']
@@ -55,6 +66,41 @@ describe('What a delete does', () => {
     const decision = decideDeletion({ ...question, kind: 'Disk' })
     expect(decision.policy === 'Delayed' ? decision.retention : decision.policy).toBe(end)
     expect(decideDeletion({ ...question, kind: 'Image' }).policy).toBe('Delayed')
+  })
+
+  const machineId = '11111111-1111-4111-8111-111111111111'
+  const otherId = '22222222-2222-4222-8222-222222222222'
+  const labels = { [MACHINE_ID_LABEL]: machineId }
+  const root = newDisk({}, { name: 'web-root', labels })
+  const stamped = (deletion: object, spec: object = {}): RecycledResource => {
+    const found = entry('VirtualMachine', 'web')
+    return { ...found, spec: { ...found.spec, ...spec, deletion: { ...found.spec.deletion, ...deletion } } }
+  }
+  const lasting = { policy: 'Delayed', retention: '30d', purgeAt: '2026-01-31T00:00:00.000Z' }
+
+  test.each<[string, object, string | undefined]>([
+    ['for good', { policy: 'Never' }, undefined],
+    ['for longer than settings say', lasting, lasting.purgeAt],
+    ['for less long than settings say', { purgeAt: '2026-01-02T00:00:00.000Z' }, '2026-01-08T00:00:00.000Z'],
+  ])('[DEL-08] to a Disk of a VirtualMachine that is in the bin %s keeps it as long', (_, deletion, purgeAt) => {
+    const machine = { override: undefined, binned: [stamped(deletion)] }
+    const question = { kind: 'Disk', override: 'Immediate', settings: defaultDeletion, now, machine } as const
+    expect(toStamp('ann', decideDeletion(question)).purgeAt).toBe(purgeAt)
+  })
+
+  test.each<[string, Disk, RecycledResource, boolean]>([
+    ['of the machine that it was made for', root, stamped({}, { contents: { manifest: {}, machineId } }), true],
+    ['as its delete saw it', root, stamped({}, { contents: undefined, lastSeen: { manifest: {}, machineId } }), true],
+    ['that knows nothing of its machine', root, stamped({}, { contents: undefined }), true],
+    ['of another one of that name', root, stamped({}, { contents: { manifest: {}, machineId: otherId } }), false],
+    ['that is asked for by a disk of no machine', newDisk({}, { name: 'web-root' }), stamped({}), false],
+  ])('[DEL-08] to a Disk heeds an entry %s', (_, disk, found, isHeeded) => {
+    const find = (...key: string[]) => (key.join('/') === 'VirtualMachine/shop/web' ? [found] : [])
+    expect(entriesOfMaker(disk, find)).toEqual(isHeeded ? [found] : [])
+    const attached = { ...disk, metadata: { ...disk.metadata, name: 'data' } }
+    expect(entriesOfMaker(attached, find)).toEqual([])
+    const attachedTo = { virtualMachine: 'web', machineId }
+    expect(entriesOfMaker({ ...attached, status: { attachedTo } }, find)).toEqual(isHeeded ? [found] : [])
   })
 
   test('[DEL-02] only three kinds have a recycle bin', () => {

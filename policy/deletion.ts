@@ -1,5 +1,7 @@
 import { deletionSettings, type Confirmation, type DeletionPolicy, type DeletionSettings } from '../crds/deletion.ts'
+import type { Disk } from '../crds/disk.ts'
 import type { RecyclableKind, RecycledResource } from '../crds/recycled-resource.ts'
+import { makerOf } from '../crds/virtual-machine.ts'
 
 /** What holds without PlatformSettings. */
 export const defaultDeletion: DeletionSettings = deletionSettings.parse({})
@@ -28,18 +30,51 @@ export interface DeletionQuestion {
   /** `spec.deletionPolicy` of the object. */
   readonly override: DeletionPolicy | undefined
   /** Of a Disk that was made for a machine: what is known of that. */
-  readonly machine?: Pick<DeletionQuestion, 'override'> | undefined
+  readonly machine?: Maker | undefined
   readonly settings: DeletionSettings
   /** By the clock of the API server. */
   readonly now: Date
 }
 
-/** What a delete in this moment does. A disk that was made for a machine does not end sooner than that would. */
+export interface Maker extends Pick<DeletionQuestion, 'override'> {
+  /** What the recycle bin has of it. */
+  readonly binned?: readonly RecycledResource[]
+}
+
+/**
+ * What a delete in this moment does. A disk that was made for a machine does not end sooner than that would, nor sooner
+ * than what the recycle bin has of that.
+ */
 export function decideDeletion({ machine, ...question }: DeletionQuestion): DeletionDecision {
   const own = decideAlone(question)
   if (question.kind !== 'Disk' || !machine) return own
   const ofMachine = decideAlone({ ...question, kind: 'VirtualMachine', override: machine.override })
-  return endOf(ofMachine) > endOf(own) ? ofMachine : own
+  const binned = (machine.binned ?? []).map((entry) => decidedIn(entry, question.now))
+  return [ofMachine, ...binned].reduce((latest, one) => (endOf(one) > endOf(latest) ? one : latest), own)
+}
+
+/**
+ * What the recycle bin has of the machine that a disk was made for. An entry that does not know which machine it was may
+ * be its: then the disk is rather kept.
+ */
+export function entriesOfMaker(
+  { metadata, status }: Pick<Disk, 'metadata' | 'status'>,
+  find: (kind: RecyclableKind, namespace: string, name: string) => readonly RecycledResource[],
+): RecycledResource[] {
+  const maker = makerOf(metadata)
+  if (maker === undefined) return []
+  const { name, namespace = '' } = metadata
+  const { attachedTo } = status ?? {}
+  const names = new Set([name.replace(/-root$/, ''), ...(attachedTo ? [attachedTo.virtualMachine] : [])])
+  const entries = [...names].flatMap((machine) => find('VirtualMachine', namespace, machine))
+  return entries.filter(({ spec }) => ((spec.contents ?? spec.lastSeen)?.machineId ?? maker) === maker)
+}
+
+function decidedIn({ spec: { deletion } }: RecycledResource, now: Date): DeletionDecision {
+  const { policy, retention, purgeAt } = deletion
+  const isDelayed = policy === 'Delayed' && retention !== undefined && purgeAt !== undefined
+  if (isDelayed) return { at: now, policy, retention, purgeAt: new Date(purgeAt) }
+  return { at: now, policy: policy === 'Never' ? 'Never' : 'Immediate' }
 }
 
 function decideAlone({ kind, override, settings, now }: DeletionQuestion): DeletionDecision {

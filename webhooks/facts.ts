@@ -7,7 +7,7 @@ import { originOf } from '../crds/recycled-resource.ts'
 import { makerOf } from '../crds/virtual-machine.ts'
 import { keyOf } from '../lib/kube/paths.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
-import { decideDeletion, isRecyclable, type DeletionQuestion } from '../policy/deletion.ts'
+import { decideDeletion, isRecyclable, type DeletionQuestion, entriesOfMaker } from '../policy/deletion.ts'
 import { ownerOf } from '../policy/ownership.ts'
 import { entryKey, newestFirst } from '../policy/recovery.ts'
 import { isAllowed } from './access.ts'
@@ -88,12 +88,14 @@ export function endingsIn({ caches, now }: Sources, namespace: string): Ending[]
   })
 }
 
-/** The machine that a Disk was made for. Of one that is gone nothing is known but that there was one. */
-function makerIn({ machines }: Caches, { metadata }: Resource): DeletionQuestion['machine'] {
+/** The machine that a Disk was made for. Of one that is gone, what the recycle bin has of it. */
+function makerIn({ machines, disks, recycled }: Caches, { metadata }: Resource): DeletionQuestion['machine'] {
   const maker = makerOf(metadata)
   if (maker === undefined) return undefined
   const found = machines.by('disk', keyOf(metadata)).find(({ status }) => (status?.machineId ?? maker) === maker)
-  return { override: found?.spec.deletionPolicy }
+  const disk = disks.get(keyOf(metadata)) ?? { metadata }
+  const binned = entriesOfMaker(disk, (kind, namespace, name) => recycled.by('object', entryKey(kind, namespace, name)))
+  return { override: found?.spec.deletionPolicy, binned }
 }
 
 function overrideOf({ spec }: Resource): DeletionPolicy | undefined {

@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../crds/disk.ts'
-import { disk, machine, newDisk, uidOf } from '../../crds/testing/objects.ts'
+import { binnedDisk, dataStorage, disk, entry, machine, newDisk, uidOf } from '../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { seededRandom } from '../../lib/queue/testing.ts'
+import { storageObjection } from '../../policy/placement.ts'
 import { toBytes } from '../../policy/quantity.ts'
+import { newCandidates } from './candidates.ts'
 import { newLedger } from './ledger.ts'
+import { fakeFleet } from './testing.ts'
 
 const GI = 2 ** 30
 
@@ -72,6 +75,41 @@ describe('Ledger', () => {
     expect(ledger.storageUse('local')).toBe(0)
   })
 
+  test('[DEL-06] counts a disk that is deleted as before, and leaves as much room, until it is destroyed', () => {
+    const ledger = newLedger()
+    const data = disk('data', { size: '3Gi' })
+    const figures = () => [ledger.storageUse('local'), roomIn(ledger)]
+    ledger.diskChanged(undefined, data)
+    const before = [3 * GI, 'DataStorage local has room for 197Gi of disks, 200Gi are asked']
+    expect(figures()).toEqual(before)
+    const { spec, status: _, ...rest } = entry('Disk', 'data')
+    const contents = { manifest: {}, disks: [binnedDisk('data', { size: '3Gi' })] }
+    const pending = { ...rest, spec: { resource: spec.resource, deletion: spec.deletion, lastSeen: contents } }
+    ledger.entryChanged(undefined, pending)
+    expect(figures()).toEqual(before)
+    const binned = { ...pending, spec: { ...spec, contents } }
+    ledger.entryChanged(pending, binned)
+    ledger.diskChanged(data, undefined)
+    expect(figures()).toEqual(before)
+    const purging = { ...binned, status: { phase: 'Purging' as const } }
+    ledger.entryChanged(binned, purging)
+    expect(figures()).toEqual(before)
+    ledger.entryChanged(purging, undefined)
+    expect(figures()).toEqual([0, undefined])
+  })
+
+  test('[DEL-06] counts a disk that is brought back, and a machine with its disk that is not, once', () => {
+    const ledger = newLedger()
+    const one = entry('Disk', 'data', { disks: [binnedDisk('data')] })
+    const disks = [binnedDisk('web-root', { size: '2Gi' }), binnedDisk('old', { dataStorage: 'other' })]
+    ledger.entryChanged(undefined, one)
+    ledger.entryChanged(undefined, entry('VirtualMachine', 'web', { disks }))
+    expect([ledger.storageUse('local'), ledger.storageUse('other')]).toEqual([3 * GI, GI])
+    ledger.diskChanged(undefined, disk('data'))
+    ledger.entryChanged(one, undefined)
+    expect([ledger.storageUse('local'), ledger.storageUse('other')]).toEqual([3 * GI, GI])
+  })
+
   test.each([1, 2, 3, 20260101])('has the sums that a count of everything has (seed %d)', (seed) => {
     const random = seededRandom(seed)
     const pick = <T>(...items: readonly T[]) => items[Math.floor(random() * items.length)] as T
@@ -92,6 +130,15 @@ describe('Ledger', () => {
     }
   })
 })
+
+/** Why no disk fits that would take all of a storage. */
+function roomIn(ledger: ReturnType<typeof newLedger>): string | undefined {
+  const local = dataStorage({ capacity: '100Gi' })
+  const sources = { fleet: fakeFleet(), ledger, hosts: () => [], storages: () => [local], settings: () => undefined }
+  const candidates = newCandidates({ ...sources, storage: () => local })
+  const storage = candidates.storage('local')
+  return storage && storageObjection(storage, 200 * GI, candidates.settings())
+}
 
 function change<T extends { status?: unknown }>(
   all: Map<string, T>,
@@ -116,12 +163,12 @@ function someMachine(name: string, pick: Pick): VirtualMachine {
 }
 
 function someDisk(name: string, pick: Pick): Disk {
-  const dataStorage = pick(undefined, 's', 't')
+  const storage = pick(undefined, 's', 't')
   const { status: _, ...made } = disk(name)
   return {
     ...made,
     spec: { size: pick('1Gi', '7Gi'), dataStorage: pick('s', 't') },
-    ...(dataStorage !== undefined && { status: { dataStorage } }),
+    ...(storage !== undefined && { status: { dataStorage: storage } }),
   }
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { InspectedImage } from '../../agent/contract.ts'
-import { image } from '../../crds/testing/objects.ts'
+import { entry as newEntry, image } from '../../crds/testing/objects.ts'
 
 import { verified, World } from './testing.ts'
 
@@ -132,6 +132,17 @@ describe('Image by http', () => {
     world.hosts = [world.a] // Its Host was deleted.
     await world.reconcile()
     expect(world.store.stored).toBeUndefined()
+  })
+
+  test('[DEL-11] stays on the hosts that the recycle bin keeps it on for another image', async () => {
+    const world = new World({ ...http, deletionPolicy: 'Immediate' })
+    await world.reconcile()
+    const binned = newEntry('Image', 'other', { download: { sha256, hosts: ['host-a'] } })
+    world.recycled.entries.set(binned.metadata.name, binned)
+    remove(world)
+    await world.reconcile()
+    expect(world.store.stored).toBeUndefined()
+    expect([world.a.downloads.size, world.b.downloads.size]).toEqual([1, 0])
   })
 
   test('stays on the hosts while another image has the same checksum', async () => {

@@ -1,6 +1,6 @@
 import { OWNER_LABEL, type DeletionSettings } from '../../crds/deletion.ts'
-import type { Disk } from '../../crds/disk.ts'
-import type { Image } from '../../crds/image.ts'
+import { Disk } from '../../crds/disk.ts'
+import { Image } from '../../crds/image.ts'
 import { RecycledResource, type RecyclableKind } from '../../crds/recycled-resource.ts'
 import { makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { ObjectCache } from '../../lib/kube/cache.ts'
@@ -9,8 +9,8 @@ import { isKubeError } from '../../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../../lib/kube/paths.ts'
 import { readIfThere } from '../../lib/kube/read.ts'
 import { objectWriter } from '../../lib/kube/writer.ts'
-import { decideDeletion, toStamp } from '../../policy/deletion.ts'
-import type { Contents } from '../../policy/recycled-contents.ts'
+import { decideDeletion, entriesOfMaker, toStamp, type DeletionDecision } from '../../policy/deletion.ts'
+import { contentsOfDisk, contentsOfImage, contentsOfMachine, type Contents } from '../../policy/recycled-contents.ts'
 import { entryKey } from '../../policy/recovery.ts'
 import { FIELD_MANAGER } from '../cluster/controller.ts'
 import type { EntryIndex } from '../cluster/caches.ts'
@@ -34,7 +34,8 @@ export interface RecycleBin {
   ofDownload(this: void, sha256: string): readonly RecycledResource[]
   /**
    * The entry of an object that is being deleted, with the policy that its delete was stamped with. Where admission left
-   * none, it is decided and stored now. Nothing when the object is gone already.
+   * none, it is decided and stored now; where it left nothing that could be kept for good, what is seen now is. Nothing
+   * when the object is gone already.
    */
   open(this: void, object: Deleted): Promise<RecycledResource | undefined>
   /** Stores what is needed to bring the object back, unless that is stored. */
@@ -70,29 +71,34 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
     const found = await readIfThere<RecycledResource>(kube, objectPath(RecycledResource, { name }))
     return found && keep(found)
   }
+  const replace = async (entry: RecycledResource, spec: RecycledResource['spec']) => {
+    const path = objectPath(RecycledResource, entry.metadata)
+    const query = { fieldManager: FIELD_MANAGER }
+    const body = { ...entry, ...type, spec }
+    return keep((await kube.send<RecycledResource>({ method: 'PUT', path, query, body })).body)
+  }
+  const ofObject: RecycleBin['ofObject'] = (kind, namespace, name) =>
+    cache.by('object', entryKey(kind, namespace, name)).filter(({ spec }) => spec.deletion.policy !== 'Immediate')
   return {
     find: (name) => cache.get(name),
     read,
-    ofObject: (kind, namespace, name) =>
-      cache.by('object', entryKey(kind, namespace, name)).filter(({ spec }) => spec.deletion.policy !== 'Immediate'),
+    ofObject,
     ofFile: (id) => cache.by('file', id),
     ofMac: (mac) => cache.by('mac', mac),
     ofDownload: (sha256) => cache.by('download', sha256),
     async open(object) {
       const { uid } = object.metadata
       const known = cache.get(uid) ?? (await read(uid))
-      if (known) return known
+      if (known) return isUnseen(known) ? replace(known, withLastSeen(known.spec, object)) : known
       // Who looks at what is gone already must not put it away again.
       if (!(await isThere(object))) return undefined
-      return keep(await create(kube, object, settings()))
+      const binned = isDisk(object) ? entriesOfMaker(object, ofObject) : []
+      return keep(await create(kube, object, { settings: settings(), binned }))
     },
     async fill(entry, contents) {
       if (entry.spec.contents) return entry
       const { lastSeen: _, ...spec } = entry.spec
-      const body = { ...entry, ...type, spec: { ...spec, contents } }
-      const path = objectPath(RecycledResource, entry.metadata)
-      const query = { fieldManager: FIELD_MANAGER }
-      return keep((await kube.send<RecycledResource>({ method: 'PUT', path, query, body })).body)
+      return replace(entry, { ...spec, contents })
     },
     async close(entry) {
       if (isOpen(entry)) await writer.applyStatus(entry, { ...entry.status, phase: 'Binned' })
@@ -114,25 +120,55 @@ const type = {
   kind: RecycledResource.kind,
 } as const
 
+/** Whether nothing could be kept of its object for good, if that went without being put away. */
+function isUnseen({ spec: { deletion, contents, lastSeen } }: RecycledResource): boolean {
+  return deletion.policy === 'Never' && !contents && !lastSeen
+}
+
+function withLastSeen(spec: RecycledResource['spec'], object: Deleted): RecycledResource['spec'] {
+  const lastSeen = lastSeenOf(object, spec.deletion)
+  return { ...spec, ...(lastSeen && { lastSeen }) }
+}
+
+/** The guest of a machine runs on when that goes without being put away: only one that goes to the bin for good is kept. */
+function lastSeenOf(object: Deleted, { policy }: Pick<DeletionDecision, 'policy'>): Contents | undefined {
+  if (isDisk(object)) return contentsOfDisk(object)
+  if (isImage(object)) return contentsOfImage(object)
+  return policy === 'Never' ? contentsOfMachine(object) : undefined
+}
+
+function isDisk(object: Deleted): object is Disk {
+  return object.kind === Disk.kind
+}
+
+function isImage(object: Deleted): object is Image {
+  return object.kind === Image.kind
+}
+
+interface Circumstances {
+  readonly settings: DeletionSettings
+  /** What the bin has of the machine that a disk was made for. */
+  readonly binned: readonly RecycledResource[]
+}
+
 async function create(
   kube: Pick<Kube, 'send'>,
-  { apiVersion, kind, metadata, spec }: Deleted,
-  settings: DeletionSettings,
+  object: Deleted,
+  { settings, binned }: Circumstances,
 ): Promise<RecycledResource> {
+  const { apiVersion, kind, metadata, spec } = object
   const { name, namespace = '', uid, labels, deletionTimestamp = '' } = metadata
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only the controllers of these kinds have a bin
   const recyclable = kind as RecyclableKind
   const now = new Date(deletionTimestamp)
-  const machine = makerOf(metadata) === undefined ? undefined : { override: undefined }
+  const machine = makerOf(metadata) === undefined ? undefined : { override: undefined, binned }
   const decision = decideDeletion({ kind: recyclable, override: spec.deletionPolicy, machine, settings, now })
   const owner = labels?.[OWNER_LABEL]
+  const resource = { apiVersion, kind: recyclable, namespace, name, uid }
   const body = {
     ...type,
     metadata: { name: uid, ...(owner !== undefined && { labels: { [OWNER_LABEL]: owner } }) },
-    spec: {
-      resource: { apiVersion, kind: recyclable, namespace, name, uid },
-      deletion: toStamp(UNKNOWN_PERSON, decision),
-    },
+    spec: withLastSeen({ resource, deletion: toStamp(UNKNOWN_PERSON, decision) }, object),
   }
   const query = { fieldManager: FIELD_MANAGER }
   return (await kube.send<RecycledResource>({ method: 'POST', path: collectionPath(RecycledResource), query, body }))

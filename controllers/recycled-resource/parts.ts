@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { LAST_APPLIED_ANNOTATION } from '../../crds/common.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
+import type { Contents } from '../../policy/recycled-contents.ts'
 import type { Found, Manifest, Place } from './scope.ts'
 
 /** One object that stands for what an entry holds. */
@@ -23,7 +24,7 @@ export function partsOf(entry: RecycledResource, { namespace, name }: Target): P
   const isSamePlace = namespace === resource.namespace && name === resource.name
   const manifest = isSamePlace ? stored.parse(contents.manifest) : elsewhere(stored.parse(contents.manifest))
   const place: Place = { kind, namespace, name }
-  if (kind === 'Image') return [{ place, manifest, isItself: () => true }]
+  if (kind === 'Image') return [{ place, manifest, isItself: (found) => hasDownload(found, contents) }]
   if (kind === 'Disk') {
     const isItself = ({ status }: Found) => isKnown(status?.id, held?.id)
     return [{ place, manifest: withLabel(manifest, undefined), isItself }]
@@ -37,12 +38,26 @@ export function partsOf(entry: RecycledResource, { namespace, name }: Target): P
         },
       ]
     : []
-  return [...root, { place, manifest, isItself: ({ status }) => isKnown(status?.machineId, machineId) }]
+  const isItself = ({ status }: Found) => isKnown(status?.machineId, machineId)
+  return [...root, { place, manifest: withGuest(manifest, contents), isItself }]
+}
+
+/** A machine that was not put away, and so has no disks in its entry, may have its guest on its host: it is to be that one. */
+function withGuest(manifest: Manifest, { machineId, disks }: Contents): Manifest {
+  if (machineId === undefined || disks) return manifest
+  return { ...manifest, spec: { ...manifest.spec, adopt: { machineId } } }
 }
 
 /** One that had no identity is itself once it has one: until then it asks its entry. */
 function isKnown(id: string | undefined, before: string | undefined): boolean {
   return before === undefined ? id !== undefined : id === before
+}
+
+/** Until then what hosts have is the entry's: without that, nobody would know. Another file is what its manifest asks for. */
+function hasDownload({ spec, status }: Found, { download }: Contents): boolean {
+  if (!download || spec?.['checksum'] !== `sha256:${download.sha256}`) return true
+  const { downloadHosts } = status ?? {}
+  return downloadHosts !== undefined && download.hosts.every((host) => downloadHosts.includes(host))
 }
 
 /** What kubectl applied last was for another place. */
@@ -59,8 +74,8 @@ function withLabel(manifest: Manifest, machineId: string | undefined): Manifest 
 }
 
 const texts = z.record(z.string(), z.string()).optional()
-/** An object in an entry, as it was applied. */
+/** An object in an entry, as it was applied. Of one that nobody saw there is nothing: a manifest alone makes that anew. */
 export const stored = z.object({
-  metadata: z.object({ labels: texts, annotations: texts }),
-  spec: z.record(z.string(), z.unknown()),
+  metadata: z.object({ labels: texts, annotations: texts }).default({}),
+  spec: z.record(z.string(), z.unknown()).default({}),
 })

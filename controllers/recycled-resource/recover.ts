@@ -1,6 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { fileIdOf } from '../../crds/disk.ts'
-import { originOf, RecycledResourceReason, targetOf, wantedOf } from '../../crds/recycled-resource.ts'
+import {
+  originOf,
+  RECOVER_ANNOTATION,
+  RecycledResourceReason,
+  targetOf,
+  wantedOf,
+} from '../../crds/recycled-resource.ts'
 import { blocked, decided, done, gone, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { partsOf, type Part } from './parts.ts'
 import type { Found, Place, Scope } from './scope.ts'
@@ -23,15 +29,41 @@ export async function beginRecovery({ entry, status, deps }: Scope, claimant?: P
   const { resource } = entry.spec
   const found = await deps.read(resource)
   if (found?.metadata.uid === resource.uid) return stillThere(found)
+  if (!claimant && isUnseen(entry)) return unseen(entry)
   const { namespace, name } = claimant ?? wantedOf(entry)
   for (const { place } of partsOf(entry, { namespace, name })) {
     if (isAnother(await deps.read(place), entry)) return withWaysOut(nameTaken(place), !claimant)
   }
+  const taken = fileTaken(entry, deps)
+  if (taken) return taken
   delete status.recoveringAs
   delete status.recoverTo
   status[claimant ? 'recoveringAs' : 'recoverTo'] = { namespace, name }
   status.phase = 'Recovering'
   return decided
+}
+
+/** Whether nobody saw its object before that went. */
+function isUnseen({ spec: { contents } }: Scope['entry']): boolean {
+  return Object.keys(contents?.manifest ?? {}).length === 0
+}
+
+function unseen({ metadata, spec: { resource } }: Scope['entry']): Outcome {
+  const { kind, namespace, name } = resource
+  const message = `${kind} ${namespace}/${name} went before anybody saw what it was: apply its manifest with the annotation ${RECOVER_ANNOTATION}: ${metadata.name}`
+  return blocked(RecycledResourceReason.RecoveryRefused, message, LOOK_AGAIN_MS)
+}
+
+/** Why none of its files can be given to another Disk: there is one that has it. */
+function fileTaken(entry: Scope['entry'], deps: Scope['deps']): Outcome | undefined {
+  const owners = (entry.spec.contents?.disks ?? []).flatMap(({ id, uid }) =>
+    deps.disksOfFile(id).filter((disk) => fileIdOf(disk) === id && disk.metadata.uid !== uid),
+  )
+  const other = owners.find(({ metadata }) => originOf(metadata) !== entry.metadata.name)
+  if (!other) return undefined
+  const { namespace, name } = other.metadata
+  const message = `Disk ${namespace}/${name} has its file: use that one, or delete it first`
+  return blocked(RecycledResourceReason.RecoveryRefused, message, LOOK_AGAIN_MS)
 }
 
 /** Makes anew what is not there, the disks first; the entry goes once all is what it was. */

@@ -10,7 +10,14 @@ import type { RecycleBin } from '../recycle-bin/bin.ts'
 /** What is asked of an object that is there. */
 export interface Found {
   readonly metadata: ObjectMeta & { readonly managedFields?: readonly ManagedFields[] | undefined }
-  readonly status?: { readonly id?: string | undefined; readonly machineId?: string | undefined } | undefined
+  readonly spec?: Readonly<Record<string, unknown>> | undefined
+  readonly status?:
+    | {
+        readonly id?: string | undefined
+        readonly machineId?: string | undefined
+        readonly downloadHosts?: readonly string[] | undefined
+      }
+    | undefined
 }
 
 /** What the API server notes of who wrote which fields. */

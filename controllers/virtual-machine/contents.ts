@@ -1,19 +1,11 @@
 import { fileIdOf, type Disk } from '../../crds/disk.ts'
-import type { Contents } from '../../policy/recycled-contents.ts'
-import { MAX_DISK_MANIFEST_BYTES, MAX_MANIFEST_BYTES, toRecycledManifest } from '../../policy/recycled-manifest.ts'
+import { contentsOfMachine, type Contents } from '../../policy/recycled-contents.ts'
+import { MAX_DISK_MANIFEST_BYTES, toRecycledManifest } from '../../policy/recycled-manifest.ts'
 import type { Scope } from './scope.ts'
 
 /** What is needed to bring a machine back as it was, with those of its disks that go with it. */
 export function toContents({ vm, status }: Scope, disks: readonly Disk[]): Contents {
-  const { machineId, host, decision, networks = [] } = status
-  return {
-    manifest: { ...toRecycledManifest(vm, MAX_MANIFEST_BYTES) },
-    ...(machineId !== undefined && { machineId }),
-    ...(host !== undefined && { host }),
-    ...(decision && { decision: { id: decision.id, epoch: decision.epoch } }),
-    disks: disks.flatMap(toEntry),
-    addresses: networks.map(({ mac }) => ({ mac })),
-  }
+  return { ...contentsOfMachine({ ...vm, status }), disks: disks.flatMap(toEntry) }
 }
 
 /** Nothing for a disk that was never made: nothing is in it. */

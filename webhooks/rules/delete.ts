@@ -37,7 +37,7 @@ export interface DeleteRules {
   readonly inUse: readonly Rule<DeleteFacts>[]
   /** What it does, with counts and without times: the token that confirms it follows from this. */
   readonly consequences: (facts: Consequent) => readonly string[]
-  /** What the recycle bin keeps of one that goes without being put away: of a machine, its disks do that. */
+  /** What the recycle bin keeps of one that goes without being put away. The disks of a machine have entries of their own. */
   readonly contents?: (object: Resource) => Contents
 }
 

@@ -1,8 +1,9 @@
+import { contentsOfMachine } from '../../policy/recycled-contents.ts'
 import { subject, type Consequent, type DeleteRules } from './delete.ts'
 import { count, listed } from './rule.ts'
 
 /** Deleting a VirtualMachine. */
-export const deleteVirtualMachine: DeleteRules = { inUse: [], consequences }
+export const deleteVirtualMachine: DeleteRules = { inUse: [], consequences, contents: contentsOfMachine }
 
 const ends = {
   Immediate: 'is stopped and destroyed at once',

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../../agent/errors.ts'
-import { dataStorage, disk as readyDisk, machine, newDisk } from '../../../crds/testing/objects.ts'
+import {
+  binnedDisk,
+  dataStorage,
+  disk as readyDisk,
+  entry as newEntry,
+  machine,
+  newDisk,
+} from '../../../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { fakeHost } from '../../fleet/testing.ts'
 import { World } from '../testing.ts'
 
@@ -72,6 +80,30 @@ describe('Disk', () => {
     world.machines.set('web', machine())
     await world.settle()
     expect(world.host.disks.size).toBe(1)
+  })
+
+  test.each([
+    ['with that', true, undefined],
+    ['into an entry of its own, when it was not seen then', false, 'Delayed'],
+  ] as const)('[DEL-09] of a machine that is in the bin already goes %s', async (_, isIn, policy) => {
+    const root = newDisk({}, { name: 'web-root', labels: { [MACHINE_ID_LABEL]: MACHINE_ID } })
+    const { uid } = root.metadata
+    const world = new World(root)
+    const deletionTimestamp = '2026-01-01T00:00:00Z'
+    const going = machine({}, { deletionTimestamp })
+    world.machines.set('web', { ...going, status: { machineId: MACHINE_ID } })
+    world.store.change((own) => {
+      own.metadata.deletionTimestamp = deletionTimestamp
+      own.status = { size: '1Gi', dataStorage: 'local', host: 'host-a', attachedTo }
+    })
+    world.host.disks.set(uid, 1)
+    const held = { ...binnedDisk('web-root'), uid: isIn ? uid : MACHINE_ID }
+    const binned = newEntry('VirtualMachine', 'web', { machineId: MACHINE_ID, disks: [held] })
+    world.recycled.entries.set(going.metadata.uid, binned)
+    await world.reconcile()
+    expect([world.stored, world.host.disks.size]).toEqual([undefined, 1])
+    const { deletion, contents } = world.recycled.entries.get(uid)?.spec ?? {}
+    expect([deletion?.policy, contents?.disks?.[0]?.id]).toEqual([policy, policy && uid])
   })
 
   test.each([

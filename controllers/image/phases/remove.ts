@@ -4,6 +4,7 @@ import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { contentsOfImage } from '../../../policy/recycled-contents.ts'
 import { isOpen } from '../../recycle-bin/bin.ts'
+import { settleOrigin } from '../recover.ts'
 import type { Scope } from '../scope.ts'
 
 const RETRY_MS = 5_000
@@ -15,6 +16,8 @@ export const removeImage: Phase<Scope> = {
   async run(scope) {
     const { image, deps } = scope
     scope.toldAtMs.delete(image.metadata.uid)
+    const coming = settleOrigin(scope)
+    if (coming) return coming
     const entry = await deps.bin.open(image)
     if (!entry || !isOpen(entry)) return done
     if (entry.spec.deletion.policy === 'Immediate') return removeDownloads(scope)

@@ -7,6 +7,7 @@ import { toBytes, toQuantity } from '../../../policy/quantity.ts'
 import type { FleetHost } from '../../fleet/fleet-host.ts'
 import { downloadOrder } from '../download.ts'
 import { noteProgress } from '../progress.ts'
+import { recoverDownload } from '../recover.ts'
 import { refusalText } from '../../fleet/refusal.ts'
 import type { Answer, Scope } from '../scope.ts'
 
@@ -20,6 +21,8 @@ export const verifyImage: Phase<Scope> = {
   condition: ImageCondition.Verified,
 
   async run(scope) {
+    const recovered = recoverDownload(scope)
+    if (recovered) return recovered
     const hosts = candidatesOf(scope)
     if ('type' in hosts) return hosts
     const asked = hostsToAsk(hosts, scope)

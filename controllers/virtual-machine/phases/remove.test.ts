@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../../agent/errors.ts'
-import { disk, machine } from '../../../crds/testing/objects.ts'
+import { RECOVERED_FROM_ANNOTATION } from '../../../crds/recycled-resource.ts'
+import { disk, entry as newEntry, machine } from '../../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
+import { contentsOfMachine } from '../../../policy/recycled-contents.ts'
 import { running, World } from '../testing.ts'
+
+const OTHER_ID = '99999999-9999-4999-8999-999999999999'
 
 describe('VirtualMachine', () => {
   test('that was placed but never started is removed with its root disk', async () => {
@@ -23,6 +27,25 @@ describe('VirtualMachine', () => {
     await expect(world.reconcile()).rejects.toThrow('went away')
     expect(world.host.orders.at(-1)).toMatchObject({ power: 'Running' })
     expect(world.disks.has('web-root')).toBe(true)
+  })
+
+  test('[DEL-08] that went without being put away is what it was once its entry brings it back', async () => {
+    const world = await running()
+    const before = world.stored ?? machine()
+    const { machineId = '', host, decision } = before.status ?? {}
+    const disks = [...world.disks.values()]
+    world.store.put(undefined)
+    const entry = newEntry('VirtualMachine', 'web', contentsOfMachine(before))
+    world.recycled.entries.set(entry.metadata.name, { ...entry, status: { phase: 'Recovering' } })
+    const annotations = { [RECOVERED_FROM_ANNOTATION]: entry.metadata.name }
+    world.store.put(machine({ adopt: { machineId } }, { uid: OTHER_ID, annotations }))
+    world.restart()
+    await world.reconcile(3)
+    const next = expect.objectContaining({ power: 'Running', epoch: (decision?.epoch ?? Infinity) + 1 })
+    expect(world.stored?.status).toMatchObject({ machineId, host, decision: next })
+    expect(world.host.orders.at(-1)).toMatchObject({ id: machineId, power: 'Running' })
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect([...world.disks.values()]).toEqual(disks)
   })
 
   test('keeps copies of its root disk, and disks that it booted from by name', async () => {
@@ -56,6 +79,23 @@ describe('VirtualMachine', () => {
     world.host.session++
     await world.reconcile()
     expect(world.stored).toBeUndefined()
+  })
+
+  test.each([
+    ['older', '2020-01-01T00:00:00Z', true],
+    ['younger', '2026-06-01T00:00:00Z', false],
+  ])('[DEL-08] that is on no host takes no disk from an %s one that it says it is', async (_, age, stays) => {
+    const world = new World(machine())
+    world.images.clear()
+    const other = machine({}, { name: 'books', namespace: 'bank', uid: OTHER_ID, creationTimestamp: age })
+    world.others.set('books', { ...other, status: { machineId: OTHER_ID, host: 'host-a' } })
+    const attachedTo = { virtualMachine: 'books', machineId: OTHER_ID }
+    world.disks.set('data', disk('data', { attachedTo }, { namespace: 'bank' }))
+    world.store.change((vm) => void (vm.status = { machineId: OTHER_ID }))
+    remove(world)
+    await world.settle()
+    expect(world.disks.get('data')?.status?.attachedTo).toEqual(attachedTo)
+    expect(world.stored !== undefined).toBe(stays)
   })
 
   test.each([

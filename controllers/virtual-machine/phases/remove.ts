@@ -32,27 +32,38 @@ export const removeMachine: Phase<Scope> = {
     if (machineId !== undefined && !(await giveDisksBack(scope, machineId, own)))
       return waiting(VirtualMachineReason.PuttingAway, 'Its root disk is being put away')
     if (entry.spec.deletion.policy !== 'Immediate') await deps.bin.close(entry)
-    if (machineId !== undefined) deps.orders.drop(machineId)
+    dropOrders(scope)
     return done
   },
 }
 
 /** Done when no host has it any more. */
 async function stop(scope: Scope): Promise<Outcome> {
-  const { machineId, decision, host } = scope.status
-  if (machineId === undefined || host === undefined) return done // It was never placed, so no host knows it.
+  const { decision, host } = scope.status
   const objection = identityObjection(scope)
   if (objection) return objection
+  if (host === undefined || scope.status.machineId === undefined) return done // It was never placed, so no host knows it.
   return decision?.power === 'Absent' ? confirmAbsent(scope) : decide(scope, 'Absent', host)
 }
 
+/** One that is on no host was given none: what its status says may be the identity of another one. */
+function dropOrders({ status: { machineId, host }, deps }: Scope): void {
+  if (machineId !== undefined && host !== undefined) deps.orders.drop(machineId)
+}
+
 /** Whether those that go with the machine are gone. */
-async function giveDisksBack({ deps }: Scope, machineId: string, own: readonly Disk[]): Promise<boolean> {
+async function giveDisksBack(scope: Scope, machineId: string, own: readonly Disk[]): Promise<boolean> {
+  const { deps } = scope
   for (const disk of deps.attachedTo(machineId)) {
-    if (makerOf(disk.metadata) === undefined) await deps.setAttachment(disk, undefined)
+    if (makerOf(disk.metadata) === undefined && isNamedBy(disk, scope)) await deps.setAttachment(disk, undefined)
   }
   for (const disk of own) await deps.deleteDisk(disk)
   return own.every(({ metadata }) => deps.disk(metadata.namespace ?? '', metadata.name)?.metadata.uid !== metadata.uid)
+}
+
+/** A status can be written by others too: a disk that says another machine of this identity has it is not ours to detach. */
+function isNamedBy({ metadata, status }: Disk, { namespace, name }: Scope): boolean {
+  return metadata.namespace === namespace && status?.attachedTo?.virtualMachine === name
 }
 
 /** Somebody may have copied its manifest, label and all: a copy is not ours to delete. */
