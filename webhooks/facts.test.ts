@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { Disk } from '../crds/disk.ts'
 import type { DeletionPolicy } from '../crds/deletion.ts'
-import { disk, machine, platformSettings } from '../crds/testing/objects.ts'
+import { disk, entry, machine, platformSettings } from '../crds/testing/objects.ts'
+import type { RecycledResource } from '../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL, type VirtualMachine } from '../crds/virtual-machine.ts'
 import { defaultDeletion } from '../policy/deletion.ts'
 import { newCaches } from './caches.ts'
@@ -15,13 +16,19 @@ const now = () => new Date('2026-01-01T00:00:00Z')
 const user = { username: 'system:serviceaccount:kube-system:generic-garbage-collector', groups: [], extra: {} }
 
 /** What becomes of Disk shop/web-root, under which policy of its own kind, with what is known of machines. */
-async function endOf(ofDisk: DeletionPolicy, vm?: VirtualMachine, labels: Record<string, string> = madeFor) {
+async function endOf(
+  ofDisk: DeletionPolicy,
+  vm?: VirtualMachine,
+  labels: Record<string, string> = madeFor,
+  binned?: RecycledResource,
+) {
   const caches = newCaches()
   const { virtualMachine, disk: byDefault } = defaultDeletion
   const deletion = { ...defaultDeletion, virtualMachine, disk: { ...byDefault, policy: ofDisk } }
   const { spec, ...settings } = platformSettings()
   caches.settings.put({ ...settings, spec: { ...spec, deletion } })
   if (vm) caches.machines.put(vm)
+  if (binned) caches.recycled.put(binned)
   const object = disk('web-root', {}, { labels })
   const kube = { send: async () => ({ status: 200, body: vm as never, warnings: [] }) }
   const { facts } = await gatherDelete({ kube, caches, now }, { kind: Disk, rules: deleteDisk, object, user })
@@ -44,6 +51,15 @@ describe('[DEL-08] A Disk that is deleted by itself', () => {
     ['that another one took the place of', web('Never', OTHER), '7d'],
   ])('is kept as its machine would be, %s', async (_name, vm, end) => {
     expect(await endOf('Immediate', vm)).toBe(end)
+  })
+
+  test.each<[string, string, string]>([
+    ['for good', ID, 'Never'],
+    ['for good, and is another one', OTHER, '7d'],
+  ])('is kept as the recycle bin keeps its machine that is gone: %s', async (_name, machineId, end) => {
+    const found = entry('VirtualMachine', 'web', { machineId })
+    found.spec.deletion = { by: 'ann', at: found.spec.deletion.at, policy: 'Never' }
+    expect(await endOf('Immediate', undefined, madeFor, found)).toBe(end)
   })
 
   test('ends as its own policy says where that keeps it longer, or where it was made for no machine', async () => {
