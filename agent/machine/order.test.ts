@@ -43,12 +43,13 @@ describe('Disk that the guest has and an order leaves out', () => {
   test('stays, for who orders may not know of it', () => {
     expect(accept(withDisk, machine, false)).toBe(withDisk)
     expect(disksOf({ ...machine, cpus: 4 }, false)).toEqual([more])
-    expect(disksOf(decidedAnew(machine, { once: 'Restart' }), false)).toEqual([more])
+    expect(disksOf(decidedAnew(machine, { once: 'Reset' }), false)).toEqual([more])
   })
 
   test.each<[string, DesiredMachine, boolean]>([
     ['it is asked back', { ...machine, detach: [more.id] }, false],
     ['the guest is switched off', decidedAnew(machine, { power: 'Stopped' }), false],
+    ['the guest is restarted', decidedAnew(machine, { once: 'Restart' }), false],
     ['the machine is off', machine, true],
   ])('goes when %s', (_, order, isOff) => {
     expect(disksOf(order, isOff)).toEqual([])

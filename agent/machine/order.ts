@@ -9,7 +9,9 @@ import type { MachineRecord } from './record.ts'
  */
 export function accept(held: MachineRecord | undefined, ordered: DesiredMachine, isOff = true): MachineRecord {
   if (!held) return first(ordered)
-  const desired = isOff ? ordered : keepDisks(held.desired.disks, ordered)
+  // What a guest gives back when it is off, it gives back when it is about to be.
+  const isToEnd = ordered.once === 'Restart' && ordered.decision.id !== held.carriedOut
+  const desired = isOff || isToEnd ? ordered : keepDisks(held.desired.disks, ordered)
   const { decision, power } = held.desired
   if (desired.decision.epoch < decision.epoch) throw stale(held, `the host holds the newer epoch ${decision.epoch}`)
   if (desired.decision.epoch > decision.epoch) return afresh(held, desired)

@@ -34,6 +34,14 @@ describe('VirtualMachine whose machineId was set to that of another one', () => 
     expect(world.writes).toBe(writes)
   })
 
+  test('says how its guest is had where the other one is not there, as after a restore', async () => {
+    const world = await forged()
+    note(world, 'shop/db')
+    world.others.clear()
+    await world.settle()
+    expect(world.condition('Ready')?.message).toContain('apply shop/db with spec.adopt.machineId')
+  })
+
   test.each<[string, Partial<ObjectMeta>, boolean]>([
     ['younger than it', ELDER, true],
     ['older than it', YOUNGER, false],

@@ -12,9 +12,22 @@ export function identityObjection({ vm, status, namespace, name, deps }: Scope):
   const own = `${namespace}/${name}`
   const known = deps.fleet.get(host)?.machines.get(machineId)?.name
   if (known === own) return undefined
-  if (known !== undefined) return taken(known)
+  if (known !== undefined) return isThere(deps, known) ? taken(known) : left(known, machineId)
   const elder = deps.machinesOf(machineId).find((other) => isElder(other, vm))
   return elder && taken(`${elder.metadata.namespace}/${elder.metadata.name}`)
+}
+
+function isThere({ virtualMachine }: Scope['deps'], name: string): boolean {
+  const [namespace = '', ...rest] = name.split('/')
+  return virtualMachine(namespace, rest.join('/')) !== undefined
+}
+
+/** As when a machine was brought back under another name after the state was stored that the platform was restored from. */
+function left(other: string, machineId: string): Outcome {
+  return blocked(
+    VirtualMachineReason.IdentityTaken,
+    `Its status.machineId is the identity of VirtualMachine ${other}, which is not there, while its guest is: take the finalizers off this one, and apply ${other} with spec.adopt.machineId ${machineId} and this one's root disk in rootDisk.diskRef`,
+  )
 }
 
 function taken(other: string): Outcome {

@@ -53,7 +53,7 @@ describe('VirtualMachine', () => {
       status: 'False',
       reason: 'DiskInUse',
       message:
-        'The guest has Disk data, which spec.disks does not name: name it there, or switch the machine off to have it taken out',
+        'The guest has Disk data, which spec.disks does not name: name it there, or request Restart in spec.power to have it taken out',
     })
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
 

@@ -50,7 +50,7 @@ function unnamedDisk({ observed, namespace, disks, deps }: Scope): Outcome | und
   if (!unnamed) return undefined
   const its = deps.disksOfFile(unnamed.id).find(({ metadata }) => metadata.namespace === namespace)
   const name = its?.metadata.name ?? unnamed.id
-  const message = `The guest has Disk ${name}, which spec.disks does not name: name it there, or switch the machine off to have it taken out`
+  const message = `The guest has Disk ${name}, which spec.disks does not name: name it there, or request Restart in spec.power to have it taken out`
   return blocked(VirtualMachineReason.DiskInUse, message)
 }
 
