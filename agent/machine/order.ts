@@ -9,9 +9,7 @@ import type { MachineRecord } from './record.ts'
  */
 export function accept(held: MachineRecord | undefined, ordered: DesiredMachine, isOff = true): MachineRecord {
   if (!held) return first(ordered)
-  // What a guest gives back when it is off, it gives back when it is about to be.
-  const isToEnd = ordered.once === 'Restart' && ordered.decision.id !== held.carriedOut
-  const desired = isOff || isToEnd ? ordered : keepDisks(held.desired.disks, ordered)
+  const desired = isOff || isToRestart(held, ordered) ? ordered : keepDisks(held.desired.disks, ordered)
   const { decision, power } = held.desired
   if (desired.decision.epoch < decision.epoch) throw stale(held, `the host holds the newer epoch ${decision.epoch}`)
   if (desired.decision.epoch > decision.epoch) return afresh(held, desired)
@@ -21,6 +19,11 @@ export function accept(held: MachineRecord | undefined, ordered: DesiredMachine,
     throw new AgentError('BAD_REQUEST', `this decision is for power ${power}; another power needs another decision`)
   }
   return isDeepStrictEqual(desired, held.desired) ? held : changed(held, desired)
+}
+
+/** A guest that is about to be off gives back what one that is off does. */
+function isToRestart({ carriedOut }: MachineRecord, { once, decision }: DesiredMachine): boolean {
+  return once === 'Restart' && decision.id !== carriedOut
 }
 
 /** The order for a guest that runs, with what it keeps: each disk that it has and that nobody asks back. */
