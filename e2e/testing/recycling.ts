@@ -19,6 +19,11 @@ async function seeThrough<T>(ask: () => Promise<void>, look: () => Promise<T | u
   })
 }
 
+/** Asks for it until that is accepted. */
+export async function insist(ask: () => Promise<void>): Promise<void> {
+  await seeThrough(ask, async () => true)
+}
+
 /** A kind that goes to the bin, by what it is called in paths. */
 export type Plural = 'virtualmachines' | 'disks' | 'images'
 

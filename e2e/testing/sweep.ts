@@ -4,7 +4,7 @@ import { untilSound } from './invariants.ts'
 import { disk, image, machine, platformSettings, withMetadata, type Manifest } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
 import { act, entries } from './recycle-bin.ts'
-import { outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
+import { insist, outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
 import { HOST, type UnderTest, type Victim } from './under-test.ts'
 
 /** One change that a user makes. What it needs is there before, and is gone after. */
@@ -115,7 +115,7 @@ async function binPicture(test: UnderTest): Promise<void> {
 
 async function expire(test: UnderTest): Promise<void> {
   await outlive(test, 'disks', 'data')
-  await apply(platformSettings({}))(test)
+  await insist(async () => apply(platformSettings({}))(test))
 }
 
 /** Who is killed, at which request, and whether the request was carried out before. */
