@@ -1,3 +1,3 @@
 import { describeTenth } from './testing/whole-sweep.ts'
 
-describeTenth(1)
+describeTenth()

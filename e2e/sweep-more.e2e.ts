@@ -1,3 +1,0 @@
-import { describeTenth } from './testing/whole-sweep.ts'
-
-describeTenth(2)
