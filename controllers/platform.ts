@@ -79,14 +79,7 @@ export async function runPlatform(deps: PlatformDeps, signal: AbortSignal): Prom
   const { clock: serverClock, ...kube } = withServerClock(deps.kube, clock)
   const caches = newCaches()
   metrics?.follow(caches, clock.now)
-  const following = followCluster(caches, {
-    kube,
-    clock,
-    log,
-    signal,
-    ...(relistMs !== undefined && { relistMs }),
-    observe: metrics?.kube.reflector,
-  })
+  const following = followCluster(caches, { kube, clock, log, signal, relistMs, observe: metrics?.kube.reflector })
   await untilSynced(caches, signal)
   if (!signal.aborted) log.info('all that the cluster holds is known')
   const election = { kube, lease: leaderLease, identity: instance, clock, log, signal, hasEnded }

@@ -17,9 +17,9 @@ export function identityObjection({ vm, status, namespace, name, deps }: Scope):
   return elder && taken(`${elder.metadata.namespace}/${elder.metadata.name}`)
 }
 
-function isThere({ virtualMachine }: Scope['deps'], name: string): boolean {
-  const [namespace = '', ...rest] = name.split('/')
-  return virtualMachine(namespace, rest.join('/')) !== undefined
+function isThere({ virtualMachine }: Scope['deps'], known: string): boolean {
+  const [namespace = '', name = ''] = known.split('/')
+  return virtualMachine(namespace, name) !== undefined
 }
 
 /** As when a machine was brought back under another name after the state was stored that the platform was restored from. */

@@ -3,7 +3,7 @@ import { fileIdOf } from '../../crds/disk.ts'
 import { orderedOf } from './allocate.ts'
 import { restartPolicy } from './run-strategy.ts'
 import type { MachineDecision, Scope } from './scope.ts'
-import { disksToDetach, surplusDisks } from './surplus.ts'
+import { disksToDetach } from './surplus.ts'
 
 /** The whole order for a host, from the spec and the stored decision. */
 export function toDesiredMachine(scope: Scope, decision: MachineDecision): DesiredMachine {
@@ -20,7 +20,7 @@ export function toDesiredMachine(scope: Scope, decision: MachineDecision): Desir
     memoryBytes,
     machineType: vm.spec.machineType,
     macs: (status.networks ?? []).map(({ mac }) => mac),
-    disks: disksOf(scope, decision),
+    disks: disksOf(scope, decision, detach),
     ...(power === 'Running' && detach.length > 0 && { detach }),
     restart: restartPolicy[vm.spec.runStrategy],
     gracePeriodSeconds: request === 'ForceStop' ? 0 : vm.spec.terminationGracePeriodSeconds,
@@ -30,8 +30,11 @@ export function toDesiredMachine(scope: Scope, decision: MachineDecision): Desir
 }
 
 /** While its disks are not all there, a machine keeps those that its host knows of and its spec still names. */
-function disksOf(scope: Scope, { host }: MachineDecision): DesiredMachine['disks'] {
-  const { vm, status, disks, deps } = scope
+function disksOf(
+  { vm, status, disks, deps }: Scope,
+  { host }: MachineDecision,
+  detach: readonly string[],
+): DesiredMachine['disks'] {
   const isComplete = disks.length === 1 + vm.spec.disks.length
   const known = deps.fleet.get(host)?.machines.get(status.machineId ?? '')?.disks
   if (isComplete || !known) {
@@ -40,8 +43,7 @@ function disksOf(scope: Scope, { host }: MachineDecision): DesiredMachine['disks
       storage: disk.status?.dataStorage ?? disk.spec.dataStorage ?? '',
     }))
   }
-  const surplus = new Set(surplusDisks(scope).map(fileIdOf))
-  return known.filter(({ id }) => !surplus.has(id))
+  return known.filter(({ id }) => !detach.includes(id))
 }
 
 /** A random unicast, locally administered Ethernet address, from 6 random bytes. */

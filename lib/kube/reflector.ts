@@ -18,7 +18,7 @@ export interface ReflectorOptions<R extends Stored> {
   readonly clock: Clock
   readonly signal: AbortSignal
   /** Lists anew this often, to find events that were lost on the way. Default ten minutes. */
-  readonly relistMs?: number
+  readonly relistMs?: number | undefined
   /** Longest silence of a watch. Default 55,000. */
   readonly stallMs?: number
   readonly observer?: ReflectorObserver | undefined
