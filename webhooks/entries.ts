@@ -7,6 +7,7 @@ import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { readIfThere } from '../lib/kube/read.ts'
 import type { Contents } from '../policy/recycled-contents.ts'
+import { wasTakenAlong } from '../policy/recovery.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
 
@@ -74,11 +75,18 @@ export async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise
   return readIfThere(kube, objectPath(RecycledResource, { name }))
 }
 
-/** The entries for an object's kind and name, as the API server has them now. Throws KubeError. */
+/** The entries that have what an object of this kind and name is, as the API server has them now. Throws KubeError. */
 export async function listEntriesOf(kube: Pick<Kube, 'send'>, object: Resource): Promise<RecycledResource[]> {
   const { kind, metadata } = object
   if (metadata.name === '') return [] // It has yet to be given.
-  const fields = { kind, namespace: metadata.namespace ?? '', name: metadata.name }
+  const { namespace = '', name } = metadata
+  const alone = await listWhere(kube, { kind, namespace, name })
+  if (kind !== 'Disk') return alone
+  const machines = await listWhere(kube, { kind: 'VirtualMachine', namespace })
+  return [...alone, ...machines.filter((entry) => wasTakenAlong(entry, object))]
+}
+
+async function listWhere(kube: Pick<Kube, 'send'>, fields: Record<string, string>): Promise<RecycledResource[]> {
   const fieldSelector = Object.entries(fields).map(([field, value]) => `spec.resource.${field}=${value}`)
   const query = { fieldSelector: fieldSelector.join(',') }
   const call = { method: 'GET', path: collectionPath(RecycledResource), query } as const

@@ -8,6 +8,7 @@ import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { originOf, RecycledResource } from '../../crds/recycled-resource.ts'
 import { makerOf, diskNames, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
+import { takenAlong } from '../../policy/recycled-contents.ts'
 import { entryKey } from '../../policy/recovery.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../../lib/kube/reflector.ts'
 
@@ -38,10 +39,10 @@ export interface Caches {
 }
 
 /**
- * `object`: what was deleted. `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it.
+ * `object`: what was deleted. `disk`: `namespace/name` of what a machine took along. `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it.
  * `download`: digest of a file that hosts keep for it. `purging`: host that its disks are being destroyed on.
  */
-export type EntryIndex = 'object' | 'file' | 'mac' | 'download' | 'purging'
+export type EntryIndex = 'object' | 'disk' | 'file' | 'mac' | 'download' | 'purging'
 
 /** Empty caches. */
 export function newCaches(): Caches {
@@ -74,6 +75,7 @@ export function newCaches(): Caches {
     platformSettings: new ObjectCache({}),
     recycled: new ObjectCache({
       object: ({ spec: { resource } }) => [entryKey(resource.kind, resource.namespace, resource.name)],
+      disk: (entry) => takenAlong(entry).map(({ name }) => `${entry.spec.resource.namespace}/${name}`),
       file: ({ spec }) => (spec.contents?.disks ?? []).map(({ id }) => id),
       mac: ({ spec }) => (spec.contents?.addresses ?? []).map(({ mac }) => mac),
       download: ({ spec }) => listed(spec.contents?.download?.sha256),
