@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, readlink } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import type { DesiredMachine, HostAgent } from './contract.ts'
@@ -9,7 +9,15 @@ import { decidedAnew } from './machine/testing.ts'
 import { isAlive, processOf } from './machine/processes.ts'
 import { findProgram, RunError } from './run.ts'
 import { ONE_THREAD, traceCalls, type Calls } from './testing-strace.ts'
-import { bootGuest, eventually, seen, type AgentProcess, type AgentWorld, type BootedGuest } from './testing.ts'
+import {
+  bootGuest,
+  eventually,
+  openFiles,
+  seen,
+  type AgentProcess,
+  type AgentWorld,
+  type BootedGuest,
+} from './testing.ts'
 
 const WAIT_MS = 30_000
 const ORDERLY_MS = 10_000
@@ -231,11 +239,6 @@ export class KillWorld {
     await put(agent, ofGuest ? withoutDisk(machine, disk) : { ...machine, power: 'Absent', decision })
     for (const id of [disk.id, machine.id]) if (!ofGuest || id === disk.id) await agent.deleteDisk('fast', id)
   }
-}
-
-async function openFiles(pid: number): Promise<string[]> {
-  const folder = `/proc/${pid}/fd`
-  return Promise.all((await readdir(folder)).map((name) => readlink(join(folder, name)).catch(() => '')))
 }
 
 function notUnreachable(error: unknown): false {

@@ -3,7 +3,7 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { decidedAnew } from './machine/testing.ts'
-import { eventually, killPid, newAgentWorld, seen, type AgentWorld } from './testing.ts'
+import { eventually, killPid, newAgentWorld, openFiles, seen, type AgentWorld } from './testing.ts'
 
 const WAIT_MS = 30_000
 
@@ -106,6 +106,27 @@ test('Machine whose record is lost gives back a disk that it is to have no longe
   const given = await agent.putMachine({ ...heir, disks: [...heir.disks, ...moved] }, WAIT_MS)
   expect(given).toMatchObject({ state: 'Running', pendingRestart: [] })
 })
+
+test(
+  'Guest whose record is lost keeps a disk that its order does not know of, until one asks it back',
+  { timeout: 120_000 },
+  async () => {
+    await using world = await newAgentWorld()
+    const first = await world.start()
+    const lost = await world.newMachine(first.agent)
+    const { disks: more } = await world.newMachine(first.agent)
+    const both = [...lost.disks, ...more]
+    const { pid } = await first.agent.putMachine({ ...lost, disks: both }, WAIT_MS)
+    await first.end('SIGKILL')
+    await rm(join(world.dir, 'state', 'machines', `${lost.id}.json`))
+
+    const { agent } = await world.start()
+    await seen(agent, lost.id, ({ problem }) => problem?.code === 'OrderMissing')
+    expect(await agent.putMachine(decidedAnew(lost, {}), WAIT_MS)).toMatchObject({ state: 'Running', pid, disks: both })
+    const [further] = more
+    expect((await openFiles(pid ?? 0)).filter((path) => path.includes(further?.id ?? ''))).toHaveLength(1)
+  },
+)
 
 test.skipIf(process.getuid?.() !== 0)(
   'Guest of another user than its record says is the same process, and is adopted',

@@ -235,7 +235,7 @@ function findOwners({ caches, fleet, clock, recorder }: Parts): HostDeps {
     fleet,
     clock,
     unowned: new Map(),
-    isOwned: (machineId, host) => isOwned(caches, machineId, host),
+    isOwned: (machine, host) => isOwned(caches, machine, host),
     emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }),
   }
 }

@@ -1,38 +1,12 @@
 import * as z from 'zod'
-import {
-  ageColumn,
-  baseStatus,
-  cel,
-  givenName,
-  givenTime,
-  messageColumn,
-  quantity,
-  readyColumns,
-  size,
-  type ObjectMeta,
-} from './common.ts'
+import { ageColumn, cel, givenName, givenTime, messageColumn, readyColumns, size, type ObjectMeta } from './common.ts'
 import { deletionPolicyOverride } from './deletion.ts'
 import { furtherDisk, MAX_FURTHER_DISKS, rootDisk } from './machine-disks.ts'
 import { defineKind, type Resource } from './kind.ts'
 import { OriginReason } from './recycled-resource.ts'
-
-/** What a machine is, and where: whoever changed it would have a host take one machine for another. */
-const keptInStatus = [
-  ...['machineId', 'host', 'networks'].map((field) => ({
-    rule: `!has(oldSelf.${field}) || (has(self.${field}) && self.${field} == oldSelf.${field})`,
-    message: `status.${field} stays what it is once it is set: leave it as it was`,
-  })),
-  {
-    rule: '!has(self.decision) || (has(self.host) && self.decision.host == self.host)',
-    message: 'status.decision is for the host in status.host: leave it as it was',
-  },
-]
+import { powerRequest, virtualMachineStatus } from './virtual-machine-status.ts'
 
 const machineIdentity = z.uuid()
-
-/** The last epoch that a decision can have. JavaScript counts up to there, and further. */
-export const MAX_EPOCH = 2 ** 52
-const powerRequest = z.enum(['Start', 'Stop', 'ForceStop', 'Restart', 'Reset', 'Pause', 'Resume'])
 
 export const VirtualMachine = defineKind({
   group: 'compute.holdfast.dev',
@@ -74,7 +48,7 @@ export const VirtualMachine = defineKind({
           'Start. Stop: presses the power button, and it stays off until Start or another runStrategy. ForceStop: the same, without waiting for the guest. Restart: Stop, then Start. Reset: presses the reset button. Pause: halts the guest where it is, until Resume.',
         ),
         at: givenTime.describe(
-          'When it is asked for: now, with fractions of a second if need be. One that is older than ten minutes, than the object or than the last request, or more than a minute ahead, is ignored.',
+          'When it is asked for: now, with fractions of a second if need be. One that is older than ten minutes, than the object or than the last request, or more than a minute ahead, is ignored. One that is overwritten before status.power names it is not carried out.',
         ),
       }),
       {
@@ -122,67 +96,7 @@ export const VirtualMachine = defineKind({
       .default(60)
       .describe('Seconds that the guest has to shut down after the power button is pressed; then it is switched off.'),
   }),
-  status: cel(
-    z.object({
-      ...baseStatus,
-      printableStatus: z.string().max(64).optional().describe('State in one word, as kubectl get shows it.'),
-      machineId: z
-        .uuid()
-        .optional()
-        .describe('Identity of the machine on hosts and in the guest (its DMI UUID). Not the uid of this object.'),
-      host: z.string().max(253).optional().describe('Host that the machine is placed on.'),
-      rootDisk: z.string().max(253).optional().describe('Disk that it boots from.'),
-      dataStorage: z.string().max(253).optional().describe('DataStorage chosen for its new root disk.'),
-      allocated: z
-        .object({
-          cpus: z.int().min(1).max(256).describe('Virtual CPUs.'),
-          memory: quantity.describe('Memory, as in the spec.'),
-        })
-        .optional()
-        .describe('What is counted on its host and ordered from it: as in the spec, once the host has room for that.'),
-      networks: z
-        .array(z.object({ mac: z.string().max(17).describe('Ethernet address of the card.') }))
-        .max(16)
-        .optional()
-        .describe('Network cards, in order.'),
-      runStrategy: z.string().max(16).optional().describe('The runStrategy that the last decision follows.'),
-      power: z
-        .object({
-          request: powerRequest.describe('What was asked for.'),
-          at: z.iso.datetime({ offset: true }).describe('When it was asked for.'),
-          latest: z.iso
-            .datetime({ offset: true })
-            .optional()
-            .describe(
-              'Where this one was refused for its time: the time of the last that was not. What is not later is not carried out.',
-            ),
-          reason: z.string().max(64).optional().describe('Why it is not carried out, as one word. Absent when it is.'),
-          message: z.string().max(1024).optional().describe('Why it is not carried out, as a sentence.'),
-        })
-        .optional()
-        .describe('The last request in spec.power that was handled. Stored together with the decision that it led to.'),
-      restarts: z
-        .int()
-        .optional()
-        .describe(
-          'Starts after a crash or a shutdown from inside, since the last decision. Absent when there were none.',
-        ),
-      restartAt: z.iso.datetime().optional().describe('When it is started again, while it waits for that.'),
-      decision: z
-        .object({
-          id: z.uuid().describe('Identity of the decision.'),
-          epoch: z.int().min(1).max(MAX_EPOCH).describe('Grows with every decision; a host refuses an older one.'),
-          power: z.enum(['Running', 'Stopped', 'Absent']).describe('What was decided.'),
-          host: z.string().max(253).describe('Host it is for.'),
-          follows: z.array(z.uuid()).max(8).describe('Decisions that this one may take over disks from.'),
-          request: powerRequest.optional().describe('The request that it carries out.'),
-          paused: z.boolean().optional().describe('Whether the guest is to be halted where it is.'),
-        })
-        .optional()
-        .describe('The last decision to start, stop or remove it. Stored before any host acts on it.'),
-    }),
-    ...keptInStatus,
-  ),
+  status: virtualMachineStatus,
   rules: [
     {
       rule: '!has(oldSelf.status) || !has(oldSelf.status.machineId) || has(self.status)',

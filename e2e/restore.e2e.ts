@@ -16,6 +16,7 @@ import {
   type Result,
   killProcess,
 } from './testing/platform.ts'
+import { act, binned } from './testing/recycle-bin.ts'
 import { startAgent, type SecondAgent } from './testing/second-agent.ts'
 
 const onFirst = { placement: { host: 'host-1' }, terminationGracePeriodSeconds: 0 }
@@ -23,6 +24,8 @@ const wandering = [{ diskRef: { name: 'wanders' } }]
 const giver = machine('giver', { ...onFirst, runStrategy: 'Halted', disks: wandering })
 const giverSince = machine('giver', onFirst)
 const taker = (has: boolean) => machine('taker', { ...onFirst, ...(has && { disks: wandering }) })
+/** Goes to the bin and comes back as `renamed`, where every other machine here is destroyed at once. */
+const named = machine('named', { ...onFirst, deletionPolicy: 'Delayed' })
 const orphans = z.array(z.looseObject({ name: z.string(), machineId: z.string(), state: z.string() }))
 
 /** A VirtualMachine and its process at one time. */
@@ -98,21 +101,23 @@ describe('A platform restored from an older state', () => {
     await platform.apply(disk('of-d', { size: '256Mi', source, dataStorage: 'local' }), machine('b', on('host-1')))
     await platform.apply(machine('off', { ...on('host-1'), runStrategy: 'Halted' }))
     await platform.apply(machine('d', { ...on('host-1'), rootDisk }))
-    await platform.apply(disk('wanders', { dataStorage: 'local' }), giver, taker(false))
-    for (const name of ['hello', 'b', 'd', 'taker']) before.set(name, await see(name))
+    await platform.apply(disk('wanders', { dataStorage: 'local' }), giver, taker(false), named)
+    for (const name of ['hello', 'b', 'd', 'taker', 'named']) before.set(name, await see(name))
     for (const name of ['off', 'giver']) await ready(name)
 
     file = join(platform.home, 'monday.backup')
     await succeed(platform.local('backup', file))
 
     // Since then: b and off are deleted, c is made, d is made anew on the other host, giver is started and gives a
-    // disk to taker, which runs, and nothing happens to hello.
-    await succeed(remove('b', 'd', 'off'))
+    // disk to taker, which runs, named is renamed by way of the bin, and nothing happens to hello.
+    await succeed(remove('b', 'd', 'off', 'named'))
+    const recoverAs = { namespace: 'default', name: 'renamed' }
+    await act(platform, await binned(platform, 'VirtualMachine', 'named'), { action: 'Recover', recoverAs })
     await platform.apply(machine('c', on('host-2')), machine('d', on('host-2')), giverSince)
     await eventually(async () => holderOf('wanders').then((holder) => holder === undefined))
     await platform.apply(taker(true))
     await eventually(async () => (await openedBy('taker')).length === 2)
-    for (const name of ['hello', 'c', 'd', 'giver']) after.set(name, await see(name))
+    for (const name of ['hello', 'c', 'd', 'giver', 'renamed']) after.set(name, await see(name))
     running = await qemus(platform)
 
     await succeed(platform.local('stop', '--keep-guests'))
@@ -153,14 +158,18 @@ describe('A platform restored from an older state', () => {
       { name: 'default/c', machineId: after.get('c')?.machineId, state: 'Running' },
       { name: 'default/d', machineId: after.get('d')?.machineId, state: 'Running' },
     ])
-    expect(await orphansOf('host-1')).toEqual([])
+    const { machineId } = before.get('named') ?? {}
+    const renamed = await eventually(async () => {
+      const list = await orphansOf('host-1')
+      return list.length > 0 && list
+    })
+    expect(renamed).toMatchObject([{ name: 'default/renamed', machineId, state: 'Running' }])
     const told = await eventually(async () => {
       const events = (await platform.list('events')).filter(({ reason }) => reason === 'OrphanFound')
-      return events.length === 2 && events
+      return events.length === 3 && events
     })
-    expect(told.map(({ note }) => note)).toEqual(
-      expect.arrayContaining([expect.stringContaining(idOf('c')), expect.stringContaining(idOf('d'))]),
-    )
+    const notes = told.map(({ note }) => String(note))
+    for (const name of ['c', 'd', 'renamed']) expect(notes.some((note) => note.includes(idOf(name)))).toBe(true)
     // The process of hello is the same, and those of c and of the new d are those that they were. No other one began.
     expect(await see('hello')).toEqual(before.get('hello'))
     expect(await qemus(platform)).toEqual(running)
@@ -202,6 +211,14 @@ describe('A platform restored from an older state', () => {
     const both = [root, id].toSorted()
     expect((await openedBy('taker')).toSorted()).toEqual(both)
 
+    await eventually(async () =>
+      String((await platform.get('virtualmachines', 'taker'))?.status?.['unnamedDisks']).includes('wanders'),
+    )
+    expect(await platform.kubectl('delete', 'hfdisk', 'wanders', '--wait=false')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('VirtualMachine default/taker'),
+    })
+
     await platform.apply(giverSince, taker(true))
     expect(await see('giver')).toEqual(after.get('giver'))
     await eventually(async () => (await holderOf('wanders')) === 'taker')
@@ -210,6 +227,20 @@ describe('A platform restored from an older state', () => {
     await eventually(
       async () => condition(await platform.get('virtualmachines', 'taker'), 'SpecApplied')?.status === 'True',
     )
+  })
+
+  test('gives a guest back that was renamed since, with its disk, once the machine of its old name is let go', async () => {
+    const { machineId = '', file: root } = before.get('named') ?? {}
+    expect((await refusal('named', 'IdentityTaken')).message).toContain(
+      `apply default/renamed with spec.adopt.machineId ${machineId}`,
+    )
+    await succeed(platform.kubectl('delete', 'hfvm', 'named', '--wait=false'))
+    await succeed(platform.kubectl('patch', 'hfvm', 'named', '--type=merge', '-p={"metadata":{"finalizers":null}}'))
+    const rootDisk = { diskRef: { name: 'named-root' } }
+    await platform.apply(machine('renamed', { ...onFirst, rootDisk, adopt: { machineId } }))
+    expect(await see('renamed')).toEqual({ ...after.get('renamed'), file: root })
+    await eventually(async () => (await orphansOf('host-1')).length === 0)
+    expect(await qemus(platform)).toEqual(running)
   })
 
   test('gives c back to a manifest, as it runs', async () => {

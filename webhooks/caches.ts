@@ -14,7 +14,7 @@ import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../
 
 /** What the API server holds, found by what refers to what: so that an answer waits for nobody. */
 export interface Caches {
-  /** `host`: where it is placed. `image`, `disk`: `namespace/name` of what its spec names. */
+  /** `host`: where it is placed. `image`: `namespace/name` of what its spec names. `disk`: of what it uses. */
   readonly machines: ObjectCache<VirtualMachine, 'host' | 'image' | 'disk'>
   /** `image`: `namespace/name` of its source. `storage`: that it is on, or asks for. */
   readonly disks: ObjectCache<Disk, 'image' | 'storage'>
@@ -70,9 +70,10 @@ function imageIn(manifest: unknown): string | undefined {
   return (rootDisk?.imageRef ?? source?.image)?.name
 }
 
-/** `namespace/name` of the Disks that a machine's spec names, its own root disk included. */
+/** `namespace/name` of the Disks that a machine's spec names, its own root disk included, and of others that its guest has. */
 export function disksOf(machine: VirtualMachine): string[] {
-  return [...new Set(diskNames(machine))].map((name) => `${machine.metadata.namespace ?? ''}/${name}`)
+  const names = [...diskNames(machine), ...(machine.status?.unnamedDisks ?? [])]
+  return [...new Set(names)].map((name) => `${machine.metadata.namespace ?? ''}/${name}`)
 }
 
 interface Following extends Pick<ReflectorOptions<Resource>, 'kube' | 'clock' | 'log' | 'signal'> {

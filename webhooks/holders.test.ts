@@ -12,6 +12,10 @@ const root = disk('web-root', {
   attachedTo: { virtualMachine: 'web', machineId: '11111111-1111-4111-8111-111111111111' },
 })
 
+function having(name: string): VirtualMachine {
+  return { ...machine(), status: { unnamedDisks: [name] } }
+}
+
 /** An API server that has these machines. */
 function newCluster(machines: readonly VirtualMachine[]) {
   let asked = 0
@@ -33,6 +37,7 @@ test.each<[string, Disk, VirtualMachine[], string[]]>([
     [machine({ rootDisk: { diskRef: { name: 'other' } } })],
     ['shop/web'],
   ],
+  ['whose guest has it, though nothing here gives it one', data, [having('data')], ['shop/web']],
   ['that is gone', data, [], []],
   ['that is being deleted', data, [machine(spec, { deletionTimestamp: '2026-01-01T00:00:00Z' })], []],
   ['that gave it back', data, [machine()], []],

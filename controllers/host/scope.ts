@@ -7,11 +7,17 @@ import type { Fleet } from '../fleet/fleet.ts'
 /** The world outside, as this controller needs it. */
 export interface Deps {
   readonly fleet: Fleet
-  /** Whether a VirtualMachine that is placed on this host has this identity. */
-  readonly isOwned: (machineId: string, host: string) => boolean
+  /** Whether a VirtualMachine stands for this machine of the host. */
+  readonly isOwned: (machine: Identity, host: string) => boolean
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
   readonly emit: (host: Host, news: News) => void
   readonly unowned: Unowned
+}
+
+/** Of a machine, as its host knows it. `name`: `namespace/name`. */
+export interface Identity {
+  readonly id: string
+  readonly name: string
 }
 
 /** Since when a machine has been seen without an owner, on the monotonic clock, by its id; of every host. */

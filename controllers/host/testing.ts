@@ -30,7 +30,7 @@ export class World {
   #newDeps(): Deps {
     return {
       fleet: fakeFleet(this.host),
-      isOwned: (machineId) => this.owned.has(machineId),
+      isOwned: ({ id }) => this.owned.has(id),
       clock: { now: () => this.store.now(), monotonicMs: () => this.store.nowMs },
       emit: (_host, { type, reason, message }) => void this.told.push(`${type} ${reason} ${message}`),
       unowned: new Map(),

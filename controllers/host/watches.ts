@@ -1,8 +1,10 @@
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { keyOf } from '../../lib/kube/paths.ts'
 import type { Caches } from '../cluster/caches.ts'
 import type { Enqueue } from '../cluster/watch.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { FleetEvent } from '../fleet/fleet-host.ts'
+import type { Identity } from './scope.ts'
 
 /**
  * Keeps the fleet's connections as the Host objects say, and looks at a host again when its connection changes, and
@@ -22,13 +24,17 @@ export function watchHosts(caches: Caches, fleet: Fleet, enqueue: Enqueue): (eve
   })
   return (event) => {
     if (event.type === 'Host') enqueue(event.host)
-    if (event.type === 'Machine' && !isOwned(caches, event.machine.id, event.host)) enqueue(event.host)
+    if (event.type === 'Machine' && !isOwned(caches, event.machine, event.host)) enqueue(event.host)
   }
 }
 
-/** Whether a VirtualMachine that is placed on this host has this identity. */
-export function isOwned({ virtualMachines }: Caches, machineId: string, host: string): boolean {
-  return virtualMachines.by('machineId', machineId).some(({ status }) => status?.host === host)
+/**
+ * Whether a VirtualMachine that is placed on this host has this identity, and the name that the host knows the machine
+ * by: one of another name may not touch the guest.
+ */
+export function isOwned({ virtualMachines }: Caches, { id, name }: Identity, host: string): boolean {
+  const owners = virtualMachines.by('machineId', id)
+  return owners.some(({ metadata, status }) => status?.host === host && keyOf(metadata) === name)
 }
 
 function hasOrphans({ hosts }: Caches, host: string): boolean {

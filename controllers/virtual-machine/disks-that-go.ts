@@ -1,4 +1,4 @@
-import type { Disk } from '../../crds/disk.ts'
+import { fileIdOf, type Disk } from '../../crds/disk.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { rootDiskName } from '../../crds/virtual-machine.ts'
 import { markedDisks, whyItStays } from '../../policy/further-disks.ts'
@@ -21,15 +21,24 @@ export function disksThatGo(scope: Scope, { spec: { deletion, contents } }: Recy
     })
     return [...root, ...held.filter((disk) => !isRoot(disk))]
   }
-  const marked = markedDisks(vm).flatMap((name) => deps.disk(namespace, name) ?? [])
-  const going = marked.filter((disk) => {
+  const named = markedDisks(vm).flatMap((name) => deps.disk(namespace, name) ?? [])
+  const going = named.filter((disk) => {
     const { name, uid, deletionTimestamp } = disk.metadata
     const stamped = deletionTimestamp === undefined ? undefined : deps.bin.find(uid)?.spec.deletion.policy
     const users = deps.usersOf(namespace, name)
     const settings = deps.bin.settings()
-    return whyItStays({ vm: { ...vm, status }, disk, policy: deletion.policy, stamped, settings, users }) === undefined
+    const marked = { vm: { ...vm, status }, disk, policy: deletion.policy, stamped, settings, users }
+    return whyItStays(marked) === undefined && !isOfAnotherGuest(scope, disk)
   })
   return [...root, ...going]
+}
+
+/** Whether its host has another machine with the file, whatever our records say: they may be older than what runs. */
+function isOfAnotherGuest({ status, deps }: Scope, disk: Disk): boolean {
+  const machines = deps.fleet.get(status.host ?? '')?.machines.all() ?? []
+  return [...machines].some(
+    ({ id, disks = [] }) => id !== status.machineId && disks.some((one) => one.id === fileIdOf(disk)),
+  )
 }
 
 /** Somebody may have copied its manifest, label and all: a copy is not ours to delete. */

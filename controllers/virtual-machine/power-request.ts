@@ -37,7 +37,7 @@ export function objectionTo(
     return { reason: VirtualMachineReason.RequestRefused, message }
   }
   if (power === 'Running' || !ofGuest.has(request)) return undefined
-  const message = `Request ${request} is refused while the machine is off: request Start`
+  const message = `Request ${request} is refused while the machine is to be off: request Start`
   return { reason: VirtualMachineReason.RequestRefused, message }
 }
 

@@ -9,6 +9,7 @@ import { takeRequest } from './phases/request.ts'
 import { applySpec } from './phases/spec-applied.ts'
 import { printableStatus } from './printable-status.ts'
 import { openScope, type Deps, type Scope } from './scope.ts'
+import { noteUnnamedDisks } from './unnamed-disks.ts'
 
 /** From a manifest to a running guest. Each phase relies on those before it, unless it names others. */
 export function virtualMachineReconciler(deps: Deps): Reconciler<VirtualMachine, Scope> {
@@ -20,6 +21,7 @@ export function virtualMachineReconciler(deps: Deps): Reconciler<VirtualMachine,
     finish(scope, ready) {
       scope.status.printableStatus = printableStatus(scope, ready)
       noteRestarts(scope)
+      noteUnnamedDisks(scope)
     },
   }
 }

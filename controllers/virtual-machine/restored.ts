@@ -1,5 +1,6 @@
 import type { Claim, ObservedMachine } from '../../agent/contract.ts'
-import { MAX_EPOCH, VirtualMachineReason } from '../../crds/virtual-machine.ts'
+import { VirtualMachineReason } from '../../crds/virtual-machine.ts'
+import { MAX_EPOCH } from '../../crds/virtual-machine-status.ts'
 import { blocked, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { decide } from './decision.ts'
 import type { MachineDecision, Scope } from './scope.ts'

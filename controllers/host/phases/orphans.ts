@@ -57,7 +57,7 @@ function findOrphans(host: Host, before: ReadonlyMap<string, Orphan>, deps: Deps
 
 function withoutOwner(host: string, { fleet, isOwned }: Deps): ObservedMachine[] {
   const machines = [...(fleet.get(host)?.machines.all() ?? [])]
-  return machines.filter((machine) => !isEnding(machine) && !isOwned(machine.id, host))
+  return machines.filter((machine) => !isEnding(machine) && !isOwned(machine, host))
 }
 
 /** Whether it was ordered to go: its VirtualMachine can be gone a moment before it is. */
@@ -91,7 +91,7 @@ function news({ metadata }: Host, before: readonly Orphan[], orphans: readonly O
   const found = listed.filter(({ machineId }) => !was?.has(machineId)).map(foundNews)
   const left = before
     .filter(({ machineId }) => !is?.has(machineId))
-    .map((orphan) => leftNews(orphan, deps.isOwned(orphan.machineId, metadata.name)))
+    .map((orphan) => leftNews(orphan, deps.isOwned({ id: orphan.machineId, name: orphan.name }, metadata.name)))
   return [...bounded(found, HostReason.OrphansFound), ...left.slice(0, MAX_EVENTS)]
 }
 

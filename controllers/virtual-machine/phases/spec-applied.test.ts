@@ -38,16 +38,7 @@ describe('VirtualMachine', () => {
   })
 
   test('leaves a guest the disk that it has and that nothing here gives it, and says how to settle that', async () => {
-    const { world, data } = withData()
-    await world.reconcile()
-    world.finishDisk('web-root')
-    await world.settle()
-    // As in a state from before the disk was attached.
-    data.status = { ...disk('data').status }
-    world.store.change(({ spec }) => void (spec.disks = []))
-    const { machineId = '' } = world.stored?.status ?? {}
-    world.restart()
-    await world.settle()
+    const world = await withUnnamed()
     expect(world.host.orders.at(-1)).not.toHaveProperty('detach')
     expect(world.condition('SpecApplied')).toMatchObject({
       status: 'False',
@@ -56,11 +47,28 @@ describe('VirtualMachine', () => {
         'The guest has Disk data, which spec.disks does not name: name it there, or request Restart in spec.power to have it taken out',
     })
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
-
+    const { machineId = '' } = world.stored?.status ?? {}
     world.store.change(({ spec }) => void (spec.disks = [attachment('data')]))
     await world.settle()
     expect(world.disks.get('data')?.status?.attachedTo).toMatchObject({ machineId })
     expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
+  })
+
+  test('tells of such a disk, so that nobody deletes it, until it is named, also while its host is away', async () => {
+    const world = await withUnnamed()
+    const shown = () => world.stored?.status?.unnamedDisks
+    expect(shown()).toEqual(['data'])
+    const { writes } = world
+    await world.reconcile(3)
+    expect(world.writes).toBe(writes)
+    world.unplug()
+    await world.settle()
+    expect(shown()).toEqual(['data'])
+    world.host.state = 'Connected'
+    world.host.fault = undefined
+    world.store.change(({ spec }) => void (spec.disks = [attachment('data')]))
+    await world.settle()
+    expect(shown()).toBeUndefined()
   })
 
   test('says that a disk is attached, or that it waits for the next start', async () => {
@@ -131,4 +139,17 @@ function withData() {
   const data = disk('data')
   world.disks.set('data', data)
   return { world, data }
+}
+
+/** A machine whose guest has a disk that its records do not know of, as in a state from before it was attached. */
+async function withUnnamed(): Promise<World> {
+  const { world, data } = withData()
+  await world.reconcile()
+  world.finishDisk('web-root')
+  await world.settle()
+  data.status = { ...disk('data').status }
+  world.store.change(({ spec }) => void (spec.disks = []))
+  world.restart()
+  await world.settle()
+  return world
 }

@@ -4,6 +4,7 @@ import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/out
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { release } from '../allocate.ts'
 import type { Scope } from '../scope.ts'
+import { unnamedDisks } from '../unnamed-disks.ts'
 
 /** Nobody tells a machine that there is room on its host again. */
 const LOOK_AGAIN_MS = 30_000
@@ -42,14 +43,10 @@ export const applySpec: Phase<Scope> = {
   },
 }
 
-/** One that was plugged in after the state was stored which the platform was restored from: it is not taken from a guest. */
-function unnamedDisk({ observed, namespace, disks, deps }: Scope): Outcome | undefined {
-  if (observed?.power !== 'Running') return undefined
-  const named = new Set(disks.map(fileIdOf))
-  const unnamed = observed.disks?.find(({ id }) => !named.has(id))
-  if (!unnamed) return undefined
-  const its = deps.disksOfFile(unnamed.id).find(({ metadata }) => metadata.namespace === namespace)
-  const name = its?.metadata.name ?? unnamed.id
+function unnamedDisk(scope: Scope): Outcome | undefined {
+  const [first] = scope.observed ? unnamedDisks(scope, scope.observed) : []
+  if (!first) return undefined
+  const name = first.disk?.metadata.name ?? first.id
   const message = `The guest has Disk ${name}, which spec.disks does not name: name it there, or request Restart in spec.power to have it taken out`
   return blocked(VirtualMachineReason.DiskInUse, message)
 }
