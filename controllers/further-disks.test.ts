@@ -89,8 +89,20 @@ function expectBack(world: RecoveryWorld): void {
   expect([...world.agent.disks.keys()]).toEqual([FILE, DATA])
 }
 
+/** Manifests of the Disk and of the machine are applied, the Disk first. */
+function claimBoth(world: RecoveryWorld): void {
+  claimDisk(world)
+  world.claim({ disks: [attachment('data', true)] })
+}
+
+function claimDisk(world: RecoveryWorld): void {
+  const annotations = { 'holdfast.dev/recovered-from': world.entry.stored?.metadata.name ?? '' }
+  world.make(newDisk({}, { name: 'data', annotations }))
+}
+
 const ofDelete = await countPoints(running, remove)
 const ofRecovery = await countPoints(binned, want)
+const ofClaims = await countPoints(binned, claimBoth)
 
 describe('VirtualMachine', () => {
   test('[DEL-20] takes the disk along that is marked, in its own entry, and gives the other one back', async () => {
@@ -110,6 +122,23 @@ describe('VirtualMachine', () => {
     expect(met()).toBeGreaterThan(at)
     expectBinned(world, 'data')
   })
+
+  test.each(['Always', 'RerunOnFailure', 'Manual'] as const)(
+    '[DEL-20] is off in the bin under %s, also when its host comes back and it is asked to start',
+    async (runStrategy) => {
+      const world = await running()
+      const power = { request: 'Start', at: '2026-01-01T00:00:01Z' } as const
+      world.machines.get('web')?.change(({ spec }) => Object.assign(spec, { runStrategy, power }))
+      remove(world)
+      await world.rounds(8)
+      const { length } = world.agent.orders
+      expect(world.agent.orders.at(-1)).toMatchObject({ power: 'Absent' })
+      world.agent.session++
+      await world.rounds(8)
+      expect(world.agent.orders).toHaveLength(length)
+      expect([...world.agent.machines.all()].filter(({ power: now }) => now === 'Running')).toEqual([])
+    },
+  )
 
   test('[DEL-20] takes it along where no webhook saw the delete', async () => {
     const world = await running()
@@ -233,8 +262,7 @@ describe('VirtualMachine', () => {
 
   test('[DEL-20] whose Disk a manifest makes before it waits for that, and is not destroyed by time meanwhile', async () => {
     const world = await binned()
-    const origin = { 'holdfast.dev/recovered-from': world.entry.stored?.metadata.name ?? '' }
-    world.make(newDisk({}, { name: 'data', annotations: origin }))
+    claimDisk(world)
     world.entry.nowMs = 30 * 86_400_000
     await world.settle()
     expect(world.disks.get('data')?.condition('Ready')).toMatchObject({ reason: 'Recovering' })
@@ -246,6 +274,36 @@ describe('VirtualMachine', () => {
     await world.rounds(10)
     expect(world.disks.get('data')?.stored?.status).toMatchObject({ id: DATA, attachedTo: { virtualMachine: 'web' } })
     expect([world.entry.stored, world.freshDisks]).toEqual([undefined, 0])
+  })
+
+  test.each(ofClaims)(
+    '[DEL-20] that is deleted again leaves no file to a Disk that was made before it ($what, $at)',
+    async ({ at }) => {
+      const world = await binned()
+      claimBoth(world)
+      let met = 0
+      world.fault = () => {
+        const vm = world.machines.get('web')
+        if (met++ >= at && vm) world.delete(vm)
+      }
+      await world.rounds(20)
+      expect([world.machines.size, world.freshDisks]).toEqual([0, 0])
+      const held = [...world.recycled.entries.values()].flatMap(({ spec }) => spec.contents?.disks ?? [])
+      expect(held.map(({ id }) => id)).toEqual([FILE, DATA])
+      for (const { stored } of world.disks.values()) expect(stored?.status?.id).toBeUndefined()
+    },
+  )
+
+  test('[DEL-20] does not come back under a name that would have two of its disks called alike', async () => {
+    const world = await binned()
+    world.entry.change(({ spec }) => {
+      const [, data] = spec.contents?.disks ?? []
+      if (data) data.name = 'web-2-root'
+      Object.assign(spec, { action: 'Recover', recoverAs: { name: 'web-2' } })
+    })
+    await world.settle()
+    expect(world.entry.condition('Ready')).toMatchObject({ reason: 'NameTaken' })
+    expect([world.entry.stored?.status?.phase, world.machines.size, world.disks.size]).toEqual(['Binned', 0, 0])
   })
 
   test('[DEL-20] that is purged frees the disk that it took along', async () => {

@@ -196,7 +196,7 @@ export class RecoveryWorld {
       made: { note: () => undefined },
       image: () => image(),
       virtualMachine: (_namespace, name) => this.machines.get(name)?.stored,
-      disksOfFile: () => [],
+      disksOfFile: (id) => this.#allDisks().filter(({ status }) => status?.id === id),
       adopters: new Map(),
       seen: new Map(),
       bin: this.recycled.bin,

@@ -13,6 +13,9 @@ export async function recoverFile(scope: Scope): Promise<Outcome | undefined> {
   const origin = await askOrigin(deps.bin, disk, (entry) => isFor(disk, entry))
   if (origin.type === 'New') return undefined
   if (origin.type === 'Withheld') return origin.outcome
+  if (!isItsTurn(scope, origin.entry)) {
+    return waiting(DiskReason.Recovering, 'It comes back once the root disk of its machine is back')
+  }
   bind(scope, origin.contents.host, heldFor(disk, origin.entry))
   return decided
 }
@@ -53,6 +56,18 @@ function isFor(disk: Disk, entry: RecycledResource): boolean {
   const target = targetOf(entry)
   if (entry.status?.phase !== 'Recovering' || namespace !== target.namespace) return false
   return entry.spec.resource.kind === 'VirtualMachine' ? heldFor(disk, entry) !== undefined : name === target.name
+}
+
+/**
+ * A Disk that a manifest made before its machine is there first; but while nothing of the machine was made, all can still
+ * go back into the bin, and then no Disk may have a file of it.
+ */
+function isItsTurn({ disk, deps }: Scope, entry: RecycledResource): boolean {
+  const { kind } = entry.spec.resource
+  const disks = kind === 'VirtualMachine' ? disksOfMachine(entry, targetOf(entry).name) : []
+  const root = disks.find(({ isRoot, held }) => isRoot && held.manifest)
+  if (!root || root.name === disk.metadata.name) return true
+  return deps.disksOfFile(root.held.id).some(({ status }) => status?.id === root.held.id)
 }
 
 /** What the entry has for a Disk of this name; nothing for one that was never made. */
