@@ -68,8 +68,12 @@ export function describeDeletion(platform: Platform): void {
       expect((await platform.get('disks', 'archive'))?.status).not.toHaveProperty('attachedTo')
 
       // It is off, also when everything comes anew that would start it.
-      for (const program of ['agent', 'controllers']) await platform.kill(program)
-      await platform.ready('hosts', 'local')
+      for (const program of ['agent', 'controllers']) {
+        const before = await platform.pid(program)
+        await platform.kill(program)
+        await eventually(async () => (await platform.pid(program).catch(() => before)) !== before)
+      }
+      await eventually(async () => (await platform.list('hosts')).every(isReady))
       expect(await qemus(platform)).toEqual([])
 
       await act(platform, entry, { action: 'Recover' })
