@@ -70,9 +70,13 @@ export function entryKey(kind: string, namespace: string | undefined, name: stri
   return `${kind}/${namespace ?? ''}/${name}`
 }
 
-/** How a user has the entry of that name brought back. */
-export function recoverCommand(entry: string): string {
-  return `kubectl patch recycled ${entry} --type=merge -p '{"spec":{"action":"Recover"}}'`
+/** How a user has the entry of that name brought back, there or as another one. */
+export function recoverCommand(
+  entry: string,
+  recoverAs?: { readonly namespace: string; readonly name: string },
+): string {
+  const spec = { action: 'Recover', ...(recoverAs && { recoverAs }) }
+  return `kubectl patch recycled ${entry} --type=merge -p '${JSON.stringify({ spec })}'`
 }
 
 /**
