@@ -6,7 +6,7 @@ import { kinds } from '../crds/index.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import * as table from './testing/deletion-table.ts'
 import type { Case } from './testing/deletion-table.ts'
-import { serveImage, type ImageServer } from './testing/image-server.ts'
+import { serveImage, variantOf, type ImageServer } from './testing/image-server.ts'
 import { platformSettings, type Manifest } from './testing/manifests.ts'
 import { eventually, isReady, run, type Found, type Platform } from './testing/platform.ts'
 import { entries, type Entry } from './testing/recycle-bin.ts'
@@ -16,8 +16,6 @@ const ADMINISTRATOR = 'holdfast-administrator'
 const RETENTION_DAYS = { VirtualMachine: 7, Disk: 3, Image: 3 } as const
 const DAY_MS = 24 * 3_600_000
 const FILE = 'tiny.qcow2'
-/** A place in a qcow2 file of which nothing is read. */
-const UNREAD = 40_000
 
 /** Every way of a delete, under every policy, from every source. */
 export function describeDeletionTable(platform: Platform): void {
@@ -32,7 +30,7 @@ export function describeDeletionTable(platform: Platform): void {
       const path = join(platform.home, 'import', FILE)
       await run('qemu-img', ['create', '-f', 'qcow2', path, '1M'], process.env)
       const bytes = await readFile(path)
-      server = await serveImage((url) => variant(bytes, url))
+      server = await serveImage((url) => variantOf(bytes, url))
       await settle(0)
       await Promise.all(table.cases.map((one) => populate(one, bytes)))
     }, 300_000)
@@ -54,7 +52,7 @@ export function describeDeletionTable(platform: Platform): void {
       const path = `/api/v1/namespaces/${namespace}/configmaps`
       const { body } = await platform.send<Found>({ method: 'POST', path, body: owner })
       const address = `/${namespace}.qcow2`
-      const sha256 = sha256Of(variant(bytes, address))
+      const sha256 = sha256Of(variantOf(bytes, address))
       const source = { url: new URL(address, server.url).href, checksum: `sha256:${sha256}` }
       for (const manifest of table.companionsOf(one, FILE)) await create(manifest)
       await create(table.subjectOf(one, body.metadata.uid, source))
@@ -174,13 +172,6 @@ interface Subject {
 
 function sha256Of(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
-}
-
-/** The file at that address: no other has the same bytes. */
-function variant(bytes: Buffer, address: string): Buffer {
-  const copy = Buffer.from(bytes)
-  copy.write(address, UNREAD)
-  return copy
 }
 
 function kindOf(name: string) {

@@ -1,6 +1,7 @@
+import * as z from 'zod'
 import { KubeError } from '../../lib/kube/errors.ts'
 import type { Manifest } from './manifests.ts'
-import { eventually, isReady, type Platform } from './platform.ts'
+import { eventually, isReady, type Found, type Platform } from './platform.ts'
 import { act, binned, entries, type Entry } from './recycle-bin.ts'
 import type { UnderTest } from './under-test.ts'
 
@@ -62,7 +63,7 @@ export async function restore(test: UnderTest, name: string, manifest: Manifest)
   await bringBack(test, name, async () => test.platform.put(manifest))
 }
 
-/** Brings a Disk or an Image back from the bin. Throws when it stands for another file then. */
+/** Brings a Disk or an Image back from the bin. Throws when it stands for another file then, or is another download. */
 export async function recoverFile({ platform }: UnderTest, plural: 'disks' | 'images', name: string): Promise<void> {
   const entry = await binned(platform, plural === 'disks' ? 'Disk' : 'Image', name)
   await seeThrough(
@@ -73,7 +74,8 @@ export async function recoverFile({ platform }: UnderTest, plural: 'disks' | 'im
     const back = await platform.get(plural, name)
     return isReady(back) && back
   })
-  if (found.status?.id !== fileIn(entry)) throw new Error(`${name} has another file: ${JSON.stringify([entry, found])}`)
+  const isSame = plural === 'disks' ? found.status?.id === fileIn(entry) : isSameDownload(found, entry)
+  if (!isSame) throw new Error(`${name} has another file: ${JSON.stringify([entry, found])}`)
 }
 
 async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Entry) => Promise<void>): Promise<void> {
@@ -89,6 +91,15 @@ async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Ent
   const root = await platform.get('disks', `${name}-root`)
   const isSame = vm.status?.machineId === entry.contents?.machineId && root?.status?.id === fileIn(entry)
   if (!isSame) throw new Error(`${name} is not the machine that it was: ${JSON.stringify([entry, vm, root])}`)
+}
+
+const downloaded = z.looseObject({ hosts: z.array(z.string()), downloadHosts: z.array(z.string()), sha256: z.string() })
+
+/** Whether it is on all hosts on which it was before. */
+function isSameDownload({ status }: Found, { contents }: Entry): boolean {
+  const { hosts, downloadHosts, sha256 } = downloaded.parse(status)
+  const before = contents?.download
+  return before?.sha256 === sha256 && before.hosts.every((host) => hosts.includes(host) && downloadHosts.includes(host))
 }
 
 function fileIn({ contents }: Entry): string | undefined {

@@ -1,7 +1,7 @@
 import { KubeError } from '../../lib/kube/errors.ts'
 import type { FaultProxy, Verdict } from '../../lib/testing/fault-proxy.ts'
 import { untilSound } from './invariants.ts'
-import { disk, image, machine, platformSettings, withMetadata, type Manifest } from './manifests.ts'
+import { disk, machine, platformSettings, withMetadata, type Manifest } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
 import { act, entries } from './recycle-bin.ts'
 import { insist, outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
@@ -25,8 +25,9 @@ const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, termi
 const withData = { disks: [{ diskRef: { name: 'data' } }] }
 const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
 const PICTURE = 'picture'
-const picture = image(PICTURE, 'holdfast-guest.qcow2')
-const soonOver = platformSettings({ deletion: { disk: { policy: 'Delayed', retention: '10s' } } })
+const imports = { allowedNetworks: ['127.0.0.0/8'] }
+const settings = platformSettings({ imports })
+const soonOver = platformSettings({ imports, deletion: { disk: { policy: 'Delayed', retention: '10s' } } })
 const restoring = withMetadata(on(), { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } })
 const nothing = async () => undefined
 const apply =
@@ -82,14 +83,14 @@ export const flows: readonly Flow[] = [
   },
   {
     name: 'recycle an image',
-    prepare: apply(picture),
+    prepare: download,
     change: async (test) => recycle(test, 'images', PICTURE),
     persists: true,
   },
   {
     name: 'recover an image',
     prepare: binPicture,
-    change: async (test) => recoverFile(test, 'images', PICTURE),
+    change: recoverPicture,
     persists: true,
   },
   { name: 'end by time', prepare: apply(soonOver, data()), change: expire, persists: true },
@@ -107,15 +108,28 @@ async function binDisk(test: UnderTest): Promise<void> {
   await remove('disks', 'data')(test)
 }
 
+/** On both hosts. */
+async function download(test: UnderTest): Promise<void> {
+  await apply(settings, test.pictures.next(PICTURE))(test)
+  const hosts = async () => (await test.platform.get('images', PICTURE))?.status?.['hosts']
+  await eventually(async () => String(await hosts()) === ['host-1', HOST].join(','))
+}
+
 async function binPicture(test: UnderTest): Promise<void> {
-  await apply(picture)(test)
-  await eventually(async () => isReady(await test.platform.get('images', PICTURE)))
+  await download(test)
   await remove('images', PICTURE)(test)
+}
+
+/** What hosts have is still what they had: one whose server is gone could not be fetched anew. */
+async function recoverPicture(test: UnderTest): Promise<void> {
+  const before = test.pictures.requests
+  await recoverFile(test, 'images', PICTURE)
+  if (test.pictures.requests > before) throw new Error('what hosts had of the image is downloaded anew')
 }
 
 async function expire(test: UnderTest): Promise<void> {
   await outlive(test, 'disks', 'data')
-  await insist(async () => apply(platformSettings({}))(test))
+  await insist(async () => apply(settings)(test))
 }
 
 /** Who is killed, at which request, and whether the request was carried out before. */
