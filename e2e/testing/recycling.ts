@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as z from 'zod'
 import { KubeError } from '../../lib/kube/errors.ts'
 import type { Manifest } from './manifests.ts'
@@ -46,6 +48,60 @@ export async function outlive({ platform }: UnderTest, plural: Plural, name: str
   const isIn = async () => (await entries(platform)).some((entry) => entry.name === uid)
   await seeThrough(remove, isIn)
   await eventually(async () => !(await isIn()))
+}
+
+/**
+ * Deletes an object whose policy is to destroy it at once, with the confirmation that this takes. Throws when anything of
+ * it is left then: a file, or an entry of the recycle bin.
+ */
+export async function destroy({ platform, storage }: UnderTest, plural: 'virtualmachines' | 'disks', name: string) {
+  const disk = plural === 'disks' ? name : `${name}-root`
+  const found = await Promise.all([platform.get(plural, name), platform.get('disks', disk)])
+  const uids = found.map((object) => object?.metadata.uid)
+  const isGone = async () => {
+    const names = [...(await platform.list(plural)), ...(await platform.list('disks'))].map(
+      ({ metadata: { uid } }) => uid,
+    )
+    return uids.every((uid) => uid !== undefined && !names.includes(uid))
+  }
+  await seeThrough(async () => removeConfirmed(platform, plural, name), isGone)
+  const ofIt = async () =>
+    (await entries(platform)).filter((entry) => uids.includes(entry.name) || fileIn(entry) === found[1]?.status?.id)
+  await eventually(async () => (await ofIt()).length === 0)
+  const files = await readdir(join(storage, 'disks'))
+  if (files.includes(`${found[1]?.status?.id}.qcow2`)) throw new Error(`the file of ${disk} is left`)
+}
+
+/** As somebody does who is told the token. */
+async function removeConfirmed(platform: Platform, plural: Plural, name: string): Promise<void> {
+  try {
+    await platform.remove(plural, name)
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error
+    const [, token] = /confirm-delete=([0-9a-f]{8})/.exec(error.message) ?? []
+    if (token === undefined) throw error
+    await platform.change(plural, name, { metadata: { annotations: { 'holdfast.dev/confirm-delete': token } } })
+    await platform.remove(plural, name)
+  }
+}
+
+/** Deletes an object that is to be kept for good. Throws when it is not, or when somebody can destroy it. */
+export async function keep({ platform, storage }: UnderTest, plural: 'virtualmachines' | 'disks', name: string) {
+  const { uid, remove } = await removal(platform, plural, name)
+  const isIn = async () => (await entries(platform)).find((entry) => entry.name === uid && entry.isSettled)
+  const entry = await seeThrough(remove, isIn)
+  const { policy, purgeAt } = entry.deletion
+  if (policy !== 'Never' || purgeAt !== undefined) throw new Error(`${name} is not kept: ${JSON.stringify(entry)}`)
+  await act(platform, entry, { action: 'Purge' }).then(
+    () => {
+      throw new Error(`${name} is to be kept for good, and can be destroyed`)
+    },
+    (error: unknown) => {
+      if (!(error instanceof KubeError)) throw error
+    },
+  )
+  const files = await readdir(join(storage, 'disks'))
+  if (!files.includes(`${fileIn(entry)}.qcow2`)) throw new Error(`the file of ${name} is gone`)
 }
 
 async function removal(platform: Platform, plural: Plural, name: string) {

@@ -4,7 +4,7 @@ import { untilSound } from './invariants.ts'
 import { disk, machine, platformSettings, withMetadata, type Manifest } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
 import { act, entries } from './recycle-bin.ts'
-import { insist, outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
+import { destroy, insist, keep, outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
 import { HOST, type UnderTest, type Victim } from './under-test.ts'
 
 /** One change that a user makes. What it needs is there before, and is gone after. */
@@ -23,11 +23,12 @@ export const VM = 'swept'
 const SETTLED_MS = 300
 const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
 const withData = { disks: [{ diskRef: { name: 'data' } }] }
-const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
+const data = (size = '64Mi', more: object = {}) => disk('data', { size, dataStorage: 'local-2', ...more })
 const PICTURE = 'picture'
 const imports = { allowedNetworks: ['127.0.0.0/8'] }
 const settings = platformSettings({ imports })
 const soonOver = platformSettings({ imports, deletion: { disk: { policy: 'Delayed', retention: '10s' } } })
+const under = (deletionPolicy: 'Immediate' | 'Delayed' | 'Never') => ({ deletionPolicy })
 const restoring = withMetadata(on(), { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } })
 const nothing = async () => undefined
 const apply =
@@ -94,6 +95,20 @@ export const flows: readonly Flow[] = [
     persists: true,
   },
   { name: 'end by time', prepare: apply(soonOver, data()), change: expire, persists: true },
+  {
+    name: 'destroy at once',
+    prepare: apply(on(under('Immediate'))),
+    change: async (test) => destroy(test, 'virtualmachines', VM),
+    persists: true,
+  },
+  {
+    name: 'destroy a disk at once',
+    prepare: apply(data('64Mi', under('Immediate'))),
+    change: async (test) => destroy(test, 'disks', 'data'),
+    persists: true,
+  },
+  { name: 'keep for good', prepare: apply(on(under('Never'))), change: keepMachine, persists: true },
+  { name: 'keep a disk for good', prepare: apply(data('64Mi', under('Never'))), change: keepDisk, persists: true },
 ]
 
 async function binOne(test: UnderTest): Promise<void> {
@@ -130,6 +145,19 @@ async function recoverPicture(test: UnderTest): Promise<void> {
 async function expire(test: UnderTest): Promise<void> {
   await outlive(test, 'disks', 'data')
   await insist(async () => apply(settings)(test))
+}
+
+/** Back from there it is one that can be destroyed. */
+async function keepMachine(test: UnderTest): Promise<void> {
+  await keep(test, 'virtualmachines', VM)
+  await recover(test, VM)
+  await insist(async () => apply(on(under('Delayed')))(test))
+}
+
+async function keepDisk(test: UnderTest): Promise<void> {
+  await keep(test, 'disks', 'data')
+  await recoverFile(test, 'disks', 'data')
+  await insist(async () => apply(data('64Mi', under('Delayed')))(test))
 }
 
 /** Who is killed, at which request, and whether the request was carried out before. */
