@@ -93,15 +93,26 @@ export function describeDeletionTable(platform: Platform): void {
       return sha256Of(await readFile(join(folder, file)))
     }
 
-    async function remove({ kind, path, namespace }: Case): Promise<void> {
-      const wait = '--wait=false'
-      if (path === 'namespace') await platform.kubectl('delete', 'namespace', namespace, wait)
-      else if (path === 'owner') await platform.kubectl('delete', 'configmap', table.OWNER, '-n', namespace, wait)
-      else if (path === 'kubectl') await platform.kubectl('delete', kind, table.SUBJECT, '-n', namespace, wait)
-      else {
+    async function remove(one: Case): Promise<void> {
+      const { kind, path, namespace } = one
+      const how = [...(table.optionsOf[path] ?? []), '-n', namespace, '--wait=false']
+      if (path === 'namespace') await platform.kubectl('delete', 'namespace', namespace, '--wait=false')
+      else if (path === 'owner') await platform.kubectl('delete', 'configmap', table.OWNER, ...how)
+      else if (path === 'prune') await prune(one)
+      else if (path === 'collection') {
         const query = { labelSelector: `part=${table.SUBJECT}` }
         await platform.send({ method: 'DELETE', path: collectionPath(kindOf(kind), namespace), query })
-      }
+      } else await platform.kubectl('delete', kind, table.SUBJECT, ...how)
+    }
+
+    async function prune(one: Case): Promise<void> {
+      const { group, version, kind } = kindOf(one.kind)
+      const only = [`--selector=part=${table.SUBJECT}`, `--prune-allowlist=${group}/${version}/${kind}`]
+      const text = JSON.stringify(table.restOf(one))
+      expect(await platform.tryApply(text, '--prune', ...only, '-n', one.namespace)).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(`${table.SUBJECT} pruned`),
+      })
     }
 
     /** The webhooks hear of other settings within a moment. */
