@@ -2,11 +2,12 @@ import { OWNER_LABEL } from '../crds/deletion.ts'
 import { ownedKinds } from '../crds/index.ts'
 import type { Resource } from '../crds/kind.ts'
 import { RecycledResource, type RecyclableKind } from '../crds/recycled-resource.ts'
-import type { Kube } from '../lib/kube/client.ts'
+import type { Call, Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { readIfThere } from '../lib/kube/read.ts'
 import type { Contents } from '../policy/recycled-contents.ts'
+import { newestOf } from '../policy/recovery.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
 
@@ -74,15 +75,41 @@ export async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise
   return readIfThere(kube, objectPath(RecycledResource, { name }))
 }
 
-/** The entries for an object's kind and name, as the API server has them now. Throws KubeError. */
-export async function listEntriesOf(kube: Pick<Kube, 'send'>, object: Resource): Promise<RecycledResource[]> {
-  const { kind, metadata } = object
-  if (metadata.name === '') return [] // It has yet to be given.
+/** A name that is made and deleted every minute has thousands of entries; of so many at a time the newest is kept. */
+const PAGE = 50
+
+/**
+ * The entry that a create of this kind and name brings back, by what the API server has now; undefined where there is none
+ * to be had. Throws KubeError.
+ */
+export async function findNewestEntry(
+  kube: Pick<Kube, 'send'>,
+  { kind, metadata }: Resource,
+): Promise<RecycledResource | undefined> {
+  if (metadata.name === '') return undefined // It has yet to be given.
   const fields = { kind, namespace: metadata.namespace ?? '', name: metadata.name }
-  const fieldSelector = Object.entries(fields).map(([field, value]) => `spec.resource.${field}=${value}`)
-  const query = { fieldSelector: fieldSelector.join(',') }
-  const call = { method: 'GET', path: collectionPath(RecycledResource), query } as const
-  return (await kube.send<{ items: RecycledResource[] }>(call)).body.items
+  const fieldSelector = Object.entries(fields)
+    .map(([field, value]) => `spec.resource.${field}=${value}`)
+    .join(',')
+  let newest: RecycledResource | undefined
+  let next: Page['metadata']['continue'] = ''
+  do {
+    const query = { fieldSelector, limit: PAGE, ...(next !== '' && { continue: next }) }
+    const page: Page = await list(kube, query)
+    newest = newestOf([...(newest ? [newest] : []), ...page.items])
+    next = page.metadata.continue
+  } while (next !== undefined && next !== '')
+  return newest
+}
+
+async function list(kube: Pick<Kube, 'send'>, query: NonNullable<Call['query']>): Promise<Page> {
+  return (await kube.send<Page>({ method: 'GET', path: collectionPath(RecycledResource), query })).body
+}
+
+interface Page {
+  /** All pages are of the moment in which the first one was asked for. */
+  readonly metadata: { readonly continue?: string }
+  readonly items: readonly RecycledResource[]
 }
 
 function decided({ deletion, lastSeen }: Stamp) {

@@ -9,7 +9,7 @@ import {
 } from '../../crds/recycled-resource.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { knownBytes } from '../../policy/quantity.ts'
-import { recoveryObjection } from '../../policy/recovery.ts'
+import { holdsNothing, recoveryObjection } from '../../policy/recovery.ts'
 import { nameOf } from '../review.ts'
 import { nameReuseOf } from './name-reuse.ts'
 import { refuse } from './rule.ts'
@@ -97,11 +97,15 @@ export function recoveryWarnings(facts: WriteFacts): string[] {
   if (before) return isAskedTooLate(object, before) ? [TOO_LATE] : []
   if (!wanted?.entry) return []
   const { resource, deletion, contents } = wanted.entry.spec
+  if (holdsNothing(wanted.entry)) return [`entry ${wanted.name} ${NOTHING_IN_IT}`]
   const what = `${nameOf(resource.kind, resource)}, deleted by ${deletion.by} at ${deletion.at}, is brought back`
   return [`${what} from the recycle bin (${wanted.name})`, ...differences(object, contents)]
 }
 
 const TOO_LATE = `the annotation ${RECOVER_ANNOTATION} does nothing here: it is read when an object is made, and this one is there already`
+
+const NOTHING_IN_IT =
+  'of the recycle bin holds nothing, for nobody saw its object before that went: this one is made anew, as its manifest says'
 
 function isAskedTooLate({ metadata }: Resource, before: Resource): boolean {
   const now = metadata.annotations?.[RECOVER_ANNOTATION]
