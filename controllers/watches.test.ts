@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { attachment, disk, machine } from '../crds/testing/objects.ts'
+import { attachment, disk, entry, machine } from '../crds/testing/objects.ts'
+import { MACHINE_ID_LABEL } from '../crds/virtual-machine.ts'
 import { newCaches } from './cluster/caches.ts'
 import { watchVirtualMachines } from './virtual-machine/watches.ts'
 import { watchDisks } from './disk/watches.ts'
@@ -37,3 +38,21 @@ test('A disk of a machine that is gone is looked at again when it is known that 
   expect(looked).toContain('Disk shop/web-root')
   expect(looked).toContain('VirtualMachine shop/other')
 })
+
+test.each([
+  ['the disk that it boots from', entry('Disk', 'web-root', {})],
+  ['a disk that was made for it', entry('Disk', 'old-root', { manifest: { metadata: { labels: madeFor(OLD) } } })],
+])('[DEL-15] A machine is looked at when the recycle bin has %s no more', (_, binned) => {
+  const caches = newCaches()
+  const looked: string[] = []
+  watchVirtualMachines(caches, (key) => looked.push(key))
+  caches.virtualMachines.put({ ...machine(), status: { machineId: OLD, host: 'host-a' } })
+  caches.recycled.put(binned)
+  looked.length = 0
+  caches.recycled.delete(binned)
+  expect(looked).toContain('shop/web')
+})
+
+function madeFor(machineId: string): Record<string, string> {
+  return { [MACHINE_ID_LABEL]: machineId }
+}

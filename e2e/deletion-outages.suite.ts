@@ -1,14 +1,20 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { Disk } from '../crds/disk.ts'
+import type { Call } from '../lib/kube/client.ts'
+import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { says } from './testing/guest-console.ts'
 import { disk, machine, withMetadata } from './testing/manifests.ts'
 import { whileFrozen, without } from './testing/outage.ts'
 import { condition, eventually, qemus, type Platform } from './testing/platform.ts'
 import { act, binned, entries } from './testing/recycle-bin.ts'
 
-/** What the API server waits for webhooks, and as much again: kubectl and a busy machine take their time too. */
-const REFUSED_WITHIN_MS = 10_000
+/**
+ * The 5 s that the API server waits for webhooks, and what it takes a busy computer to hear of that. By kubectl it would be
+ * longer: to start that alone takes a second there.
+ */
+const REFUSED_WITHIN_MS = 6_000
 const NAMESPACE_CONTROLLER = 'system:serviceaccount:kube-system:namespace-controller'
 const configurations = 'validatingwebhookconfigurations,mutatingwebhookconfigurations'
 
@@ -33,9 +39,8 @@ export function describeDeletionOutages(platform: Platform): void {
 
     const files = async () => readdir(join(platform.home, 'storage', 'disks'))
 
-    /** Tries each kind of write, and returns what the user is told, and how long it took in milliseconds. */
-    async function tryWrites(): Promise<{ refusals: string[]; tookMs: number }> {
-      const begun = performance.now()
+    /** Tries each kind of write, and returns what the user is told. */
+    async function tryWrites(): Promise<string[]> {
       const text = JSON.stringify(disk('new'))
       const results = await Promise.all([
         platform.tryApply(text),
@@ -43,8 +48,24 @@ export function describeDeletionOutages(platform: Platform): void {
         platform.kubectl('delete', 'hfdisk', 'kept', '--wait=false'),
         platform.kubectl('delete', 'hfvm', 'hello', '--grace-period=0', '--force', '--wait=false'),
       ])
-      const refusals = results.map(({ code, stderr }) => (code === 1 ? stderr : 'accepted'))
-      return { refusals, tookMs: performance.now() - begun }
+      return results.map(({ code, stderr }) => (code === 1 ? stderr : 'accepted'))
+    }
+
+    /** How long the slowest refusal of those takes, in milliseconds, by who is connected already. */
+    async function slowestRefusalMs(): Promise<number> {
+      const kept = { path: objectPath(Disk, { namespace: 'default', name: 'kept' }) }
+      const labels = { body: { metadata: { labels: { some: 'thing' } } } }
+      const writes: Call[] = [
+        { method: 'POST', path: collectionPath(Disk, 'default'), body: disk('new') },
+        { method: 'PATCH', ...kept, contentType: 'application/merge-patch+json', ...labels },
+        { method: 'DELETE', ...kept },
+      ]
+      const took = writes.map(async (write) => {
+        const begun = performance.now()
+        await expect(platform.send(write)).rejects.toThrow(refused)
+        return performance.now() - begun
+      })
+      return Math.max(...(await Promise.all(took)))
     }
 
     const refused = /failed calling webhook "(kinds|owners)\.holdfast\.dev": failed to call webhook/
@@ -67,19 +88,22 @@ export function describeDeletionOutages(platform: Platform): void {
       test.each([
         ['hang', whileFrozen],
         ['are gone', without],
-      ] as const)('%s, our kinds are not written, and all else goes on', async (how, meanwhile) => {
-        const name = how.replaceAll(' ', '-')
-        await meanwhile(platform, 'webhooks', async () => {
-          const [{ refusals, tookMs }] = await Promise.all([tryWrites(), expectTheRestGoesOn(name)])
-          for (const refusal of refusals) expect(refusal).toMatch(refused)
-          expect(tookMs).toBeLessThan(REFUSED_WITHIN_MS)
-        })
-        await eventually(
-          async () => (await platform.kubectl('label', 'hfdisk', 'kept', '--overwrite', `after=${name}`)).code === 0,
-        )
-        expect(await platform.get('disks', 'new')).toBeUndefined()
-        expect(condition(await platform.get('virtualmachines', 'hello'))?.status).toBe('True')
-      })
+      ] as const)(
+        '%s, our kinds are not written, which is said within 5 s, and all else goes on',
+        async (how, meanwhile) => {
+          const name = how.replaceAll(' ', '-')
+          await meanwhile(platform, 'webhooks', async () => {
+            expect(await slowestRefusalMs()).toBeLessThan(REFUSED_WITHIN_MS)
+            const [refusals] = await Promise.all([tryWrites(), expectTheRestGoesOn(name)])
+            for (const refusal of refusals) expect(refusal).toMatch(refused)
+          })
+          await eventually(
+            async () => (await platform.kubectl('label', 'hfdisk', 'kept', '--overwrite', `after=${name}`)).code === 0,
+          )
+          expect(await platform.get('disks', 'new')).toBeUndefined()
+          expect(condition(await platform.get('virtualmachines', 'hello'))?.status).toBe('True')
+        },
+      )
 
       test('[DEL-14] are gone, a namespace with our objects waits, and loses nothing once they are back', async () => {
         await platform.kubectl('create', 'namespace', 'yard')

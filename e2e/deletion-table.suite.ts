@@ -6,7 +6,7 @@ import { kinds } from '../crds/index.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import * as table from './testing/deletion-table.ts'
 import type { Case } from './testing/deletion-table.ts'
-import { serveImage, type ImageServer } from './testing/image-server.ts'
+import { serveImage, variantOf, type ImageServer } from './testing/image-server.ts'
 import { platformSettings, type Manifest } from './testing/manifests.ts'
 import { eventually, isReady, run, type Found, type Platform } from './testing/platform.ts'
 import { entries, type Entry } from './testing/recycle-bin.ts'
@@ -16,8 +16,6 @@ const ADMINISTRATOR = 'holdfast-administrator'
 const RETENTION_DAYS = { VirtualMachine: 7, Disk: 3, Image: 3 } as const
 const DAY_MS = 24 * 3_600_000
 const FILE = 'tiny.qcow2'
-/** A place in a qcow2 file of which nothing is read. */
-const UNREAD = 40_000
 
 /** Every way of a delete, under every policy, from every source. */
 export function describeDeletionTable(platform: Platform): void {
@@ -32,7 +30,7 @@ export function describeDeletionTable(platform: Platform): void {
       const path = join(platform.home, 'import', FILE)
       await run('qemu-img', ['create', '-f', 'qcow2', path, '1M'], process.env)
       const bytes = await readFile(path)
-      server = await serveImage((url) => variant(bytes, url))
+      server = await serveImage((url) => variantOf(bytes, url))
       await settle(0)
       await Promise.all(table.cases.map((one) => populate(one, bytes)))
     }, 300_000)
@@ -54,7 +52,7 @@ export function describeDeletionTable(platform: Platform): void {
       const path = `/api/v1/namespaces/${namespace}/configmaps`
       const { body } = await platform.send<Found>({ method: 'POST', path, body: owner })
       const address = `/${namespace}.qcow2`
-      const sha256 = sha256Of(variant(bytes, address))
+      const sha256 = sha256Of(variantOf(bytes, address))
       const source = { url: new URL(address, server.url).href, checksum: `sha256:${sha256}` }
       for (const manifest of table.companionsOf(one, FILE)) await create(manifest)
       await create(table.subjectOf(one, body.metadata.uid, source))
@@ -95,15 +93,26 @@ export function describeDeletionTable(platform: Platform): void {
       return sha256Of(await readFile(join(folder, file)))
     }
 
-    async function remove({ kind, path, namespace }: Case): Promise<void> {
-      const wait = '--wait=false'
-      if (path === 'namespace') await platform.kubectl('delete', 'namespace', namespace, wait)
-      else if (path === 'owner') await platform.kubectl('delete', 'configmap', table.OWNER, '-n', namespace, wait)
-      else if (path === 'kubectl') await platform.kubectl('delete', kind, table.SUBJECT, '-n', namespace, wait)
-      else {
+    async function remove(one: Case): Promise<void> {
+      const { kind, path, namespace } = one
+      const how = [...(table.optionsOf[path] ?? []), '-n', namespace, '--wait=false']
+      if (path === 'namespace') await platform.kubectl('delete', 'namespace', namespace, '--wait=false')
+      else if (path === 'owner') await platform.kubectl('delete', 'configmap', table.OWNER, ...how)
+      else if (path === 'prune') await prune(one)
+      else if (path === 'collection') {
         const query = { labelSelector: `part=${table.SUBJECT}` }
         await platform.send({ method: 'DELETE', path: collectionPath(kindOf(kind), namespace), query })
-      }
+      } else await platform.kubectl('delete', kind, table.SUBJECT, ...how)
+    }
+
+    async function prune(one: Case): Promise<void> {
+      const { group, version, kind } = kindOf(one.kind)
+      const only = [`--selector=part=${table.SUBJECT}`, `--prune-allowlist=${group}/${version}/${kind}`]
+      const text = JSON.stringify(table.restOf(one))
+      expect(await platform.tryApply(text, '--prune', ...only, '-n', one.namespace)).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(`${table.SUBJECT} pruned`),
+      })
     }
 
     /** The webhooks hear of other settings within a moment. */
@@ -174,13 +183,6 @@ interface Subject {
 
 function sha256Of(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
-}
-
-/** The file at that address: no other has the same bytes. */
-function variant(bytes: Buffer, address: string): Buffer {
-  const copy = Buffer.from(bytes)
-  copy.write(address, UNREAD)
-  return copy
 }
 
 function kindOf(name: string) {

@@ -1,8 +1,8 @@
 import { describeSweep } from './testing/sweep-suite.ts'
 import { flows } from './testing/sweep.ts'
 
-/** Of the flows through the recycle bin, which are long, every second, and of its points so many of a hundred. */
-const SHARE = 2
+/** Of the flows through the recycle bin, which are long, every third, and of its points so many of a hundred. */
+const SHARE = 3
 const PERCENT = 5
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)

@@ -3,6 +3,10 @@ import type { Kind } from '../crds/kind.ts'
 const API = 'admissionregistration.k8s.io/v1'
 const NAME = 'holdfast'
 const SERVICE = { namespace: 'holdfast-system', name: 'holdfast-webhooks' }
+/**
+ * Who writes while they hang is told so after this time. Less would refuse what a busy etcd makes slow: the webhooks give
+ * up a second before, and say why.
+ */
 const TIMEOUT_SECONDS = 5
 /** Our own processes. They write what was decided, and must work when no webhook does. */
 const ACCOUNTS = ['holdfast-controllers', 'holdfast-webhooks'].map(

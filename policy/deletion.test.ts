@@ -11,6 +11,7 @@ import {
   defaultDeletion,
   entriesOfMaker,
   isRecyclable,
+  machineIn,
   retentionMs,
   toStamp,
 } from './deletion.ts'
@@ -95,10 +96,14 @@ describe('What a delete does', () => {
     ['of another one of that name', root, stamped({}, { contents: { manifest: {}, machineId: otherId } }), false],
     ['that is asked for by a disk of no machine', newDisk({}, { name: 'web-root' }), stamped({}), false],
   ])('[DEL-08] to a Disk heeds an entry %s', (_, disk, found, isHeeded) => {
-    const find = (...key: string[]) => (key.join('/') === 'VirtualMachine/shop/web' ? [found] : [])
+    const find = {
+      ofObject: (...key: string[]) => (key.join('/') === 'VirtualMachine/shop/web' ? [found] : []),
+      ofMachine: (id: string) => (id === machineIn(found) ? [found] : []),
+    }
     expect(entriesOfMaker(disk, find)).toEqual(isHeeded ? [found] : [])
     const attached = { ...disk, metadata: { ...disk.metadata, name: 'data' } }
-    expect(entriesOfMaker(attached, find)).toEqual([])
+    // Its name says nothing of the machine; the identity of that does.
+    expect(entriesOfMaker(attached, find)).toEqual(isHeeded && machineIn(found) !== undefined ? [found] : [])
     const attachedTo = { virtualMachine: 'web', machineId }
     expect(entriesOfMaker({ ...attached, status: { attachedTo } }, find)).toEqual(isHeeded ? [found] : [])
   })

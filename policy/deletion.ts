@@ -53,21 +53,33 @@ export function decideDeletion({ machine, ...question }: DeletionQuestion): Dele
   return [ofMachine, ...binned].reduce((latest, one) => (endOf(one) > endOf(latest) ? one : latest), own)
 }
 
+/** How entries of the recycle bin are found. */
+export interface EntryFinder {
+  readonly ofObject: (kind: RecyclableKind, namespace: string, name: string) => readonly RecycledResource[]
+  /** Of the machine of that identity. */
+  readonly ofMachine: (machineId: string) => readonly RecycledResource[]
+}
+
 /**
  * What the recycle bin has of the machine that a disk was made for. An entry that does not know which machine it was may
- * be its: then the disk is rather kept.
+ * be its, where the name says so: then the disk is rather kept.
  */
 export function entriesOfMaker(
   { metadata, status }: Pick<Disk, 'metadata' | 'status'>,
-  find: (kind: RecyclableKind, namespace: string, name: string) => readonly RecycledResource[],
+  { ofObject, ofMachine }: EntryFinder,
 ): RecycledResource[] {
   const maker = makerOf(metadata)
   if (maker === undefined) return []
   const { name, namespace = '' } = metadata
   const { attachedTo } = status ?? {}
   const names = new Set([name.replace(/-root$/, ''), ...(attachedTo ? [attachedTo.virtualMachine] : [])])
-  const entries = [...names].flatMap((machine) => find('VirtualMachine', namespace, machine))
-  return entries.filter(({ spec }) => ((spec.contents ?? spec.lastSeen)?.machineId ?? maker) === maker)
+  const named = [...names].flatMap((machine) => ofObject('VirtualMachine', namespace, machine))
+  return [...ofMachine(maker), ...named.filter((entry) => machineIn(entry) === undefined)]
+}
+
+/** Identity of the machine that an entry has, as far as it knows. */
+export function machineIn({ spec: { contents, lastSeen } }: RecycledResource): string | undefined {
+  return (contents ?? lastSeen)?.machineId
 }
 
 function decidedIn({ spec: { deletion } }: RecycledResource, now: Date): DeletionDecision {

@@ -92,6 +92,7 @@ describe('The newest entry of a name', () => {
     metadata: { ...one.metadata, resourceVersion },
     spec: { ...one.spec, resource: { ...one.spec.resource, name } },
   })
+  const unseen = { contents: { manifest: {} } }
   const immediate = { deletion: { by: 'ann', at: '2026-01-09T00:00:00Z', policy: 'Immediate' } } as const
   test.each<[string, RecycledResource[], string | undefined]>([
     ['of none', [], undefined],
@@ -104,6 +105,9 @@ describe('The newest entry of a name', () => {
     ],
     ['that does not become another', [at(1), at(2, { recoverAs: { name: 'x' } }, { phase: 'Recovering' })], 'on-1'],
     ['that is still being put away', [at(1), at(2, {}, {})], 'on-2'],
+    ['that holds something', [at(1), at(2, unseen, { phase: 'Binned' })], 'on-1'],
+    ['of none that holds something', [at(1, unseen, { phase: 'Binned' })], undefined],
+    ['that has a file, if nothing else', [at(1), at(2, {}, { phase: 'Binned' })], 'on-2'],
     ['that comes back here', [at(1), at(2, {}, { phase: 'Recovering' })], 'on-2'],
   ])('[DEL-16] is the one %s', (_, entries, name) => {
     expect(newestOf(entries)?.spec.resource.name).toBe(name)

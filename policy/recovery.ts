@@ -72,14 +72,28 @@ export function newestOf(entries: readonly RecycledResource[]): RecycledResource
   return newestFirst(entries.filter(isToBeHad))[0]
 }
 
+/**
+ * Whether there is nothing in an entry that could come back: nobody saw its object before that went, or somebody else than
+ * Holdfast wrote it. One that is still being put away holds nothing yet, and will.
+ */
+export function holdsNothing({ spec: { contents } }: RecycledResource): boolean {
+  if (!contents) return false
+  const { manifest, machineId, disks = [], download } = contents
+  return Object.keys(manifest).length === 0 && machineId === undefined && disks.length === 0 && !download
+}
+
 /** What finds entries by what was deleted. */
 export function entryKey(kind: string, namespace: string | undefined, name: string): string {
   return `${kind}/${namespace ?? ''}/${name}`
 }
 
-/** How a user has the entry of that name brought back. */
-export function recoverCommand(entry: string): string {
-  return `kubectl patch recycled ${entry} --type=merge -p '{"spec":{"action":"Recover"}}'`
+/** How a user has the entry of that name brought back, there or as another one. */
+export function recoverCommand(
+  entry: string,
+  recoverAs?: { readonly namespace: string; readonly name: string },
+): string {
+  const spec = { action: 'Recover', ...(recoverAs && { recoverAs }) }
+  return `kubectl patch recycled ${entry} --type=merge -p '${JSON.stringify({ spec })}'`
 }
 
 /**
@@ -95,7 +109,7 @@ export function newestFirst(entries: readonly RecycledResource[]): RecycledResou
 function isToBeHad(entry: RecycledResource): boolean {
   const { resource, deletion, action } = entry.spec
   const { phase } = entry.status ?? {}
-  if (deletion.policy === 'Immediate' || action === 'Purge' || phase === 'Purging') return false
+  if (deletion.policy === 'Immediate' || action === 'Purge' || phase === 'Purging' || holdsNothing(entry)) return false
   const target = targetOf(entry)
   return phase !== 'Recovering' || (target.namespace === resource.namespace && target.name === resource.name)
 }

@@ -7,7 +7,7 @@ import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { readIfThere } from '../lib/kube/read.ts'
 import type { Contents } from '../policy/recycled-contents.ts'
-import { wasTakenAlong } from '../policy/recovery.ts'
+import { newestOf, wasTakenAlong } from '../policy/recovery.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
 
@@ -75,22 +75,51 @@ export async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise
   return readIfThere(kube, objectPath(RecycledResource, { name }))
 }
 
-/** The entries that have what an object of this kind and name is, as the API server has them now. Throws KubeError. */
-export async function listEntriesOf(kube: Pick<Kube, 'send'>, object: Resource): Promise<RecycledResource[]> {
+/** A name that is made and deleted every minute has thousands of entries; of so many at a time the newest is kept. */
+const PAGE = 50
+
+/**
+ * The entry that a create of this kind and name brings back, by what the API server has now; undefined where there is none
+ * to be had. Throws KubeError.
+ */
+export async function findNewestEntry(
+  kube: Pick<Kube, 'send'>,
+  object: Resource,
+): Promise<RecycledResource | undefined> {
   const { kind, metadata } = object
-  if (metadata.name === '') return [] // It has yet to be given.
   const { namespace = '', name } = metadata
-  const alone = await listWhere(kube, { kind, namespace, name })
-  if (kind !== 'Disk') return alone
-  const machines = await listWhere(kube, { kind: 'VirtualMachine', namespace })
-  return [...alone, ...machines.filter((entry) => wasTakenAlong(entry, object))]
+  if (name === '') return undefined // It has yet to be given.
+  let newest: RecycledResource | undefined
+  const look = async (fields: Record<string, string>, isMeant: (entry: RecycledResource) => boolean) => {
+    for await (const items of pagesWhere(kube, fields)) {
+      newest = newestOf([...(newest ? [newest] : []), ...items.filter(isMeant)])
+    }
+  }
+  await look({ kind, namespace, name }, () => true)
+  if (kind === 'Disk') await look({ kind: 'VirtualMachine', namespace }, (entry) => wasTakenAlong(entry, object))
+  return newest
 }
 
-async function listWhere(kube: Pick<Kube, 'send'>, fields: Record<string, string>): Promise<RecycledResource[]> {
-  const fieldSelector = Object.entries(fields).map(([field, value]) => `spec.resource.${field}=${value}`)
-  const query = { fieldSelector: fieldSelector.join(',') }
-  const call = { method: 'GET', path: collectionPath(RecycledResource), query } as const
-  return (await kube.send<{ items: RecycledResource[] }>(call)).body.items
+/** Entries whose object has these fields, as they were when the first page was asked for. */
+async function* pagesWhere(
+  kube: Pick<Kube, 'send'>,
+  fields: Record<string, string>,
+): AsyncGenerator<readonly RecycledResource[]> {
+  const fieldSelector = Object.entries(fields)
+    .map(([field, value]) => `spec.resource.${field}=${value}`)
+    .join(',')
+  let next: string | undefined
+  do {
+    const query = { fieldSelector, limit: PAGE, ...(next !== undefined && { continue: next }) }
+    const page: Page = (await kube.send<Page>({ method: 'GET', path: collectionPath(RecycledResource), query })).body
+    yield page.items
+    next = page.metadata.continue
+  } while (next !== undefined && next !== '')
+}
+
+interface Page {
+  readonly metadata: { readonly continue?: string }
+  readonly items: readonly RecycledResource[]
 }
 
 function decided({ deletion, lastSeen }: Stamp) {

@@ -62,6 +62,12 @@ describe('[DEL-08] A Disk that is deleted by itself', () => {
     expect(await endOf('Immediate', undefined, madeFor, found)).toBe(end)
   })
 
+  test('is kept as the recycle bin keeps its machine, whatever that was called', async () => {
+    const found = entry('VirtualMachine', 'renamed', { machineId: ID })
+    found.spec.deletion = { by: 'ann', at: found.spec.deletion.at, policy: 'Never' }
+    expect(await endOf('Immediate', undefined, madeFor, found)).toBe('Never')
+  })
+
   test('ends as its own policy says where that keeps it longer, or where it was made for no machine', async () => {
     expect(await endOf('Never', web('Immediate', ID))).toBe('Never')
     expect(await endOf('Delayed', web('Immediate', ID))).toBe('3d')

@@ -100,7 +100,10 @@ function makerIn({ machines, disks, recycled }: Caches, { metadata }: Resource):
   if (maker === undefined) return undefined
   const found = machines.by('disk', keyOf(metadata)).find(({ status }) => (status?.machineId ?? maker) === maker)
   const disk = disks.get(keyOf(metadata)) ?? { metadata }
-  const binned = entriesOfMaker(disk, (kind, namespace, name) => recycled.by('object', entryKey(kind, namespace, name)))
+  const binned = entriesOfMaker(disk, {
+    ofObject: (kind, namespace, name) => recycled.by('object', entryKey(kind, namespace, name)),
+    ofMachine: (machineId) => recycled.by('machine', machineId),
+  })
   return { override: found?.spec.deletionPolicy, binned }
 }
 

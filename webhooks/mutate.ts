@@ -3,8 +3,7 @@ import { ownedKinds } from '../crds/index.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf, RECOVER_ANNOTATION, RECOVERED_FROM_ANNOTATION } from '../crds/recycled-resource.ts'
 import { ownerOf } from '../policy/ownership.ts'
-import { newestOf } from '../policy/recovery.ts'
-import { listEntriesOf, readEntry } from './entries.ts'
+import { findNewestEntry, readEntry } from './entries.ts'
 import { sha256Hex } from './facts.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { parseObject, type AdmissionRequest, type Patch, type Verdict } from './review.ts'
@@ -46,7 +45,7 @@ async function comingFrom({ kube, caches }: Sources, object: Resource): Promise<
   }
   if (nameReuseOf(object, settingsOf(caches)) !== 'Restore') return { owner: undefined, origin: undefined }
   // Not from the cache: what was put away a moment ago must not be made afresh.
-  const entry = newestOf(await listEntriesOf(kube, object))
+  const entry = await findNewestEntry(kube, object)
   return { owner: entry?.metadata.labels?.[OWNER_LABEL], origin: entry?.metadata.name }
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Disk } from '../crds/disk.ts'
 import { Image } from '../crds/image.ts'
@@ -5,7 +6,7 @@ import type { Kind, Resource } from '../crds/kind.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
 import { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Kube } from '../lib/kube/client.ts'
-import { objectPath } from '../lib/kube/paths.ts'
+import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { kubectl } from '../local/kubectl.ts'
 import { answerTo, change, create, entryOf, make, phaseTo, remove, report, settle } from './testing/people.ts'
 import { startWorld, type World } from './testing/world.ts'
@@ -168,6 +169,18 @@ describe('A create under onNameReuse Restore', () => {
     expect((await make(ann, Disk, 'again', restoring)).metadata.annotations).toMatchObject({ [ORIGIN]: older })
     const { metadata } = await make(ann, Disk, 'first', restoring)
     expect(metadata.annotations?.[ORIGIN]).toBeUndefined()
+  })
+
+  test('[DEL-16] finds the newest of more entries than the API server is asked for at once', async () => {
+    const first = await entryOf(world.kube, await putAway(ann, Disk, 'often'))
+    const uids = Array.from({ length: 120 }, () => randomUUID())
+    for (const uid of uids) {
+      const spec = { ...first?.spec, resource: { ...first?.spec.resource, uid } }
+      const body = { apiVersion: first?.apiVersion, kind: first?.kind, metadata: { name: uid }, spec }
+      await controllers.send({ method: 'POST', path: collectionPath(RecycledResource), body })
+    }
+    const answer = await answerTo(make(carol, Disk, 'often', restoring))
+    expect(answer).toBe(`entry ${uids.at(-1)} of the recycle bin is still being put away: try again in a moment`)
   })
 
   test('[DEL-16] [DEL-20] brings a Disk back that a machine took along, once that machine comes back', async () => {

@@ -28,6 +28,8 @@ export interface RecycleBin {
   read(this: void, name: string): Promise<RecycledResource | undefined>
   /** Entries of what was deleted under that kind and name, and can be brought back. */
   ofObject(this: void, kind: RecyclableKind, namespace: string, name: string): readonly RecycledResource[]
+  /** Entries of Disks that were made for a machine and deleted by themselves, and can be brought back. */
+  ofMaker(this: void, machineId: string): readonly RecycledResource[]
   /** Entries of machines of that namespace that took a Disk of this name along. */
   ofDisk(this: void, namespace: string, name: string): readonly RecycledResource[]
   /** Entries that hold the file of a disk. */
@@ -82,14 +84,15 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
     return keep((await kube.send<RecycledResource>({ method: 'PUT', path, query, body })).body)
   }
   const ofObject: RecycleBin['ofObject'] = (kind, namespace, name) =>
-    cache.by('object', entryKey(kind, namespace, name)).filter(({ spec }) => spec.deletion.policy !== 'Immediate')
+    cache.by('object', entryKey(kind, namespace, name)).filter(isKept)
+  const ofMachine = (machineId: string) => cache.by('machine', machineId).filter(isKept)
   return {
     find: (name) => cache.get(name),
     settings,
     read,
     ofObject,
-    ofDisk: (namespace, name) =>
-      cache.by('disk', `${namespace}/${name}`).filter(({ spec }) => spec.deletion.policy !== 'Immediate'),
+    ofMaker: (machineId) => cache.by('maker', machineId).filter(isKept),
+    ofDisk: (namespace, name) => cache.by('disk', `${namespace}/${name}`).filter(isKept),
     ofFile: (id) => cache.by('file', id),
     ofMac: (mac) => cache.by('mac', mac),
     ofDownload: (sha256) => cache.by('download', sha256),
@@ -99,7 +102,7 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
       if (known) return isUnseen(known) ? replace(known, withLastSeen(known.spec, object)) : known
       // Who looks at what is gone already must not put it away again.
       if (!(await isThere(object))) return undefined
-      const binned = isDisk(object) ? entriesOfMaker(object, ofObject) : []
+      const binned = isDisk(object) ? entriesOfMaker(object, { ofObject, ofMachine }) : []
       return keep(await create(kube, object, { settings: settings(), binned }))
     },
     async fill(entry, contents) {
@@ -120,6 +123,10 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
 /** Whether its object is still being put away, whatever phase somebody else wrote: one that holds nothing brings nothing back. */
 export function isOpen({ spec, status }: RecycledResource): boolean {
   return spec.contents === undefined || (status?.phase ?? 'Pending') === 'Pending'
+}
+
+function isKept({ spec: { deletion } }: RecycledResource): boolean {
+  return deletion.policy !== 'Immediate'
 }
 
 const type = {

@@ -4,6 +4,7 @@ import type { RecyclableKind, RecycledResource } from '../../crds/recycled-resou
 import { decideDeletion, defaultDeletion, toStamp } from '../../policy/deletion.ts'
 import { hasTakenAlong, type Contents } from '../../policy/recycled-contents.ts'
 import type { Deleted, RecycleBin } from './bin.ts'
+import { makerIn } from './maker.ts'
 
 /** A recycle bin in memory. Each write of it can be made to fail before or after it is stored. */
 export class FakeBin {
@@ -54,6 +55,7 @@ export class FakeBin {
           ({ spec: { resource } }) =>
             resource.kind === kind && resource.namespace === namespace && resource.name === name,
         ),
+      ofMaker: (machineId) => all().filter((entry) => makerIn(entry) === machineId),
       ofFile: (id) => all().filter(({ spec }) => spec.contents?.disks?.some((disk) => disk.id === id)),
       ofMac: (mac) => all().filter(({ spec }) => spec.contents?.addresses?.some((address) => address.mac === mac)),
       ofDownload: (sha256) => all().filter(({ spec }) => spec.contents?.download?.sha256 === sha256),

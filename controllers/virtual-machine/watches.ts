@@ -2,6 +2,7 @@ import { keyOf } from '../../lib/kube/paths.ts'
 import { disksOf, type Caches } from '../cluster/caches.ts'
 import { enqueueAll, onEvery, onIdentity, type Enqueue } from '../cluster/watch.ts'
 import type { FleetEvent } from '../fleet/fleet-host.ts'
+import { makerIn } from '../recycle-bin/maker.ts'
 
 /** Looks at machines again when what they use, or where they could go, has changed. */
 export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: FleetEvent) => void {
@@ -27,8 +28,15 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
     for (const disk of disksOf(vm)) enqueueAll(enqueue, virtualMachines.by('disk', disk))
     unplaced() // It left room on its host.
   })
-  // What is to come from the recycle bin waits for its entry.
-  onEvery(recycled, ({ metadata }) => enqueueAll(enqueue, virtualMachines.by('origin', metadata.name)))
+  onEvery(recycled, (entry, isGone) => {
+    // What is to come from the recycle bin waits for its entry.
+    enqueueAll(enqueue, virtualMachines.by('origin', entry.metadata.name))
+    if (!isGone) return
+    // It may have said that a disk of it is in the bin.
+    const { kind, namespace, name } = entry.spec.resource
+    if (kind === 'Disk') enqueueAll(enqueue, virtualMachines.by('disk', `${namespace}/${name}`))
+    enqueueAll(enqueue, virtualMachines.by('machineId', makerIn(entry) ?? ''))
+  })
   for (const cache of [dataStorages, platformSettings]) cache.onChange(unplaced)
   onEvery(hosts, ({ metadata }) => {
     enqueueAll(enqueue, virtualMachines.by('host', metadata.name))

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { mayKeepDisks, wrongDisk } from './disk-invariants.ts'
+import { wrongDownloads } from './download-invariants.ts'
 import { condition, isReady, qemus, type Found, type Platform } from './platform.ts'
 import type { QmpTap } from './qmp-tap.ts'
 import { entries, type Entry } from './recycle-bin.ts'
@@ -28,8 +29,8 @@ interface Process {
  * Waits until nothing is wrong any more, and then that nothing is written any more. Throws with what is still wrong.
  * Wrong is: a machine with another number of QEMUs than its spec wants; a QEMU without a disk that its machine is to
  * have, or with another while it says that all is as ordered; two QEMUs that write one disk; a status that says something
- * else than the processes, or than QMP for 10 s on end; a process, a socket or a file that belongs to no object; an
- * object or an entry of the recycle bin without its file, or two with the same one; an entry that is neither kept nor
+ * else than the processes, or than QMP for 10 s on end; a process, a socket or a file that belongs to no object; a
+ * download with other bytes, or of which a part is left; an object or an entry of the recycle bin without its file, or two with the same one; an entry that is neither kept nor
  * ended.
  */
 export async function untilSound(test: UnderTest, quietMs = QUIET_MS): Promise<void> {
@@ -63,9 +64,10 @@ interface Findings {
 }
 
 async function findWrong({ platform, storage, tap }: UnderTest): Promise<Findings> {
-  const [vms, disks, bin, processes] = [
+  const [vms, disks, images, bin, processes] = [
     await platform.list('virtualmachines'),
     await platform.list('disks'),
+    await platform.list('images'),
     await entries(platform),
     await findQemus(platform, tap),
   ]
@@ -75,13 +77,14 @@ async function findWrong({ platform, storage, tap }: UnderTest): Promise<Finding
     ...untrue.values(),
     ...vms.flatMap((vm) => objections(vm, processes, disks)),
     ...disks.flatMap((disk) => wrongDisk(disk, vms)),
-    ...(await platform.list('images'))
-      .filter((image) => !isReady(image))
-      .map(({ metadata }) => `Image ${metadata.name}`),
+    ...images.filter((image) => !isReady(image)).map(({ metadata }) => `Image ${metadata.name}`),
+    ...(await wrongDownloads(platform, images, bin)),
     ...strangers(vms, processes),
     ...writersOfOne(processes),
     ...(await leftSockets(platform, processes)),
-    ...bin.filter((entry) => isStuck(entry, [...vms, ...disks])).map(({ name, phase }) => `entry ${name} is ${phase}`),
+    ...bin
+      .filter((entry) => isStuck(entry, [...vms, ...disks, ...images]))
+      .map(({ name, phase }) => `entry ${name} is ${phase}`),
     ...wrongFiles(files, holdersOf(disks, bin)),
   ]
   return { wrong, untrue }

@@ -139,12 +139,15 @@ export class Platform implements AsyncDisposable {
 
   /** Deletes an object, as kubectl does that does not wait. Throws KubeError, but not when there is none. */
   async remove(plural: string, name: string): Promise<void> {
-    const kind = kinds.find((each) => each.plural === plural)
-    if (!kind) throw new Error(`there are no ${plural}`)
-    const ref = { name, ...(kind.scope === 'Namespaced' && { namespace: 'default' }) }
-    await this.send({ method: 'DELETE', path: objectPath(kind, ref) }).catch((error: unknown) => {
+    await this.send({ method: 'DELETE', path: pathOf(plural, name) }).catch((error: unknown) => {
       if (!isKubeError(error, 'NotFound')) throw error
     })
+  }
+
+  /** Changes an object by a merge patch. Throws KubeError. */
+  async change(plural: string, name: string, body: object): Promise<void> {
+    const contentType = 'application/merge-patch+json'
+    await this.send({ method: 'PATCH', path: pathOf(plural, name), contentType, body })
   }
 
   /** Has the defaults hold again. */
@@ -237,6 +240,12 @@ export class Platform implements AsyncDisposable {
     await this.local('stop')
     await rm(this.home, { recursive: true, force: true })
   }
+}
+
+function pathOf(plural: string, name: string): string {
+  const kind = kinds.find((each) => each.plural === plural)
+  if (!kind) throw new Error(`there are no ${plural}`)
+  return objectPath(kind, { name, ...(kind.scope === 'Namespaced' && { namespace: 'default' }) })
 }
 
 export interface PlatformOptions {

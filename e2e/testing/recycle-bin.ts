@@ -11,7 +11,7 @@ const spec = z.object({
       machineId: z.string().optional(),
       host: z.string().optional(),
       disks: z.array(z.object({ name: z.string(), id: z.string() })).default([]),
-      download: z.object({ sha256: z.string() }).optional(),
+      download: z.object({ sha256: z.string(), hosts: z.array(z.string()) }).optional(),
     })
     .optional(),
 })

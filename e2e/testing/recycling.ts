@@ -1,6 +1,9 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as z from 'zod'
 import { KubeError } from '../../lib/kube/errors.ts'
 import type { Manifest } from './manifests.ts'
-import { eventually, isReady, type Platform } from './platform.ts'
+import { eventually, isReady, type Found, type Platform } from './platform.ts'
 import { act, binned, entries, type Entry } from './recycle-bin.ts'
 import type { UnderTest } from './under-test.ts'
 
@@ -47,6 +50,60 @@ export async function outlive({ platform }: UnderTest, plural: Plural, name: str
   await eventually(async () => !(await isIn()))
 }
 
+/**
+ * Deletes an object whose policy is to destroy it at once, with the confirmation that this takes. Throws when anything of
+ * it is left then: a file, or an entry of the recycle bin.
+ */
+export async function destroy({ platform, storage }: UnderTest, plural: 'virtualmachines' | 'disks', name: string) {
+  const disk = plural === 'disks' ? name : `${name}-root`
+  const found = await Promise.all([platform.get(plural, name), platform.get('disks', disk)])
+  const uids = found.map((object) => object?.metadata.uid)
+  const isGone = async () => {
+    const names = [...(await platform.list(plural)), ...(await platform.list('disks'))].map(
+      ({ metadata: { uid } }) => uid,
+    )
+    return uids.every((uid) => uid !== undefined && !names.includes(uid))
+  }
+  await seeThrough(async () => removeConfirmed(platform, plural, name), isGone)
+  const ofIt = async () =>
+    (await entries(platform)).filter((entry) => uids.includes(entry.name) || fileIn(entry) === found[1]?.status?.id)
+  await eventually(async () => (await ofIt()).length === 0)
+  const files = await readdir(join(storage, 'disks'))
+  if (files.includes(`${found[1]?.status?.id}.qcow2`)) throw new Error(`the file of ${disk} is left`)
+}
+
+/** As somebody does who is told the token. */
+async function removeConfirmed(platform: Platform, plural: Plural, name: string): Promise<void> {
+  try {
+    await platform.remove(plural, name)
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error
+    const [, token] = /confirm-delete=([0-9a-f]{8})/.exec(error.message) ?? []
+    if (token === undefined) throw error
+    await platform.change(plural, name, { metadata: { annotations: { 'holdfast.dev/confirm-delete': token } } })
+    await platform.remove(plural, name)
+  }
+}
+
+/** Deletes an object that is to be kept for good. Throws when it is not, or when somebody can destroy it. */
+export async function keep({ platform, storage }: UnderTest, plural: 'virtualmachines' | 'disks', name: string) {
+  const { uid, remove } = await removal(platform, plural, name)
+  const isIn = async () => (await entries(platform)).find((entry) => entry.name === uid && entry.isSettled)
+  const entry = await seeThrough(remove, isIn)
+  const { policy, purgeAt } = entry.deletion
+  if (policy !== 'Never' || purgeAt !== undefined) throw new Error(`${name} is not kept: ${JSON.stringify(entry)}`)
+  await act(platform, entry, { action: 'Purge' }).then(
+    () => {
+      throw new Error(`${name} is to be kept for good, and can be destroyed`)
+    },
+    (error: unknown) => {
+      if (!(error instanceof KubeError)) throw error
+    },
+  )
+  const files = await readdir(join(storage, 'disks'))
+  if (!files.includes(`${fileIn(entry)}.qcow2`)) throw new Error(`the file of ${name} is gone`)
+}
+
 async function removal(platform: Platform, plural: Plural, name: string) {
   const uid = (await platform.get(plural, name))?.metadata.uid
   return { uid, remove: async () => platform.remove(plural, name) }
@@ -62,7 +119,7 @@ export async function restore(test: UnderTest, name: string, manifest: Manifest)
   await bringBack(test, name, async () => test.platform.put(manifest))
 }
 
-/** Brings a Disk or an Image back from the bin. Throws when it stands for another file then. */
+/** Brings a Disk or an Image back from the bin. Throws when it stands for another file then, or is another download. */
 export async function recoverFile({ platform }: UnderTest, plural: 'disks' | 'images', name: string): Promise<void> {
   const entry = await binned(platform, plural === 'disks' ? 'Disk' : 'Image', name)
   await seeThrough(
@@ -73,7 +130,8 @@ export async function recoverFile({ platform }: UnderTest, plural: 'disks' | 'im
     const back = await platform.get(plural, name)
     return isReady(back) && back
   })
-  if (found.status?.id !== fileIn(entry)) throw new Error(`${name} has another file: ${JSON.stringify([entry, found])}`)
+  const isSame = plural === 'disks' ? found.status?.id === fileIn(entry) : isSameDownload(found, entry)
+  if (!isSame) throw new Error(`${name} has another file: ${JSON.stringify([entry, found])}`)
 }
 
 async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Entry) => Promise<void>): Promise<void> {
@@ -92,6 +150,15 @@ async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Ent
   const hasAll = held.every(({ id }, place) => disks[place]?.status?.id === id)
   if (!isSame || !hasAll)
     throw new Error(`${name} is not the machine that it was: ${JSON.stringify([entry, vm, disks])}`)
+}
+
+const downloaded = z.looseObject({ hosts: z.array(z.string()), downloadHosts: z.array(z.string()), sha256: z.string() })
+
+/** Whether it is on all hosts on which it was before. */
+function isSameDownload({ status }: Found, { contents }: Entry): boolean {
+  const { hosts, downloadHosts, sha256 } = downloaded.parse(status)
+  const before = contents?.download
+  return before?.sha256 === sha256 && before.hosts.every((host) => hosts.includes(host) && downloadHosts.includes(host))
 }
 
 function fileIn({ contents }: Entry): string | undefined {

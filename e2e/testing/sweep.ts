@@ -1,10 +1,10 @@
 import { KubeError } from '../../lib/kube/errors.ts'
 import type { FaultProxy, Verdict } from '../../lib/testing/fault-proxy.ts'
 import { untilSound } from './invariants.ts'
-import { disk, image, machine, platformSettings, withMetadata, type Manifest } from './manifests.ts'
+import { disk, machine, platformSettings, withMetadata, type Manifest } from './manifests.ts'
 import { eventually, isReady } from './platform.ts'
 import { act, entries } from './recycle-bin.ts'
-import { insist, outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
+import { destroy, insist, keep, outlive, recover, recoverFile, recycle, restore } from './recycling.ts'
 import { HOST, type UnderTest, type Victim } from './under-test.ts'
 
 /** One change that a user makes. What it needs is there before, and is gone after. */
@@ -25,14 +25,16 @@ const SCRATCH = 'scratch'
 const SETTLED_MS = 300
 const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
 const withData = { disks: [{ diskRef: { name: 'data' } }] }
+const data = (size = '64Mi', more: object = {}) => disk('data', { size, dataStorage: 'local-2', ...more })
 const withBoth = {
   disks: [{ diskRef: { name: 'data' }, deleteWithVirtualMachine: true }, { diskRef: { name: SCRATCH } }],
 }
-const data = (size = '64Mi') => disk('data', { size, dataStorage: 'local-2' })
 const scratch = disk(SCRATCH, { dataStorage: 'local-2' })
 const PICTURE = 'picture'
-const picture = image(PICTURE, 'holdfast-guest.qcow2')
-const soonOver = platformSettings({ deletion: { disk: { policy: 'Delayed', retention: '10s' } } })
+const imports = { allowedNetworks: ['127.0.0.0/8'] }
+const settings = platformSettings({ imports })
+const soonOver = platformSettings({ imports, deletion: { disk: { policy: 'Delayed', retention: '10s' } } })
+const under = (deletionPolicy: 'Immediate' | 'Delayed' | 'Never') => ({ deletionPolicy })
 const restoring = withMetadata(on(), { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } })
 const nothing = async () => undefined
 const apply =
@@ -105,17 +107,31 @@ export const flows: readonly Flow[] = [
   },
   {
     name: 'recycle an image',
-    prepare: apply(picture),
+    prepare: download,
     change: async (test) => recycle(test, 'images', PICTURE),
     persists: true,
   },
   {
     name: 'recover an image',
     prepare: binPicture,
-    change: async (test) => recoverFile(test, 'images', PICTURE),
+    change: recoverPicture,
     persists: true,
   },
   { name: 'end by time', prepare: apply(soonOver, data()), change: expire, persists: true },
+  {
+    name: 'destroy at once',
+    prepare: apply(on(under('Immediate'))),
+    change: async (test) => destroy(test, 'virtualmachines', VM),
+    persists: true,
+  },
+  {
+    name: 'destroy a disk at once',
+    prepare: apply(data('64Mi', under('Immediate'))),
+    change: async (test) => destroy(test, 'disks', 'data'),
+    persists: true,
+  },
+  { name: 'keep for good', prepare: apply(on(under('Never'))), change: keepMachine, persists: true },
+  { name: 'keep a disk for good', prepare: apply(data('64Mi', under('Never'))), change: keepDisk, persists: true },
 ]
 
 async function binOne(test: UnderTest, spec: object = {}, ...disks: Manifest[]): Promise<void> {
@@ -130,15 +146,41 @@ async function binDisk(test: UnderTest): Promise<void> {
   await remove('disks', 'data')(test)
 }
 
+/** On both hosts. */
+async function download(test: UnderTest): Promise<void> {
+  await apply(settings, test.pictures.next(PICTURE))(test)
+  const hosts = async () => (await test.platform.get('images', PICTURE))?.status?.['hosts']
+  await eventually(async () => String(await hosts()) === ['host-1', HOST].join(','))
+}
+
 async function binPicture(test: UnderTest): Promise<void> {
-  await apply(picture)(test)
-  await eventually(async () => isReady(await test.platform.get('images', PICTURE)))
+  await download(test)
   await remove('images', PICTURE)(test)
+}
+
+/** What hosts have is still what they had: one whose server is gone could not be fetched anew. */
+async function recoverPicture(test: UnderTest): Promise<void> {
+  const before = test.pictures.requests
+  await recoverFile(test, 'images', PICTURE)
+  if (test.pictures.requests > before) throw new Error('what hosts had of the image is downloaded anew')
 }
 
 async function expire(test: UnderTest): Promise<void> {
   await outlive(test, 'disks', 'data')
-  await insist(async () => apply(platformSettings({}))(test))
+  await insist(async () => apply(settings)(test))
+}
+
+/** Back from there it is one that can be destroyed. */
+async function keepMachine(test: UnderTest): Promise<void> {
+  await keep(test, 'virtualmachines', VM)
+  await recover(test, VM)
+  await insist(async () => apply(on(under('Delayed')))(test))
+}
+
+async function keepDisk(test: UnderTest): Promise<void> {
+  await keep(test, 'disks', 'data')
+  await recoverFile(test, 'disks', 'data')
+  await insist(async () => apply(data('64Mi', under('Delayed')))(test))
 }
 
 /** Who is killed, at which request, and whether the request was carried out before. */

@@ -1,8 +1,10 @@
+import { join } from 'node:path'
 import { ControllersProcess } from './controllers-process.ts'
 import type { FaultProxy } from '../../lib/testing/fault-proxy.ts'
 import { freePort } from './free-port.ts'
 import { dataStorage, host } from './manifests.ts'
-import { eventually, isReady, newPlatform, type Platform, type PlatformOptions } from './platform.ts'
+import { Pictures } from './pictures.ts'
+import { eventually, isReady, newPlatform, SECTOR, type Platform, type PlatformOptions } from './platform.ts'
 import { QmpTap } from './qmp-tap.ts'
 import { proxiedKubeconfig, proxyToAgent, proxyToApi } from './proxies.ts'
 import { startAgent, type SecondAgent } from './second-agent.ts'
@@ -23,6 +25,7 @@ interface Parts {
   readonly agent: SecondAgent
   readonly tap: QmpTap
   readonly webhooks: WebhooksProcess
+  readonly pictures: Pictures
 }
 
 /** A platform whose controllers, webhooks and one agent are started and killed by the test, with proxies between them. */
@@ -38,6 +41,8 @@ export class UnderTest implements AsyncDisposable {
   readonly kubeconfig: string
   /** To the machines of the host whose agent can be killed. */
   readonly tap: QmpTap
+  /** What can be downloaded, where settings allow that from this computer. */
+  readonly pictures: Pictures
   readonly #controllers: ControllersProcess
   readonly #webhooks: WebhooksProcess
   #agent: SecondAgent
@@ -49,6 +54,7 @@ export class UnderTest implements AsyncDisposable {
     this.admission = parts.admission
     this.kubeconfig = parts.kubeconfig
     this.tap = parts.tap
+    this.pictures = parts.pictures
     const { home } = parts.platform
     this.#controllers = new ControllersProcess({ home, kubeconfig: parts.kubeconfig, name: 'controllers-under-test' })
     this.#webhooks = parts.webhooks
@@ -68,7 +74,9 @@ export class UnderTest implements AsyncDisposable {
     const toHost = await proxyToAgent(platform, HOST, agent.port)
     const kubeconfig = await proxiedKubeconfig(platform, 'holdfast-controllers', api.port)
     const webhooks = await startWebhooks(platform, admission)
-    const test = new UnderTest({ platform, api, host: toHost, admission, kubeconfig, agent, tap, webhooks })
+    const pictures = await Pictures.of(join(platform.home, 'import', SECTOR))
+    const proxies = { api, host: toHost, admission }
+    const test = new UnderTest({ platform, ...proxies, kubeconfig, agent, tap, webhooks, pictures })
     await test.startControllers()
     await platform.apply(host(HOST, toHost.port), dataStorage('local-2', HOST, agent.storage))
     await eventually(async () => isReady(await platform.get('datastorages', 'local-2')))
@@ -132,6 +140,7 @@ export class UnderTest implements AsyncDisposable {
     await this.#agent[Symbol.asyncDispose]()
     await Promise.all([this.api, this.host, this.admission].map(async (proxy) => proxy[Symbol.asyncDispose]()))
     await this.platform[Symbol.asyncDispose]()
+    await this.pictures[Symbol.asyncDispose]()
   }
 }
 

@@ -169,6 +169,13 @@ describe('A warning', () => {
     expect([recoveryWarnings(create(asked)), nameReuseWarnings(create(asked))]).toEqual([[back], []])
   })
 
+  test('[DEL-16] says that nothing comes back from an entry with nothing in it', () => {
+    const spec = { ...entry.spec, contents: { manifest: {} } }
+    expect(recoveryWarnings(create(asked, { recovery: { ...recovery, entry: { ...entry, spec } } }))).toEqual([
+      `entry ${ENTRY} of the recycle bin holds nothing, for nobody saw its object before that went: this one is made anew, as its manifest says`,
+    ])
+  })
+
   test('[DEL-16] says what of the manifest is not done to a disk', () => {
     const facts = create(asked)
     const object = newDisk({ size: '2Gi' }, facts.object.metadata)

@@ -10,7 +10,7 @@ import {
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { knownBytes } from '../../policy/quantity.ts'
 import { disksOfMachine } from '../../policy/recycled-contents.ts'
-import { heldAs, recoverCommand, recoveryObjection, wasTakenAlong } from '../../policy/recovery.ts'
+import { heldAs, holdsNothing, recoverCommand, recoveryObjection, wasTakenAlong } from '../../policy/recovery.ts'
 import { nameOf } from '../review.ts'
 import { nameReuseOf } from './name-reuse.ts'
 import { refuse } from './rule.ts'
@@ -103,6 +103,7 @@ export function recoveryWarnings(facts: WriteFacts): string[] {
   if (before) return isAskedTooLate(object, before) ? [TOO_LATE] : []
   if (!wanted?.entry) return []
   const { entry, name } = wanted
+  if (holdsNothing(entry)) return [`entry ${name} ${NOTHING_IN_IT}`]
   const { resource, deletion } = entry.spec
   const by = `deleted by ${deletion.by} at ${deletion.at}`
   const machine = nameOf(resource.kind, resource)
@@ -113,6 +114,9 @@ export function recoveryWarnings(facts: WriteFacts): string[] {
 }
 
 const TOO_LATE = `the annotation ${RECOVER_ANNOTATION} does nothing here: it is read when an object is made, and this one is there already`
+
+const NOTHING_IN_IT =
+  'of the recycle bin holds nothing, for nobody saw its object before that went: this one is made anew, as its manifest says'
 
 function isAskedTooLate({ metadata }: Resource, before: Resource): boolean {
   const now = metadata.annotations?.[RECOVER_ANNOTATION]

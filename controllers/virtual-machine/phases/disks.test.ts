@@ -111,6 +111,23 @@ describe('VirtualMachine', () => {
     },
   )
 
+  test('[DEL-15] has no blank root disk made in place of its own that is in the recycle bin under another name', async () => {
+    const world = new World({ ...machine({}, { annotations: fromBin }), status: placed })
+    const binned = disk('old-root', {}, { labels: own, namespace: 'lab' })
+    const { metadata, spec } = world.recycled.stamp(binned)
+    spec.contents = contentsOfDisk(binned)
+    await world.settle()
+    expect(world.condition('DisksReady')).toMatchObject({
+      reason: 'DiskNotFound',
+      message: `Disk lab/old-root of this machine is in the recycle bin: bring it back as web-root: kubectl patch recycled ${metadata.name} --type=merge -p '{"spec":{"action":"Recover","recoverAs":{"namespace":"shop","name":"web-root"}}}', and then set its label compute.holdfast.dev/machine-id to ${ID}; or bring it back under its own name, to have a new root disk made`,
+    })
+    expect(world.disks.size).toBe(0)
+
+    world.recycled.entries.clear()
+    await world.reconcile()
+    expect(world.disks.get('web-root')?.metadata.labels).toEqual(own)
+  })
+
   test.each([
     ['another machine', { [MACHINE_ID_LABEL]: OTHER }, {}, fromBin],
     ['an older one of its name', {}, {}, {}],
