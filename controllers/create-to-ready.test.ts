@@ -39,6 +39,7 @@ function newWorld() {
     virtualMachine: () => vm.stored,
     machinesOf: () => (vm.stored ? [vm.stored] : []),
     disk: (_namespace, name) => disks().find(({ metadata }) => metadata.name === name),
+    usersOf: () => [],
     disksOf: disks,
     disksOfFile: () => [],
     attachedTo: (id) => disks().filter(({ status }) => status?.attachedTo?.machineId === id),

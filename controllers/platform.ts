@@ -274,6 +274,7 @@ type DiskAccess = Pick<
   | 'disksOf'
   | 'disksOfFile'
   | 'attachedTo'
+  | 'usersOf'
   | 'createDisk'
   | 'deleteDisk'
   | 'setAttachment'
@@ -283,12 +284,13 @@ type DiskAccess = Pick<
 >
 
 /** What the controller of machines does with disks, and the identities that it gives. */
-function accessDisks({ kube, caches: { disks } }: Parts): DiskAccess {
+function accessDisks({ kube, caches: { disks, virtualMachines } }: Parts): DiskAccess {
   const writer = objectWriter(kube, Disk, FIELD_MANAGER, disks)
   const attachments = objectWriter(kube, Disk, ATTACHMENT_MANAGER, disks)
   return {
     disk: (namespace, name) => disks.get(`${namespace}/${name}`),
     disksOf: (machineId) => disks.by('maker', machineId),
+    usersOf: (namespace, disk) => virtualMachines.by('disk', `${namespace}/${disk}`),
     attachedTo: (machineId) => disks.by('user', machineId),
     disksOfFile: (id) => disks.by('id', id),
     createDisk: (manifest) => createOrGet(kube, manifest, () => writer.create(manifest)),

@@ -11,6 +11,7 @@ import { collectionPath, keyOf, objectPath, type Endpoint } from '../lib/kube/pa
 import type { ServerClock } from '../lib/kube/server-clock.ts'
 import type { EventRecorder } from '../lib/kube/events.ts'
 import { defaultDeletion } from '../policy/deletion.ts'
+import { wasTakenAlong } from '../policy/recovery.ts'
 import type { Caches } from './cluster/caches.ts'
 import { FIELD_MANAGER } from './cluster/controller.ts'
 import type { Fleet } from './fleet/fleet.ts'
@@ -70,6 +71,10 @@ export function accessRecycled(
     disown: (place, object) => disown(kube, place, object),
     claimants: ({ metadata, spec: { resource } }) =>
       claimants(all[resource.kind].by('origin', metadata.name), resource),
+    isAwaited: (entry) =>
+      disks
+        .by('origin', entry.metadata.name)
+        .some((disk) => disk.metadata.deletionTimestamp === undefined && wasTakenAlong(entry, disk)),
     disksOfFile: (id) => disks.by('id', id),
     downloadedAs: (sha256) => images.by('download', sha256),
     emit: (object, news) => recorder.record({ object, ...news, action: 'Reconcile' }),

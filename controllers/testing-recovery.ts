@@ -3,7 +3,8 @@ import type { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf, RECOVERED_FROM_ANNOTATION, type RecycledResource } from '../crds/recycled-resource.ts'
 import { dataStorage, host, image, machine, meta, newDisk } from '../crds/testing/objects.ts'
-import type { VirtualMachine } from '../crds/virtual-machine.ts'
+import { diskNames, type VirtualMachine } from '../crds/virtual-machine.ts'
+import { wasTakenAlong } from '../policy/recovery.ts'
 import type { Next, Reconciler } from '../lib/reconcile/reconcile.ts'
 import { diskReconciler } from './disk/reconciler.ts'
 import { newCandidates } from './fleet/candidates.ts'
@@ -76,6 +77,11 @@ export class RecoveryWorld {
     const origin = { [RECOVERED_FROM_ANNOTATION]: this.entry.stored?.metadata.name ?? metadata.uid ?? '' }
     const uid = '44444444-4444-4444-8444-444444444444'
     return this.#putMachine(machine(spec, { uid, annotations: origin, ...metadata }))
+  }
+
+  /** Makes Disks. */
+  make(...disks: Disk[]): void {
+    for (const disk of disks) this.#putDisk(disk)
   }
 
   /** Deletes it as a person does: admission writes that down, and the API server marks it. */
@@ -153,6 +159,7 @@ export class RecoveryWorld {
       virtualMachine: (_namespace, name) => this.machines.get(name)?.stored,
       machinesOf: (id) => this.#allMachines().filter(({ status }) => status?.machineId === id),
       disk: (_namespace, name) => disk(name),
+      usersOf: (_namespace, name) => this.#allMachines().filter((vm) => diskNames(vm).includes(name)),
       disksOf: (id) => this.#allDisks().filter(({ metadata }) => Object.values(metadata.labels ?? {}).includes(id)),
       disksOfFile: () => [],
       attachedTo: (id) => this.#allDisks().filter(({ status }) => status?.attachedTo?.machineId === id),
@@ -164,12 +171,21 @@ export class RecoveryWorld {
         const store = this.disks.get(name)
         if (store) this.delete(store)
       },
-      setAttachment: async (one) => one,
+      setAttachment: async (one, attachedTo) => this.#request('attach', () => this.#attach(one, attachedTo)),
       newId: () => `00000000-0000-4000-8000-${String(++this.#ids).padStart(12, '0')}`,
       isMade: () => false,
       now: () => new Date(TIME),
       newMac: () => '02:00:00:00:00:01',
     }
+  }
+
+  #attach(disk: Disk, attachedTo: NonNullable<Disk['status']>['attachedTo']): Disk {
+    const store = this.disks.get(disk.metadata.name)
+    store?.change((one) => {
+      const { attachedTo: _, ...rest } = one.status ?? {}
+      one.status = { ...rest, ...(attachedTo && { attachedTo }) }
+    })
+    return store?.stored ?? disk
   }
 
   #diskDeps(): Parameters<typeof diskReconciler>[0] {
@@ -180,7 +196,7 @@ export class RecoveryWorld {
       made: { note: () => undefined },
       image: () => image(),
       virtualMachine: (_namespace, name) => this.machines.get(name)?.stored,
-      disksOfFile: () => [],
+      disksOfFile: (id) => this.#allDisks().filter(({ status }) => status?.id === id),
       adopters: new Map(),
       seen: new Map(),
       bin: this.recycled.bin,
@@ -208,6 +224,8 @@ export class RecoveryWorld {
         this.#allMachines()
           .filter(({ metadata }) => originOf(metadata) === name && metadata.deletionTimestamp === undefined)
           .map(({ metadata }) => ({ kind: 'VirtualMachine', namespace: 'shop', name: metadata.name })),
+      isAwaited: (entry) =>
+        this.#allDisks().some((one) => originOf(one.metadata) === entry.metadata.name && wasTakenAlong(entry, one)),
       disksOfFile: (id) => this.#allDisks().filter(({ status }) => status?.id === id),
       downloadedAs: () => [],
       emit: () => undefined,
@@ -228,7 +246,7 @@ export class RecoveryWorld {
 }
 
 /** What is in the entry of a machine with its root disk. */
-function rootDiskOfWeb(): NonNullable<RecycledResource['spec']['contents']> {
+export function rootDiskOfWeb(): NonNullable<RecycledResource['spec']['contents']> {
   const label = { 'compute.holdfast.dev/machine-id': MACHINE_ID }
   const spec = { size: '2Gi', dataStorage: 'local', source: { image: { name: 'debian' } } }
   const { uid } = meta('web-root')

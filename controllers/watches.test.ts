@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { disk, entry, machine } from '../crds/testing/objects.ts'
+import { attachment, disk, entry, machine } from '../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../crds/virtual-machine.ts'
 import { newCaches } from './cluster/caches.ts'
 import { watchVirtualMachines } from './virtual-machine/watches.ts'
@@ -23,7 +23,7 @@ test('A disk of a machine that is gone is looked at again when it is known that 
   const looked: string[] = []
   watchDisks(caches, (key) => looked.push(`Disk ${key}`))
   watchVirtualMachines(caches, (key) => looked.push(`VirtualMachine ${key}`))
-  const waiting = machine({ disks: [{ diskRef: { name: 'web-root' } }] }, { name: 'other', uid: 'u-3' })
+  const waiting = machine({ disks: [attachment('web-root')] }, { name: 'other', uid: 'u-3' })
   caches.virtualMachines.put({ ...waiting, status: { machineId: 'm-3', host: 'host-a' } })
   caches.disks.put(disk('web-root', { attachedTo: { virtualMachine: 'web', machineId: OLD } }))
   const anew = machine({}, { uid: 'u-2', resourceVersion: '20' })

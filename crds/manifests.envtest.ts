@@ -45,17 +45,18 @@ describe('Samples', async () => {
 
 describe('Defaults', () => {
   const rootDisk = { imageRef: { name: 'a' } }
+  const data = { diskRef: { name: 'data' } }
   test.each<[string, object, object]>([
     [
       'VirtualMachine',
-      { memory: '1Gi', rootDisk },
+      { memory: '1Gi', rootDisk, disks: [data] },
       {
         memory: '1Gi',
         rootDisk,
         cpus: 1,
         machineType: 'q35',
         runStrategy: 'Always',
-        disks: [],
+        disks: [{ ...data, deleteWithVirtualMachine: false }],
         placement: {},
         terminationGracePeriodSeconds: 60,
       },
@@ -143,6 +144,7 @@ describe('kubectl', () => {
   test.each([
     ['virtualmachines.spec.rootDisk.imageRef', 'Image that the root disk starts as a copy of'],
     ['hfvm.spec.cpus', 'Defaults to 1.'],
+    ['hfvm.spec.disks.deleteWithVirtualMachine', 'Whether a delete of the machine takes the Disk along'],
     ['disks.storage.holdfast.dev.status.attachedTo.machineId', 'Identity of the machine'],
     ['hfsettings.spec.placement.cpuOvercommitPercent', 'Defaults to 1000.'],
   ])('explains %s', async (path, sentence) => {

@@ -1,46 +1,10 @@
 import * as z from 'zod'
-import {
-  ageColumn,
-  cel,
-  givenName,
-  givenTime,
-  localRef,
-  messageColumn,
-  readyColumns,
-  size,
-  type ObjectMeta,
-} from './common.ts'
+import { ageColumn, cel, givenName, givenTime, messageColumn, readyColumns, size, type ObjectMeta } from './common.ts'
 import { deletionPolicyOverride } from './deletion.ts'
+import { furtherDisk, MAX_FURTHER_DISKS, rootDisk } from './machine-disks.ts'
 import { defineKind, type Resource } from './kind.ts'
 import { OriginReason } from './recycled-resource.ts'
 import { powerRequest, virtualMachineStatus } from './virtual-machine-status.ts'
-
-const rootDisk = cel(
-  z.object({
-    imageRef: localRef
-      .optional()
-      .describe(
-        'Image that the root disk starts as a copy of. The disk is a Disk named after the machine, with -root.',
-      ),
-    diskRef: localRef.optional().describe('Existing Disk to boot from, instead of an image.'),
-    size: size.optional().describe("Size of the new root disk, for example 20Gi. Without it, the image's own size."),
-    dataStorage: givenName
-      .optional()
-      .describe('DataStorage for the new root disk. Without it, one that the chosen host reaches.'),
-  }),
-  {
-    rule: 'has(self.imageRef) != has(self.diskRef)',
-    message: 'name either imageRef, to make a new root disk, or diskRef, to boot from an existing Disk',
-  },
-  {
-    rule: 'has(self.imageRef) || !(has(self.size) || has(self.dataStorage))',
-    message: 'size and dataStorage belong to a new disk: use them with imageRef, not with diskRef',
-  },
-  {
-    rule: 'self == oldSelf',
-    message: 'rootDisk cannot be changed; to grow the disk, change spec.size of its Disk; else create another machine',
-  },
-)
 
 const machineIdentity = z.uuid()
 
@@ -97,13 +61,13 @@ export const VirtualMachine = defineKind({
         'What to do with the machine, once. For tools, with a field manager of their own: leave it out of Git.',
       ),
     rootDisk: rootDisk.describe('Disk that the machine boots from.'),
-    disks: cel(z.array(z.object({ diskRef: localRef.describe('Disk to attach.') })).max(16), {
+    disks: cel(z.array(furtherDisk).max(MAX_FURTHER_DISKS), {
       rule: 'self.all(a, self.exists_one(b, a.diskRef.name == b.diskRef.name))',
       message: 'name each Disk once',
     })
       .default([])
       .describe(
-        'Further disks. They are attached and detached while the machine runs, up to four more than it was started with, and kept when it is deleted.',
+        'Further disks. They are attached and detached while the machine runs, up to four more than it was started with. When it is deleted they are detached and stay, but for those with deleteWithVirtualMachine.',
       ),
     adopt: z
       .object({

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Passing } from '../lib/testing/fault-proxy.ts'
 import { machine } from './testing/manifests.ts'
-import { eventually, isReady, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
+import { eventually, qemus, type Platform, SHORT_MS } from './testing/platform.ts'
 import { HOST, UnderTest } from './testing/under-test.ts'
 
 /** Of the ways to be away, one at least takes as long as is promised. */
@@ -11,6 +11,7 @@ const AWAY_SECONDS = 60
 const SHORT_SECONDS = 12
 const settable = process.env['HOLDFAST_AWAY_SECONDS']
 const awayMs = (seconds: number) => Number(settable ?? seconds) * 1000
+/** More than the same takes where nothing is wrong, which depends on what else the computer does. */
 const ACTED_ON_MS = 5_000
 const AFTERMATH_MS = 2_000
 
@@ -19,10 +20,17 @@ describe('The API server is away', () => {
 
   beforeAll(async () => {
     underTest = await UnderTest.start()
-    await underTest.platform.apply(machine('before', { placement: { host: HOST } }))
-    await eventually(async () => isReady(await underTest.platform.get('virtualmachines', 'before')))
   }, 300_000)
   afterAll(async () => underTest[Symbol.asyncDispose](), 180_000)
+
+  /** Applies a machine, and returns after how many ms it is placed. */
+  async function place(name: string): Promise<number> {
+    const { platform } = underTest
+    const begunMs = performance.now()
+    await platform.apply(machine(name, { placement: { host: HOST } }))
+    await eventually(async () => (await platform.get('virtualmachines', name))?.status?.host)
+    return Math.round(performance.now() - begunMs)
+  }
 
   interface Way {
     readonly way: string
@@ -58,7 +66,9 @@ describe('The API server is away', () => {
     'for $ms ms, $way; guests run on, the leader follows, and what is applied afterwards is acted on within 5 s',
     async ({ way, ms, leave, comeBack }) => {
       const { platform, api } = underTest
-      const name = `after-${way.slice(0, 3)}`
+      const [calm, name] = [`before-${way.slice(0, 3)}`, `after-${way.slice(0, 3)}`]
+      const calmMs = await place(calm)
+      await platform.ready('virtualmachines', calm, SHORT_MS)
       const [guests, controllers] = [await qemus(platform), underTest.controllers.pid]
       const termBefore = await term(platform)
       const server = await platform.pid('kube-apiserver')
@@ -73,13 +83,11 @@ describe('The API server is away', () => {
         if (isList(passing)) lists.push(passing.path)
         return { type: 'pass' }
       }
-      const backAt = performance.now()
-      await platform.apply(machine(name, { placement: { host: HOST } }))
-      const appliedMs = Math.round(performance.now() - backAt)
-      await eventually(async () => (await platform.get('virtualmachines', name))?.status?.host, 30_000)
-      const actedOnMs = Math.round(performance.now() - backAt)
-      process.stdout.write(`${way}: applied ${appliedMs} ms, acted on ${actedOnMs} ms after the return\n`)
-      expect(actedOnMs).toBeLessThan(ACTED_ON_MS)
+      const actedOnMs = await place(name)
+      process.stdout.write(
+        `${way}: acted on ${actedOnMs} ms after the return, and ${calmMs} ms where nothing is wrong\n`,
+      )
+      expect(actedOnMs).toBeLessThan(calmMs + ACTED_ON_MS)
       await platform.ready('virtualmachines', name, SHORT_MS)
       // It could not renew its lease, led no more, and leads anew.
       expect(underTest.controllers.pid).toBe(controllers)

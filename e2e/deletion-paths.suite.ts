@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { disk, image, machine, platformSettings, withMetadata, type Manifest } from './testing/manifests.ts'
-import { eventually, isReady, type Found, type Platform, type Result } from './testing/platform.ts'
+import { condition, eventually, isReady, type Found, type Platform, type Result } from './testing/platform.ts'
 import { act, binned, entries } from './testing/recycle-bin.ts'
 
 const VIRTUAL_MACHINES = 'compute.holdfast.dev/v1alpha1/VirtualMachine'
@@ -98,6 +98,52 @@ export function describeDeletionPaths(platform: Platform): void {
         await comeBack('shop', before, 'ann')
         await eventually(async () => (await entries(platform, 'shop')).length === 0)
         expect(await filesOf('shop')).toEqual(files)
+      }, 120_000)
+
+      test('[DEL-14] [DEL-20] of a namespace has the disks in the entries of the machines that take them along', async () => {
+        const marked = { disks: [{ diskRef: { name: 'data' }, deleteWithVirtualMachine: true }] }
+        const before = await populate('lab', within('lab', disk('data')), within('lab', machine('web', marked)))
+        const files = await filesOf('lab')
+        const { stderr } = await asAnn('delete', 'namespace', 'lab', '--timeout=120s')
+        expect(stderr).toContain('with namespace lab, 1 VirtualMachine and 1 Image are put into the recycle bin')
+        const entry = await binned(platform, 'VirtualMachine', 'web', 'lab')
+        await eventually(async () => (await entries(platform, 'lab')).length === 2)
+        expect(entry).toMatchObject({
+          deletion: { by: 'ann' },
+          contents: { disks: [{ name: 'web-root' }, { name: 'data', id: files.get('data') }] },
+        })
+        await act(platform, await binned(platform, 'Image', 'holdfast-guest', 'lab'), { action: 'Recover' })
+        await act(platform, entry, { action: 'Recover' })
+        await eventually(async () => (await entries(platform, 'lab')).length === 0)
+        expect(identities(await machinesOf('lab', 1))).toEqual(identities(before))
+        expect(await filesOf('lab')).toEqual(files)
+      }, 120_000)
+
+      test('[DEL-16] [DEL-20] that is undone from Git brings both back, the Disk applied first', async () => {
+        const restoring = { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } }
+        const marked = { disks: [{ diskRef: { name: 'data' }, deleteWithVirtualMachine: true }] }
+        const both = [
+          within('reverted', disk('data'), restoring),
+          within('reverted', machine('web', marked), restoring),
+        ]
+        const before = await populate('reverted', ...both)
+        const files = await filesOf('reverted')
+        expect(await asAnn('delete', 'hfvm', 'web', '-n', 'reverted', '--timeout=60s')).toMatchObject({ code: 0 })
+        await binned(platform, 'VirtualMachine', 'web', 'reverted')
+        const apply = async (manifest?: Manifest) =>
+          platform.tryApply(JSON.stringify(manifest), '--namespace=reverted', '--as=ann')
+        expect(await apply(both[0])).toMatchObject({
+          code: 0,
+          stderr: expect.stringContaining('together with VirtualMachine reverted/web'),
+        })
+        await eventually(async () => {
+          const [found] = await platform.list('disks', 'reverted')
+          return condition(found)?.reason === 'Recovering'
+        })
+        expect(await apply(both[1])).toMatchObject({ code: 0 })
+        expect(identities(await machinesOf('reverted', 1))).toEqual(identities(before))
+        await eventually(async () => (await entries(platform, 'reverted')).length === 0)
+        expect(await filesOf('reverted')).toEqual(files)
       }, 120_000)
 
       test.each([

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { says } from './testing/guest-console.ts'
 import { disk, image, machine, platformSettings } from './testing/manifests.ts'
-import { eventually, qemus, SECTOR, type Platform } from './testing/platform.ts'
+import { condition, eventually, isReady, qemus, SECTOR, type Platform } from './testing/platform.ts'
 import { act, binned, entries } from './testing/recycle-bin.ts'
 
 /** Delete, look into the bin, bring back. Wants a Linux that has booted once, and an empty bin. */
@@ -11,6 +11,7 @@ export function describeDeletion(platform: Platform): void {
   describe('Deleting on a platform', () => {
     afterAll(async () => platform.clear(), 120_000)
 
+    const holder = { virtualMachine: 'hello' }
     const files = async () => readdir(join(platform.home, 'storage', 'disks'))
 
     test('[DEL-04] [DEL-05] [DEL-15] a guest comes back from the bin with its disk, identity and address', async () => {
@@ -35,6 +36,90 @@ export function describeDeletion(platform: Platform): void {
       await platform.booted('hello', 2)
       await says(platform, 'hello', 'cat /disk/pattern', 'pattern-7f3a')
       expect((await files()).filter((name) => name.endsWith('.qcow2'))).toEqual([`${file}.qcow2`])
+    })
+
+    test('[DEL-20] a guest comes back with the disk that it takes along; the other one was detached, and stayed', async () => {
+      const attach = async (...disks: object[]) => {
+        const patch = JSON.stringify({ spec: { disks } })
+        await platform.kubectl('patch', 'hfvm', 'hello', '--type=merge', `--patch=${patch}`)
+        await eventually(async () => {
+          const vm = await platform.get('virtualmachines', 'hello')
+          return isReady(vm) && condition(vm, 'SpecApplied')?.status === 'True'
+        })
+      }
+      const own = { diskRef: { name: 'own' }, deleteWithVirtualMachine: true }
+      await platform.apply(disk('own', { dataStorage: 'local' }), disk('archive', { dataStorage: 'local' }))
+      await attach(own)
+      await says(platform, 'hello', 'echo own-5c1d >/dev/vdb; sync; head -c 8 /dev/vdb', 'own-5c1d')
+      await attach(own, { diskRef: { name: 'archive' } })
+      await says(platform, 'hello', 'echo rest-91e >/dev/vdc; sync; head -c 8 /dev/vdc', 'rest-91e')
+      const file = (await platform.get('disks', 'own'))?.status?.id ?? ''
+      const alone = await platform.kubectl('delete', 'hfdisk', 'own')
+      expect(alone).toMatchObject({ code: 1, stderr: expect.stringContaining('is attached to VirtualMachine') })
+
+      const { stderr } = await platform.kubectl('delete', 'hfvm', 'hello', '--timeout=90s')
+      expect(stderr).toContain('1 Disk goes along, as spec.disks says: default/own')
+      expect(stderr).toContain('1 Disk is detached and stays: default/archive')
+      const entry = await binned(platform, 'VirtualMachine', 'hello')
+      expect(entry.contents?.disks).toMatchObject([{ name: 'hello-root' }, { name: 'own', id: file }])
+      expect((await entries(platform, 'default')).map(({ name }) => name)).toEqual([entry.name])
+      expect(await files()).toContain(`${file}.qcow2`)
+      expect((await platform.list('disks', 'default')).map(({ metadata }) => metadata.name)).toEqual(['archive'])
+      expect((await platform.get('disks', 'archive'))?.status).not.toHaveProperty('attachedTo')
+
+      // It is off, also when everything comes anew that would start it.
+      for (const program of ['agent', 'controllers']) await platform.kill(program)
+      await platform.ready('hosts', 'local')
+      expect(await qemus(platform)).toEqual([])
+
+      await act(platform, entry, { action: 'Recover' })
+      await eventually(async () => (await entries(platform, 'default')).length === 0)
+      await platform.ready('virtualmachines', 'hello')
+      expect((await platform.get('disks', 'own'))?.status).toMatchObject({ id: file, attachedTo: holder })
+      expect((await platform.get('disks', 'archive'))?.status).toMatchObject({ attachedTo: holder })
+      await platform.booted('hello', 3)
+      await says(platform, 'hello', 'head -c 8 /dev/vdb', 'own-5c1d')
+      await says(platform, 'hello', 'head -c 8 /dev/vdc', 'rest-91e')
+      await attach()
+    }, 600_000)
+
+    describe('A machine that takes a disk along, and not another', () => {
+      const disks = [{ diskRef: { name: 'own' }, deleteWithVirtualMachine: true }, { diskRef: { name: 'archive' } }]
+      const off = { runStrategy: 'Halted', rootDisk: { imageRef: { name: 'sector' } }, disks }
+
+      /** Makes it. Returns the files of both disks. */
+      async function make(deletionPolicy: string): Promise<string[]> {
+        const all = [disk('own', { dataStorage: 'local' }), disk('archive', { dataStorage: 'local' })]
+        await platform.apply(image('sector', SECTOR), ...all, machine('off', { ...off, deletionPolicy }))
+        await platform.ready('virtualmachines', 'off')
+        const found = await Promise.all(['own', 'archive'].map(async (name) => platform.get('disks', name)))
+        return found.map((one) => `${one?.status?.id}.qcow2`)
+      }
+
+      async function expectFreed([own, archive]: string[]): Promise<void> {
+        await eventually(async () => (await entries(platform, 'default')).length === 0)
+        expect(await files()).not.toContain(own)
+        expect(await files()).toContain(archive)
+        expect((await platform.list('disks', 'default')).map(({ metadata }) => metadata.name)).not.toContain('own')
+      }
+
+      test('[DEL-20] frees that once it is purged', async () => {
+        const its = await make('Delayed')
+        expect(await platform.kubectl('delete', 'hfvm', 'off', '--timeout=60s')).toMatchObject({ code: 0 })
+        const entry = await binned(platform, 'VirtualMachine', 'off')
+        expect(await files()).toEqual(expect.arrayContaining(its))
+        await act(platform, entry, { action: 'Purge' })
+        await expectFreed(its)
+      })
+
+      test('[DEL-20] frees that where it is destroyed at once', async () => {
+        const its = await make('Immediate')
+        expect(await platform.deleteConfirmed('hfvm', 'off')).toMatchObject({ code: 0 })
+        await expectFreed(its)
+        await platform.kubectl('delete', 'hfdisk', 'archive', '--timeout=60s')
+        await act(platform, await binned(platform, 'Disk', 'archive'), { action: 'Purge' })
+        await eventually(async () => (await entries(platform, 'default')).length === 0)
+      })
     })
 
     test('[DEL-14] machines of a namespace that is deleted all come back, and their namespace with them', async () => {

@@ -216,7 +216,7 @@ describe('A platform restored from an older state', () => {
     )
     expect(await platform.kubectl('delete', 'hfdisk', 'wanders', '--wait=false')).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('VirtualMachine default/taker'),
+      stderr: expect.stringContaining('default/taker'),
     })
 
     await platform.apply(giverSince, taker(true))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
-import { disk, image, machine, meta, newDisk } from '../crds/testing/objects.ts'
+import { binnedDisk, disk, image, machine, meta, newDisk } from '../crds/testing/objects.ts'
 import { newestOf, recoveryObjection } from './recovery.ts'
 
 const MACHINE_ID = '11111111-1111-4111-8111-111111111111'
@@ -30,6 +30,11 @@ const ofMachine: Partial<Spec> = {
   contents: { manifest: {}, machineId: MACHINE_ID },
 }
 
+const withData: Partial<Spec> = {
+  ...ofMachine,
+  contents: { manifest: {}, disks: [binnedDisk('web-root', { dataStorage: 'fast' }), binnedDisk('data')] },
+}
+
 describe('An entry of the recycle bin', () => {
   test.each([
     ['a disk of its name', entry(), newDisk(), 'nothing'],
@@ -37,6 +42,15 @@ describe('An entry of the recycle bin', () => {
     ['a disk on its storage', entry(), newDisk({ dataStorage: 'local' }), 'nothing'],
     ['a machine', entry(ofMachine), machine(), 'nothing'],
     ['the machine that it adopts', entry(ofMachine), machine({ adopt: { machineId: MACHINE_ID } }), 'nothing'],
+    ['a disk that went along with it', entry(withData), newDisk({ dataStorage: 'local' }), 'nothing'],
+    ['its root disk', entry(withData), newDisk({}, { name: 'web-root' }), 'and this is another kind: Disk'],
+    ['a disk that did not', entry(withData), newDisk({}, { name: 'other' }), 'and this is another kind: Disk'],
+    [
+      'one that did, on another storage',
+      entry(withData),
+      newDisk({ dataStorage: 'fast' }),
+      'has its file on DataStorage local',
+    ],
     ['another kind', entry(), image(), 'holds Disk shop/data, and this is another kind: Image'],
     ['another namespace', entry(), newDisk({}, { namespace: 'lab' }), 'is from namespace shop: to bring it back'],
     ['another storage', entry(), newDisk({ dataStorage: 'fast' }), 'has its file on DataStorage local: write that'],

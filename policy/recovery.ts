@@ -1,7 +1,7 @@
 import type { Resource } from '../crds/kind.ts'
 import { targetOf, type RecycledResource } from '../crds/recycled-resource.ts'
+import { hasTakenAlong, takenAlong, type HeldDisk } from './recycled-contents.ts'
 
-type Contents = NonNullable<RecycledResource['spec']['contents']>
 type Wanted = Pick<Resource, 'kind' | 'metadata' | 'spec'>
 
 /**
@@ -12,11 +12,27 @@ export function recoveryObjection(entry: RecycledResource, object: Wanted): stri
   return objectionToPlace(entry, object) ?? objectionToState(entry) ?? objectionToSpec(entry, object)
 }
 
-function objectionToPlace({ spec: { resource } }: RecycledResource, { kind, metadata: { namespace } }: Wanted) {
+function objectionToPlace(entry: RecycledResource, wanted: Wanted) {
+  const { resource } = entry.spec
   const { kind: was, name } = resource
+  const { kind, metadata } = wanted
+  const { namespace } = metadata
+  if (wasTakenAlong(entry, wanted)) return undefined
   if (was !== kind) return `holds ${was} ${resource.namespace}/${name}, and this is another kind: ${kind}`
   if (resource.namespace === namespace) return undefined
   return `is from namespace ${resource.namespace}: to bring it back into another one, set spec.action and spec.recoverAs of it`
+}
+
+/** Whether an object is a Disk that a machine took along into that entry: it comes back with the machine. */
+export function wasTakenAlong(entry: RecycledResource, { kind, metadata }: Pick<Wanted, 'kind' | 'metadata'>): boolean {
+  return kind === 'Disk' && hasTakenAlong(entry, metadata.namespace, metadata.name)
+}
+
+/** What an entry has for a Disk that is brought back from it. */
+export function heldAs(entry: RecycledResource, { metadata }: Pick<Wanted, 'metadata'>): HeldDisk | undefined {
+  const { resource, contents } = entry.spec
+  if (resource.kind !== 'VirtualMachine') return contents?.disks?.[0]
+  return takenAlong(entry).find(({ name }) => name === metadata.name)
 }
 
 function objectionToState(entry: RecycledResource): string | undefined {
@@ -37,15 +53,16 @@ function objectionToState(entry: RecycledResource): string | undefined {
 }
 
 /** What the controllers would never get past the schema. All else in a spec may be another than before. */
-function objectionToSpec({ spec: { contents = { manifest: {} } } }: RecycledResource, wanted: Wanted) {
-  if (wanted.kind === 'Disk') return objectionToStorage(contents, wanted)
+function objectionToSpec(entry: RecycledResource, wanted: Wanted) {
+  if (wanted.kind === 'Disk') return objectionToStorage(heldAs(entry, wanted), wanted)
+  const { contents } = entry.spec
   const { adopt } = wanted.spec
   const isAdopting = typeof adopt === 'object' && adopt !== null && 'machineId' in adopt
-  if (!isAdopting || adopt.machineId === contents.machineId) return undefined
+  if (!isAdopting || adopt.machineId === contents?.machineId) return undefined
   return 'is another machine than the one in spec.adopt: leave that out'
 }
 
-function objectionToStorage({ disks: [held] = [] }: Contents, { spec: { dataStorage } }: Wanted) {
+function objectionToStorage(held: HeldDisk | undefined, { spec: { dataStorage } }: Wanted) {
   if (!held || dataStorage === undefined || dataStorage === held.dataStorage) return undefined
   return `has its file on DataStorage ${held.dataStorage}: write that into spec.dataStorage, or leave it out`
 }

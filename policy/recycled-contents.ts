@@ -21,6 +21,43 @@ export function mayHoldData({ metadata, status }: Disk): boolean {
   return status?.size !== undefined || (status?.id !== undefined && status.id !== metadata.uid)
 }
 
+export type HeldDisk = NonNullable<Contents['disks']>[number]
+
+/** A disk in the entry of a machine, and its place where the machine is brought back. */
+export interface DiskOfMachine {
+  readonly held: HeldDisk
+  /** Name of its Disk there. */
+  readonly name: string
+  readonly isRoot: boolean
+}
+
+/** Disks in the entry of a machine that is brought back under a name. The root disk is named after the machine. */
+export function disksOfMachine({ spec }: Pick<RecycledResource, 'spec'>, machine: string): DiskOfMachine[] {
+  const { resource, contents } = spec
+  // One that boots from a Disk by its name has no root disk of its own, and may have another one of that name.
+  const hasOwnRoot = fieldOf(fieldOf(fieldOf(contents?.manifest, 'spec'), 'rootDisk'), 'diskRef') === undefined
+  return (contents?.disks ?? []).map((held) => {
+    const isRoot = hasOwnRoot && held.name === `${resource.name}-root`
+    return { held, isRoot, name: isRoot ? `${machine}-root` : held.name }
+  })
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? new Map(Object.entries(value)).get(name) : undefined
+}
+
+/** Whether an entry is of a machine of that namespace that took a Disk of this name along. Its root disk is none of these. */
+export function hasTakenAlong(entry: RecycledResource, namespace: string | undefined, disk: string): boolean {
+  return takenAlong(entry).some(({ name }) => entry.spec.resource.namespace === namespace && name === disk)
+}
+
+/** Disks that a machine took along into its entry, but for its root disk. */
+export function takenAlong(entry: Pick<RecycledResource, 'spec'>): HeldDisk[] {
+  const { kind, name } = entry.spec.resource
+  if (kind !== 'VirtualMachine') return []
+  return disksOfMachine(entry, name).flatMap(({ held, isRoot }) => (isRoot ? [] : [held]))
+}
+
 /** What is needed to bring a machine back whose disks are kept by themselves, for it was not put away. */
 export function contentsOfMachine(vm: VirtualMachine): Contents {
   const { machineId, host, decision, networks = [] } = vm.status ?? {}

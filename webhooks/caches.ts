@@ -9,6 +9,7 @@ import { RecycledResource } from '../crds/recycled-resource.ts'
 import { diskNames, VirtualMachine } from '../crds/virtual-machine.ts'
 import { ObjectCache } from '../lib/kube/cache.ts'
 import { machineIn } from '../policy/deletion.ts'
+import { takenAlong } from '../policy/recycled-contents.ts'
 import { entryKey } from '../policy/recovery.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../lib/kube/reflector.ts'
 
@@ -24,10 +25,10 @@ export interface Caches {
   readonly storages: ObjectCache<DataStorage, 'host'>
   readonly settings: ObjectCache<PlatformSettings, never>
   /**
-   * `object`: `Kind/namespace/name` of what was deleted. `machine`: identity of that, where it was one. `storage`: that a disk in it is on. `host`: where it is to come
+   * `object`: `Kind/namespace/name` of what was deleted. `machine`: identity of that, where it was one. `disk`: `namespace/name` of what a machine took along. `storage`: that a disk in it is on. `host`: where it is to come
    * back to. `image`: `namespace/name` of what it was made from.
    */
-  readonly recycled: ObjectCache<RecycledResource, 'object' | 'machine' | 'storage' | 'host' | 'image'>
+  readonly recycled: ObjectCache<RecycledResource, 'object' | 'machine' | 'disk' | 'storage' | 'host' | 'image'>
 }
 
 /** Empty caches. */
@@ -49,6 +50,7 @@ export function newCaches(): Caches {
     recycled: new ObjectCache({
       object: ({ spec: { resource } }) => [entryKey(resource.kind, resource.namespace, resource.name)],
       machine: (entry) => listed(machineIn(entry)),
+      disk: (entry) => takenAlong(entry).map(({ name }) => `${entry.spec.resource.namespace}/${name}`),
       storage: ({ spec }) => [...new Set((spec.contents?.disks ?? []).map(({ dataStorage }) => dataStorage))],
       host: ({ spec }) => listed(spec.contents?.host),
       image: ({ spec }) => within(spec.resource.namespace, imageIn(spec.contents?.manifest)),

@@ -2,12 +2,12 @@ import { OWNER_LABEL } from '../crds/deletion.ts'
 import { ownedKinds } from '../crds/index.ts'
 import type { Resource } from '../crds/kind.ts'
 import { RecycledResource, type RecyclableKind } from '../crds/recycled-resource.ts'
-import type { Call, Kube } from '../lib/kube/client.ts'
+import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { readIfThere } from '../lib/kube/read.ts'
 import type { Contents } from '../policy/recycled-contents.ts'
-import { newestOf } from '../policy/recovery.ts'
+import { newestOf, wasTakenAlong } from '../policy/recovery.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
 
@@ -84,30 +84,40 @@ const PAGE = 50
  */
 export async function findNewestEntry(
   kube: Pick<Kube, 'send'>,
-  { kind, metadata }: Resource,
+  object: Resource,
 ): Promise<RecycledResource | undefined> {
-  if (metadata.name === '') return undefined // It has yet to be given.
-  const fields = { kind, namespace: metadata.namespace ?? '', name: metadata.name }
-  const fieldSelector = Object.entries(fields)
-    .map(([field, value]) => `spec.resource.${field}=${value}`)
-    .join(',')
+  const { kind, metadata } = object
+  const { namespace = '', name } = metadata
+  if (name === '') return undefined // It has yet to be given.
   let newest: RecycledResource | undefined
-  let next: Page['metadata']['continue'] = ''
-  do {
-    const query = { fieldSelector, limit: PAGE, ...(next !== '' && { continue: next }) }
-    const page: Page = await list(kube, query)
-    newest = newestOf([...(newest ? [newest] : []), ...page.items])
-    next = page.metadata.continue
-  } while (next !== undefined && next !== '')
+  const look = async (fields: Record<string, string>, isMeant: (entry: RecycledResource) => boolean) => {
+    for await (const items of pagesWhere(kube, fields)) {
+      newest = newestOf([...(newest ? [newest] : []), ...items.filter(isMeant)])
+    }
+  }
+  await look({ kind, namespace, name }, () => true)
+  if (kind === 'Disk') await look({ kind: 'VirtualMachine', namespace }, (entry) => wasTakenAlong(entry, object))
   return newest
 }
 
-async function list(kube: Pick<Kube, 'send'>, query: NonNullable<Call['query']>): Promise<Page> {
-  return (await kube.send<Page>({ method: 'GET', path: collectionPath(RecycledResource), query })).body
+/** Entries whose object has these fields, as they were when the first page was asked for. */
+async function* pagesWhere(
+  kube: Pick<Kube, 'send'>,
+  fields: Record<string, string>,
+): AsyncGenerator<readonly RecycledResource[]> {
+  const fieldSelector = Object.entries(fields)
+    .map(([field, value]) => `spec.resource.${field}=${value}`)
+    .join(',')
+  let next: string | undefined
+  do {
+    const query = { fieldSelector, limit: PAGE, ...(next !== undefined && { continue: next }) }
+    const page: Page = (await kube.send<Page>({ method: 'GET', path: collectionPath(RecycledResource), query })).body
+    yield page.items
+    next = page.metadata.continue
+  } while (next !== undefined && next !== '')
 }
 
 interface Page {
-  /** All pages are of the moment in which the first one was asked for. */
   readonly metadata: { readonly continue?: string }
   readonly items: readonly RecycledResource[]
 }

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { Disk } from '../crds/disk.ts'
 import type { DeletionPolicy } from '../crds/deletion.ts'
-import { disk, entry, machine, platformSettings } from '../crds/testing/objects.ts'
+import { attachment, disk, entry, machine, platformSettings } from '../crds/testing/objects.ts'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL, type VirtualMachine } from '../crds/virtual-machine.ts'
 import { defaultDeletion } from '../policy/deletion.ts'
 import { newCaches } from './caches.ts'
-import { gatherDelete } from './facts.ts'
+import { endingsIn, gatherDelete } from './facts.ts'
 import { deleteDisk } from './rules/disk.ts'
 
 const ID = '11111111-1111-4111-8111-111111111111'
@@ -72,5 +72,27 @@ describe('[DEL-08] A Disk that is deleted by itself', () => {
     expect(await endOf('Never', web('Immediate', ID))).toBe('Never')
     expect(await endOf('Delayed', web('Immediate', ID))).toBe('3d')
     expect(await endOf('Immediate', web('Never', ID), {})).toBe('Immediate')
+  })
+})
+
+describe('[DEL-20] Of a namespace that is deleted', () => {
+  const made = { attachedTo: { virtualMachine: 'web', machineId: ID } }
+  const going = (deletionPolicy?: DeletionPolicy): VirtualMachine => ({
+    ...machine({ deletionPolicy, disks: [attachment('data', true), attachment('scratch')] }),
+    status: { machineId: ID, host: 'host-a' },
+  })
+  test.each<[string, VirtualMachine, string[]]>([
+    ['a marked disk counts with its machine', going(), ['VirtualMachine Delayed', 'Disk Delayed']],
+    [
+      'one that is kept longer counts by itself',
+      going('Immediate'),
+      ['VirtualMachine Immediate', 'Disk Delayed', 'Disk Delayed'],
+    ],
+  ])('%s', (_, vm, ends) => {
+    const caches = newCaches()
+    caches.machines.put(vm)
+    for (const name of ['data', 'scratch']) caches.disks.put(disk(name, made))
+    const kube = { send: async () => ({ status: 200, body: undefined as never, warnings: [] }) }
+    expect(endingsIn({ kube, caches, now }, 'shop').map(({ kind, policy }) => `${kind} ${policy}`)).toEqual(ends)
   })
 })

@@ -3,7 +3,7 @@ import type { DeletionPolicy } from '../crds/deletion.ts'
 import { deletionPolicy, OWNER_LABEL } from '../crds/deletion.ts'
 import { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
-import { originOf } from '../crds/recycled-resource.ts'
+import { originOf, type RecyclableKind } from '../crds/recycled-resource.ts'
 import { makerOf } from '../crds/virtual-machine.ts'
 import { keyOf } from '../lib/kube/paths.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
@@ -16,7 +16,7 @@ import { isConsequenceOf } from './callers.ts'
 import { readAndAsk, type BrakeReading, type Removal } from './count-deletes.ts'
 import { readEntry } from './entries.ts'
 import { holdersNow } from './holders.ts'
-import { relationsOf } from './relations.ts'
+import { goesAlong, relationsOf } from './relations.ts'
 import type { UserInfo } from './review.ts'
 import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
@@ -56,7 +56,7 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
         now: sources.now(),
       })
     : undefined
-  const relations = relationsOf(caches, object)
+  const relations = relationsOf(caches, object, decision?.policy)
   const isAsked = kind.kind === Disk.kind && !isConsequence
   const machines = isAsked ? await holdersNow(kube, object, relations.machines) : relations.machines
   const consequent: Consequent = { object, decision, ...relations, machines }
@@ -72,19 +72,25 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
   return { facts, brake }
 }
 
-/** What becomes of what is in a namespace when that is deleted. A disk that was made for a machine goes along with it. */
+/** What becomes of what is in a namespace when that is deleted. Disks that go along with their machine are not counted. */
 export function endingsIn({ caches, now }: Sources, namespace: string): Ending[] {
   const { machines, disks, images } = caches
   const settings = settingsOf(caches)
+  const at = now()
+  const policyOf = (kind: RecyclableKind, object: Resource) =>
+    decideDeletion({ kind, override: overrideOf(object), settings, now: at }).policy
+  const withMachine = (disk: Disk) =>
+    makerOf(disk.metadata) !== undefined ||
+    goesAlong(caches, disk, { disk: policyOf('Disk', disk), policyOf: (vm) => policyOf('VirtualMachine', vm) })
+  const within = ({ metadata }: Resource) => metadata.namespace === namespace
   const objects: readonly Resource[] = [
-    ...machines.list(),
-    ...disks.list().filter(({ metadata }) => makerOf(metadata) === undefined),
-    ...images.list(),
+    ...machines.list().filter(within),
+    ...disks.list().filter((disk) => within(disk) && !withMachine(disk)),
+    ...images.list().filter(within),
   ]
   return objects.flatMap((object) => {
-    const { kind, metadata } = object
-    if (metadata.namespace !== namespace || !isRecyclable(kind)) return []
-    return [{ kind, policy: decideDeletion({ kind, override: overrideOf(object), settings, now: now() }).policy }]
+    const { kind } = object
+    return isRecyclable(kind) ? [{ kind, policy: policyOf(kind, object) }] : []
   })
 }
 
@@ -145,6 +151,7 @@ function idOf(permission: Permission): string {
 
 /** Entries of that name that can be brought back, the newest first. */
 function binnedAs({ recycled }: Caches, { kind, metadata }: Resource) {
-  const entries = recycled.by('object', entryKey(kind, metadata.namespace, metadata.name))
+  const alone = recycled.by('object', entryKey(kind, metadata.namespace, metadata.name))
+  const entries = [...alone, ...(kind === Disk.kind ? recycled.by('disk', keyOf(metadata)) : [])]
   return newestFirst(entries.filter(({ spec }) => spec.deletion.policy !== 'Immediate'))
 }

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import type { Disk } from '../crds/disk.ts'
-import { disk, machine } from '../crds/testing/objects.ts'
+import { attachment, disk, machine } from '../crds/testing/objects.ts'
 import type { VirtualMachine } from '../crds/virtual-machine.ts'
 import type { Call, Kube, Reply } from '../lib/kube/client.ts'
 import { KubeError } from '../lib/kube/errors.ts'
 import { holdersNow } from './holders.ts'
 
 const data = disk('data')
-const spec = { disks: [{ diskRef: { name: 'data' } }] }
+const spec = { disks: [attachment('data')] }
 const root = disk('web-root', {
   attachedTo: { virtualMachine: 'web', machineId: '11111111-1111-4111-8111-111111111111' },
 })

@@ -77,6 +77,49 @@ export function describeInUse(running: () => World): void {
       expect(await refusal(Disk, 'data')()).toBe('accepted')
     })
 
+    test('[DEL-20] the delete of a machine says which Disks go along, and an attached one is refused marked or not', async () => {
+      const marked = [
+        { diskRef: { name: 'own' }, deleteWithVirtualMachine: true },
+        { diskRef: { name: 'precious' }, deleteWithVirtualMachine: true },
+        { diskRef: { name: 'rest' } },
+      ]
+      const status = { machineId: '11111111-1111-4111-8111-111111111111', host: 'host-c' }
+      const holding = { virtualMachine: 'taker', machineId: status.machineId }
+      await make(ida, VirtualMachine, 'taker', { spec: { disks: marked } })
+      await report(world.kube, VirtualMachine, 'taker', status)
+      const nora = await world.person('nora', ['setDeletionPolicy', 'setOwner'])
+      await make(ida, Disk, 'own')
+      await make(nora, Disk, 'precious', { labels: { 'holdfast.dev/owner': 'ida' }, spec: { deletionPolicy: 'Never' } })
+      await make(ida, Disk, 'rest')
+      for (const name of ['own', 'precious', 'rest']) {
+        await report(world.kube, Disk, name, { host: 'host-c', dataStorage: 'local', size: '1Gi', attachedTo: holding })
+      }
+      await expect
+        .poll(
+          async () => (await remove(ida, VirtualMachine, 'taker', { dryRun: true })).warnings.slice(0, 4),
+          eventually,
+        )
+        .toEqual([
+          'VirtualMachine default/taker is stopped and put into the recycle bin',
+          '1 Disk goes along, as spec.disks says: default/own',
+          '2 Disks are detached and stay: default/precious, default/rest',
+          'Disk default/precious is to go along, and stays: it has the deletion policy Never',
+        ])
+      expect(await answerTo(remove(ida, Disk, 'own'))).toContain('is attached to VirtualMachine default/taker')
+    })
+
+    test('[DEL-20] who may not delete a Disk does not have a machine take it along', async () => {
+      const mia = await world.person('mia', [], ['delete'])
+      const disks = [{ diskRef: { name: 'anyone' }, deleteWithVirtualMachine: true }]
+      const refusal =
+        'mia may not have Disk anyone deleted with the machine: leave deleteWithVirtualMachine out of spec.disks, or ask for the permission delete on disks'
+      expect(await answerTo(make(mia, VirtualMachine, 'greedy', { spec: { disks } }))).toBe(refusal)
+      await make(mia, VirtualMachine, 'greedy', { spec: { disks: [{ diskRef: { name: 'anyone' } }] } })
+      expect(await answerTo(change(mia, VirtualMachine, 'greedy', { spec: { disks } }))).toBe(refusal)
+      await change(ida, VirtualMachine, 'greedy', { spec: { disks } })
+      expect(await answerTo(change(mia, VirtualMachine, 'greedy', { spec: { cpus: 2 } }))).toBe('accepted')
+    })
+
     test('[REM-07] a Host and a DataStorage with what is in the recycle bin are refused with its entries, an Image warns', async () => {
       await make(ida, Host, 'host-b')
       await make(ida, DataStorage, 'slow', { spec: { local: { host: 'host-b', path: '/srv/slow' } } })

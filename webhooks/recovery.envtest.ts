@@ -41,9 +41,11 @@ const asking = (entry: string, more: object = {}) => ({ annotations: { 'holdfast
 const restoring = { annotations: { 'holdfast.dev/on-name-reuse': 'Restore' } }
 
 /** What the finalizer of an object stores. */
-async function fill(uid: string, { kind, spec }: Resource): Promise<void> {
-  const disks = [{ name: 'd', uid, id: FILE, dataStorage: 'fast', size: '1Gi' }]
-  const held = kind === 'Image' ? {} : { machineId: MACHINE_ID, host: 'host-a', disks }
+async function fill(uid: string, { kind, metadata, spec }: Resource, further: readonly object[] = []): Promise<void> {
+  const isMachine = kind === VirtualMachine.kind
+  const disk = { uid, id: FILE, dataStorage: 'fast', size: '1Gi' }
+  const disks = [{ ...disk, name: isMachine ? `${metadata.name}-root` : metadata.name }]
+  const held = kind === 'Image' ? {} : { machineId: MACHINE_ID, host: 'host-a', disks: [...disks, ...further] }
   const entry = await entryOf(world.kube, uid)
   const path = objectPath(RecycledResource, { name: uid })
   await controllers.send({
@@ -179,6 +181,24 @@ describe('A create under onNameReuse Restore', () => {
     }
     const answer = await answerTo(make(carol, Disk, 'often', restoring))
     expect(answer).toBe(`entry ${uids.at(-1)} of the recycle bin is still being put away: try again in a moment`)
+  })
+
+  test('[DEL-16] [DEL-20] brings a Disk back that a machine took along, once that machine comes back', async () => {
+    const made = await make(ann, VirtualMachine, 'taker')
+    const entry = made.metadata.uid
+    await remove(ann, VirtualMachine, 'taker')
+    await fill(entry, made, [{ name: 'taken', uid: NOBODY, id: NOBODY, dataStorage: 'fast', size: '1Gi' }])
+    await phaseTo(world.kube, entry, 'Binned')
+    await release(VirtualMachine, 'taker')
+    const { body, warnings } = await create(ann, Disk, 'taken', { ...restoring, dryRun: true })
+    expect(body.metadata.annotations).toMatchObject({ [ORIGIN]: entry })
+    expect(warnings.join(' ')).toContain('together with VirtualMachine default/taker, deleted by ann at')
+    expect((await make(ann, Disk, 'taken', asking(entry))).metadata.annotations).toMatchObject({ [ORIGIN]: entry })
+    const another = await answerTo(create(ann, Disk, 'untaken', asking(entry)))
+    expect(another).toContain('holds VirtualMachine default/taker, and this is another kind: Disk')
+    await expect
+      .poll(async () => (await create(ann, Disk, 'taken-2', { dryRun: true })).warnings, eventually)
+      .toEqual([])
   })
 
   test('[DEL-16] holds for all where the settings say so, and the annotation says otherwise for one', async () => {

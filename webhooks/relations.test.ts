@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Resource } from '../crds/kind.ts'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
-import { binnedDisk, dataStorage, entry, host, image } from '../crds/testing/objects.ts'
+import { attachment, binnedDisk, dataStorage, disk, entry, host, image, machine } from '../crds/testing/objects.ts'
 import { newCaches } from './caches.ts'
 import { relationsOf } from './relations.ts'
 
@@ -62,5 +62,29 @@ describe('[REM-07] What the recycle bin has', () => {
     }
     expect(binnedOf(elsewhere({ namespace: 'lab' }), [web, data])).toEqual([])
     expect(binnedOf(elsewhere({ name: 'fedora' }), [web, data])).toEqual([])
+  })
+})
+
+describe('[DEL-20] Disks of a machine', () => {
+  const ID = '11111111-1111-4111-8111-111111111111'
+  const vm = {
+    ...machine({
+      disks: [attachment('data', true), attachment('kept', true), attachment('scratch'), attachment('gone', true)],
+    }),
+    status: { machineId: ID, host: 'host-a' },
+  }
+  const attachedTo = { virtualMachine: 'web', machineId: ID }
+
+  test('are told apart by whether they go along with it', () => {
+    const caches = newCaches()
+    caches.machines.put(vm)
+    for (const name of ['data', 'scratch']) caches.disks.put(disk(name, { attachedTo }))
+    const kept = disk('kept', { attachedTo })
+    caches.disks.put({ ...kept, spec: { ...kept.spec, deletionPolicy: 'Never' } })
+    expect(relationsOf(caches, vm, 'Delayed')).toMatchObject({
+      disks: ['shop/data', 'shop/kept', 'shop/scratch'],
+      goAlong: ['shop/data'],
+      heldBack: new Map([['shop/kept', 'has the deletion policy Never']]),
+    })
   })
 })

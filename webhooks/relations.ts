@@ -1,25 +1,25 @@
+import type { DeletionPolicy } from '../crds/deletion.ts'
 import type { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
 import type { VirtualMachine } from '../crds/virtual-machine.ts'
 import { keyOf } from '../lib/kube/paths.ts'
+import { markedDisks, whyItStays } from '../policy/further-disks.ts'
 import { disksOf, type Caches } from './caches.ts'
 import { nameOf } from './review.ts'
 import type { DeleteFacts } from './rules/delete.ts'
+import { settingsOf } from './sources.ts'
 
-type Relations = Pick<DeleteFacts, 'machines' | 'disks' | 'storages' | 'binned'>
+type Relations = Pick<DeleteFacts, 'machines' | 'disks' | 'goAlong' | 'heldBack' | 'storages' | 'binned'>
 
-/** What belongs to an object, or uses it, as far as it stays when that is deleted. */
-export function relationsOf(caches: Caches, object: Resource): Relations {
-  const none: Relations = { machines: [], disks: [], storages: [], binned: [] }
+/** What belongs to an object, or uses it. Which disks a machine takes along depends on the policy that it is deleted under. */
+export function relationsOf(caches: Caches, object: Resource, policy?: DeletionPolicy): Relations {
+  const none: Relations = { machines: [], disks: [], goAlong: [], heldBack: new Map(), storages: [], binned: [] }
   const key = keyOf(object.metadata)
   const { name } = object.metadata
   switch (object.kind) {
-    case 'VirtualMachine': {
-      const machine = caches.machines.get(key)
-      const existing = (disk: string) => caches.disks.get(disk) !== undefined
-      return { ...none, disks: machine ? disksOf(machine).filter(existing) : [] }
-    }
+    case 'VirtualMachine':
+      return { ...none, ...ofMachine(caches, key, policy) }
     case 'Disk':
       return { ...none, machines: holdersOf(caches, key) }
     case 'Image':
@@ -42,6 +42,44 @@ export function relationsOf(caches: Caches, object: Resource): Relations {
     default:
       return none
   }
+}
+
+function ofMachine(caches: Caches, key: string, policy: DeletionPolicy | undefined): Partial<Relations> {
+  const vm = caches.machines.get(key)
+  if (!vm) return {}
+  const looked = policy === undefined ? [] : marksOf(caches, vm, policy)
+  return {
+    disks: disksOf(vm).filter((disk) => caches.disks.get(disk) !== undefined),
+    goAlong: looked.flatMap(({ name, why }) => (why === undefined ? [name] : [])),
+    heldBack: new Map(looked.flatMap(({ name, why }) => (why === undefined ? [] : [[name, why] as const]))),
+  }
+}
+
+/** Disks that a machine is to take along, and why one stays all the same. */
+function marksOf(caches: Caches, vm: VirtualMachine, policy: DeletionPolicy) {
+  return markedDisks(vm).flatMap((marked) => {
+    const name = keyOf({ namespace: vm.metadata.namespace, name: marked })
+    const disk = caches.disks.get(name)
+    if (!disk) return []
+    const { uid, deletionTimestamp } = disk.metadata
+    const stamped = deletionTimestamp === undefined ? undefined : caches.recycled.get(uid)?.spec.deletion.policy
+    const users = caches.machines.by('disk', name)
+    return [{ name, why: whyItStays({ vm, disk, policy, stamped, settings: settingsOf(caches), users }) }]
+  })
+}
+
+/** Whether a machine takes a Disk along when both are deleted under these policies. */
+export function goesAlong(
+  caches: Caches,
+  disk: Disk,
+  policies: { readonly disk: DeletionPolicy; policyOf: (vm: VirtualMachine) => DeletionPolicy },
+): boolean {
+  const attached = holderOf(disk)
+  const vm = attached === undefined ? undefined : caches.machines.get(attached)
+  if (!vm || !markedDisks(vm).includes(disk.metadata.name)) return false
+  const [policy, settings] = [policies.policyOf(vm), settingsOf(caches)]
+  // The others that name it go too.
+  return whyItStays({ vm, disk, policy, stamped: policies.disk, settings, users: [] }) === undefined
 }
 
 /** Machines that have a disk or ask for it, and are not being deleted themselves. */

@@ -152,22 +152,27 @@ describe('A hostile body', () => {
 
 describe('The certificate', () => {
   test('changes, its authority too, and at ten writes a second none fails', async () => {
-    const bundles = new Set<string>()
-    const failures: string[] = []
+    const answers: Promise<string>[] = []
+    const looks: Promise<string>[] = []
     const writes = 400
     await make(ann, Disk, 'busy')
     const begunMs = performance.now()
     for (let count = 0; count < writes; count++) {
-      const answer = await answerTo(change(ann, Disk, 'busy', { metadata: { annotations: { count: String(count) } } }))
-      if (answer !== 'accepted') failures.push(answer)
-      if (count % 5 === 0) bundles.add(await bundle())
+      answers.push(answerTo(change(ann, Disk, 'busy', { metadata: { annotations: { count: String(count) } } })))
+      if (count % 5 === 0) looks.push(bundle())
       await sleep(Math.max(0, begunMs + ((count + 1) * SECOND) / 10 - performance.now()))
     }
     expect((writes / (performance.now() - begunMs)) * SECOND).toBeGreaterThan(9.5)
-    expect(failures).toEqual([])
-    expect(bundles.size).toBeGreaterThan(2)
+    expect((await Promise.all(answers)).filter((answer) => answer !== 'accepted')).toEqual([])
+    expect(new Set(await Promise.all(looks)).size).toBeGreaterThan(2)
   })
 })
+
+/** Asks again what the webhooks took too long for, as whoever deletes would. */
+async function untilAnswered(ask: () => Promise<unknown>): Promise<string> {
+  const answer = await answerTo(ask())
+  return answer.includes('context deadline exceeded') ? untilAnswered(ask) : answer
+}
 
 async function bundle(): Promise<string> {
   const path = objectPath({ ...CONFIG, plural: 'validatingwebhookconfigurations' }, { name: 'holdfast' })
@@ -196,7 +201,7 @@ describe('Two replicas', () => {
     const eve = await world.person('eve')
     const names = Array.from({ length: 13 }, (_, index) => `eve-${index}`)
     const made = await Promise.all(names.map((name) => make(eve, Disk, name)))
-    const answers = await Promise.all(names.map((name) => answerTo(remove(eve, Disk, name))))
+    const answers = await Promise.all(names.map((name) => untilAnswered(async () => remove(eve, Disk, name))))
     const refused = answers.filter((answer) => answer !== 'accepted')
     expect(refused).toHaveLength(5)
     expect(new Set(refused)).toEqual(

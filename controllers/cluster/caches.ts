@@ -9,6 +9,7 @@ import { originOf, RecycledResource } from '../../crds/recycled-resource.ts'
 import { makerOf, diskNames, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { ObjectCache } from '../../lib/kube/cache.ts'
 import { machineIn } from '../../policy/deletion.ts'
+import { takenAlong } from '../../policy/recycled-contents.ts'
 import { entryKey } from '../../policy/recovery.ts'
 import { makerIn } from '../recycle-bin/maker.ts'
 import { runReflector, type ReflectorObserver, type ReflectorOptions } from '../../lib/kube/reflector.ts'
@@ -40,10 +41,11 @@ export interface Caches {
 }
 
 /**
- * `object`: what was deleted. `machine`: identity of that, where it was one. `maker`: machine that a Disk in it was made for. `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it.
+ * `object`: what was deleted. `machine`: identity of that, where it was one. `maker`: machine that a Disk
+ * in it was made for. `disk`: `namespace/name` of what a machine took along. `file`: name of a disk's file that it holds. `mac`: Ethernet address that is kept for it.
  * `download`: digest of a file that hosts keep for it. `purging`: host that its disks are being destroyed on.
  */
-export type EntryIndex = 'object' | 'machine' | 'maker' | 'file' | 'mac' | 'download' | 'purging'
+export type EntryIndex = 'object' | 'machine' | 'maker' | 'disk' | 'file' | 'mac' | 'download' | 'purging'
 
 /** Empty caches. */
 export function newCaches(): Caches {
@@ -78,6 +80,7 @@ export function newCaches(): Caches {
       object: ({ spec: { resource } }) => [entryKey(resource.kind, resource.namespace, resource.name)],
       machine: (entry) => listed(machineIn(entry)),
       maker: (entry) => listed(makerIn(entry)),
+      disk: (entry) => takenAlong(entry).map(({ name }) => `${entry.spec.resource.namespace}/${name}`),
       file: ({ spec }) => (spec.contents?.disks ?? []).map(({ id }) => id),
       mac: ({ spec }) => (spec.contents?.addresses ?? []).map(({ mac }) => mac),
       download: ({ spec }) => listed(spec.contents?.download?.sha256),

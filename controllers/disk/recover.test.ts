@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { RECOVERED_FROM_ANNOTATION, type RecycledResource } from '../../crds/recycled-resource.ts'
-import { disk, newDisk } from '../../crds/testing/objects.ts'
+import { binnedDisk, disk, entry as newEntry, newDisk } from '../../crds/testing/objects.ts'
 import { World } from './testing.ts'
 
 const FILE = '22222222-2222-4222-8222-222222222222'
@@ -90,6 +90,24 @@ describe('Disk', () => {
     expect(world.stored).toBeUndefined()
     const entries = [...world.recycled.entries.values()]
     expect(entries).toMatchObject([{ spec: { contents: { disks: [{ id: FILE }] } }, status: { phase: 'Binned' } }])
+  })
+
+  test('[DEL-20] that its machine took along gets its file after the root disk, for until then nothing is begun', async () => {
+    const root = { ...binnedDisk('web-root'), manifest: {} }
+    const held = { ...binnedDisk('data'), id: FILE }
+    const entry = newEntry('VirtualMachine', 'web', { host: 'host-a', disks: [root, held] })
+    const { name } = entry.metadata
+    const world = new World(newDisk({}, { name: 'data', annotations: { [RECOVERED_FROM_ANNOTATION]: name } }))
+    world.host.disks.set(FILE, 2 ** 30)
+    world.recycled.entries.set(name, { ...entry, status: { phase: 'Recovering' } })
+    await world.settle()
+    const message = 'It comes back once the root disk of its machine is back'
+    expect(world.condition('Ready')).toMatchObject({ reason: 'Recovering', message })
+    expect(world.stored?.status?.id).toBeUndefined()
+    world.others.push(disk('web-root', { id: root.id }))
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect([world.stored?.status?.id, world.stored?.status?.attachedTo]).toEqual([FILE, undefined])
   })
 
   test('[DEL-16] whose manifest nobody judged is not made', async () => {

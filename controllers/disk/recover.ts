@@ -1,7 +1,7 @@
 import { DiskReason, type Disk } from '../../crds/disk.ts'
 import { originOf, targetOf, type RecycledResource } from '../../crds/recycled-resource.ts'
 import { decided, done, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
-import type { Contents } from '../../policy/recycled-contents.ts'
+import { disksOfMachine, type HeldDisk } from '../../policy/recycled-contents.ts'
 import { askOrigin, dropEmptyEntry } from '../recycle-bin/origin.ts'
 import { claimForMaker } from './maker.ts'
 import type { Scope } from './scope.ts'
@@ -13,7 +13,10 @@ export async function recoverFile(scope: Scope): Promise<Outcome | undefined> {
   const origin = await askOrigin(deps.bin, disk, (entry) => isFor(disk, entry))
   if (origin.type === 'New') return undefined
   if (origin.type === 'Withheld') return origin.outcome
-  bind(scope, origin.contents)
+  if (!isItsTurn(scope, origin.entry)) {
+    return waiting(DiskReason.Recovering, 'It comes back once the root disk of its machine is back')
+  }
+  bind(scope, origin.contents.host, heldFor(disk, origin.entry))
   return decided
 }
 
@@ -35,7 +38,7 @@ export async function settleOrigin(scope: Scope): Promise<Outcome | undefined> {
   return done
 }
 
-function bind(scope: Scope, { host, disks: [held] = [] }: Contents): void {
+function bind(scope: Scope, host: string | undefined, held: HeldDisk | undefined): void {
   const { disk, status } = scope
   if (!held || host === undefined) {
     status.id = disk.metadata.uid // It was never made, and is made as a new one.
@@ -48,13 +51,28 @@ function bind(scope: Scope, { host, disks: [held] = [] }: Contents): void {
   claimForMaker(scope)
 }
 
-function isFor({ metadata: { namespace, name } }: Disk, entry: RecycledResource): boolean {
-  const isUnderWay = entry.status?.phase === 'Recovering'
-  return isUnderWay && namespace === targetOf(entry).namespace && name === nameIn(entry)
+function isFor(disk: Disk, entry: RecycledResource): boolean {
+  const { namespace, name } = disk.metadata
+  const target = targetOf(entry)
+  if (entry.status?.phase !== 'Recovering' || namespace !== target.namespace) return false
+  return entry.spec.resource.kind === 'VirtualMachine' ? heldFor(disk, entry) !== undefined : name === target.name
 }
 
-/** A machine has no other disk in its entry than the one that is named after it. */
-function nameIn(entry: RecycledResource): string {
-  const { name } = targetOf(entry)
-  return entry.spec.resource.kind === 'VirtualMachine' ? `${name}-root` : name
+/**
+ * A Disk that a manifest made before its machine is there first; but while nothing of the machine was made, all can still
+ * go back into the bin, and then no Disk may have a file of it.
+ */
+function isItsTurn({ disk, deps }: Scope, entry: RecycledResource): boolean {
+  const { kind } = entry.spec.resource
+  const disks = kind === 'VirtualMachine' ? disksOfMachine(entry, targetOf(entry).name) : []
+  const root = disks.find(({ isRoot, held }) => isRoot && held.manifest)
+  if (!root || root.name === disk.metadata.name) return true
+  return deps.disksOfFile(root.held.id).some(({ status }) => status?.id === root.held.id)
+}
+
+/** What the entry has for a Disk of this name; nothing for one that was never made. */
+function heldFor({ metadata: { name } }: Disk, entry: RecycledResource): HeldDisk | undefined {
+  const { resource, contents } = entry.spec
+  if (resource.kind !== 'VirtualMachine') return contents?.disks?.[0]
+  return disksOfMachine(entry, targetOf(entry).name).find((one) => one.name === name)?.held
 }

@@ -1,3 +1,4 @@
+import { originOf } from '../../crds/recycled-resource.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 import type { Caches } from '../cluster/caches.ts'
 import { enqueueAll, onEvery, onIdentity, type Enqueue } from '../cluster/watch.ts'
@@ -9,7 +10,10 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
   const unplaced = () => enqueueAll(enqueue, disks.by('waiting', 'placement'))
 
   onEvery(images, ({ metadata }) => enqueueAll(enqueue, disks.by('image', keyOf(metadata))))
-  onEvery(disks, (_, isGone) => {
+  onEvery(disks, ({ metadata }, isGone) => {
+    const origin = originOf(metadata)
+    // What comes back with a machine waits for its root disk.
+    if (origin !== undefined) enqueueAll(enqueue, disks.by('origin', origin))
     if (isGone) unplaced() // It left room on its storage.
   })
   onEvery(dataStorages, ({ spec }) => {

@@ -22,12 +22,16 @@ import type { EntryIndex } from '../cluster/caches.ts'
 export interface RecycleBin {
   /** The entry of this name as it was last seen. */
   find(this: void, name: string): RecycledResource | undefined
+  /** What a delete does by kind, as it is set now. */
+  settings(this: void): DeletionSettings
   /** The entry of this name as the API server has it now. */
   read(this: void, name: string): Promise<RecycledResource | undefined>
   /** Entries of what was deleted under that kind and name, and can be brought back. */
   ofObject(this: void, kind: RecyclableKind, namespace: string, name: string): readonly RecycledResource[]
   /** Entries of Disks that were made for a machine and deleted by themselves, and can be brought back. */
   ofMaker(this: void, machineId: string): readonly RecycledResource[]
+  /** Entries of machines of that namespace that took a Disk of this name along. */
+  ofDisk(this: void, namespace: string, name: string): readonly RecycledResource[]
   /** Entries that hold the file of a disk. */
   ofFile(this: void, id: string): readonly RecycledResource[]
   /** Entries that an Ethernet address is kept for. */
@@ -84,9 +88,11 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
   const ofMachine = (machineId: string) => cache.by('machine', machineId).filter(isKept)
   return {
     find: (name) => cache.get(name),
+    settings,
     read,
     ofObject,
     ofMaker: (machineId) => cache.by('maker', machineId).filter(isKept),
+    ofDisk: (namespace, name) => cache.by('disk', `${namespace}/${name}`).filter(isKept),
     ofFile: (id) => cache.by('file', id),
     ofMac: (mac) => cache.by('mac', mac),
     ofDownload: (sha256) => cache.by('download', sha256),

@@ -2,7 +2,7 @@ import type { DeletionPolicy } from '../../crds/deletion.ts'
 import { meta } from '../../crds/testing/objects.ts'
 import type { RecyclableKind, RecycledResource } from '../../crds/recycled-resource.ts'
 import { decideDeletion, defaultDeletion, toStamp } from '../../policy/deletion.ts'
-import type { Contents } from '../../policy/recycled-contents.ts'
+import { hasTakenAlong, type Contents } from '../../policy/recycled-contents.ts'
 import type { Deleted, RecycleBin } from './bin.ts'
 import { makerIn } from './maker.ts'
 
@@ -11,6 +11,7 @@ export class FakeBin {
   readonly entries = new Map<string, RecycledResource>()
   /** In place of what the settings say. */
   policy: DeletionPolicy | undefined
+  settings = defaultDeletion
   /** Called before and after each request to the API server; what it throws is thrown. */
   fault: (what: string) => void = () => undefined
   /** Whether the object that is put away is still there. */
@@ -45,6 +46,8 @@ export class FakeBin {
     }
     const all = () => [...this.entries.values()]
     return {
+      settings: () => this.settings,
+      ofDisk: (namespace, name) => all().filter((entry) => hasTakenAlong(entry, namespace, name)),
       find: (name) => this.entries.get(name),
       read: async (name) => this.entries.get(name),
       ofObject: (kind, namespace, name) =>

@@ -9,6 +9,7 @@ import {
 } from '../../crds/recycled-resource.ts'
 import { blocked, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import type { Contents } from '../../policy/recycled-contents.ts'
+import { recoverCommand, wasTakenAlong } from '../../policy/recovery.ts'
 import { isOpen, type RecycleBin } from './bin.ts'
 
 /**
@@ -17,7 +18,7 @@ import { isOpen, type RecycleBin } from './bin.ts'
  */
 export type Origin =
   | { readonly type: 'New' }
-  | { readonly type: 'Granted'; readonly contents: Contents }
+  | { readonly type: 'Granted'; readonly entry: RecycledResource; readonly contents: Contents }
   | { readonly type: 'Withheld'; readonly outcome: Outcome }
 
 /**
@@ -33,7 +34,7 @@ export async function askOrigin(
   if (name === undefined) return withoutOrigin(object)
   const entry = await bin.read(name)
   if (!entry) return withheld(refused(`${subject(name)} is gone: it was destroyed, or is back as another object`))
-  if (isFor(entry)) return { type: 'Granted', contents: entry.spec.contents ?? { manifest: {} } }
+  if (isFor(entry)) return { type: 'Granted', entry, contents: entry.spec.contents ?? { manifest: {} } }
   return withheld(objectionOf(entry, object))
 }
 
@@ -45,16 +46,23 @@ function withoutOrigin({ metadata: { annotations } }: Resource): Origin {
 
 function objectionOf(entry: RecycledResource, object: Resource): Outcome {
   const which = subject(entry.metadata.name)
-  const { resource } = entry.spec
   const target = targetOf(entry)
   const { phase, conditions } = entry.status ?? {}
   if (phase === 'Purging') return refused(`${which} is being destroyed`)
   if (phase === 'Recovering') return refused(`${which} is brought back as ${target.namespace}/${target.name}: use that`)
-  if (resource.kind !== object.kind || resource.namespace !== object.metadata.namespace) {
-    return refused(`${which} is of another kind or namespace`)
-  }
-  const message = conditions?.find(isObstacle)?.message ?? 'It is being brought back from the recycle bin'
-  return waiting(OriginReason.Recovering, message)
+  const isWithMachine = wasTakenAlong(entry, object)
+  if (!isWithMachine && !isOfKindAndPlace(entry, object)) return refused(`${which} is of another kind or namespace`)
+  const next = isWithMachine ? withMachine(entry) : 'It is being brought back from the recycle bin'
+  return waiting(OriginReason.Recovering, conditions?.find(isObstacle)?.message ?? next)
+}
+
+function isOfKindAndPlace({ spec: { resource } }: RecycledResource, { kind, metadata }: Resource): boolean {
+  return resource.kind === kind && resource.namespace === metadata.namespace
+}
+
+function withMachine({ metadata, spec: { resource } }: RecycledResource): string {
+  const { namespace, name } = resource
+  return `It comes back from the recycle bin together with VirtualMachine ${namespace}/${name}: apply that too, or run: ${recoverCommand(metadata.name)}`
 }
 
 function isObstacle({ type, status }: { readonly type: string; readonly status: string }): boolean {

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { LAST_APPLIED_ANNOTATION } from '../../crds/common.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
-import type { Contents } from '../../policy/recycled-contents.ts'
+import { disksOfMachine, type Contents, type DiskOfMachine } from '../../policy/recycled-contents.ts'
 import type { Found, Manifest, Place } from './scope.ts'
 
 /** One object that stands for what an entry holds. */
@@ -29,17 +29,23 @@ export function partsOf(entry: RecycledResource, { namespace, name }: Target): P
     const isItself = ({ status }: Found) => isKnown(status?.id, held?.id)
     return [{ place, manifest: withLabel(manifest, undefined), isItself }]
   }
-  const root: Part[] = held?.manifest
-    ? [
-        {
-          place: { kind: 'Disk', namespace, name: `${name}-root` },
-          manifest: withLabel(stored.parse(held.manifest), machineId),
-          isItself: ({ status }) => status?.id === held.id,
-        },
-      ]
-    : []
+  const disks = disksOfMachine(entry, name).flatMap((one) => diskPart(one, entry, namespace))
   const isItself = ({ status }: Found) => isKnown(status?.machineId, machineId)
-  return [...root, { place, manifest: withGuest(manifest, contents), isItself }]
+  return [...disks, { place, manifest: withGuest(manifest, contents), isItself }]
+}
+
+function diskPart({ held, name, isRoot }: DiskOfMachine, { spec }: RecycledResource, namespace: string): Part[] {
+  if (!held.manifest) return []
+  const { resource, contents } = spec
+  const before = stored.parse(held.manifest)
+  const isSamePlace = namespace === resource.namespace && name === held.name
+  return [
+    {
+      place: { kind: 'Disk', namespace, name },
+      manifest: withLabel(isSamePlace ? before : elsewhere(before), isRoot ? contents?.machineId : undefined),
+      isItself: ({ status }) => status?.id === held.id,
+    },
+  ]
 }
 
 /** A machine that was not put away, and so has no disks in its entry, may have its guest on its host: it is to be that one. */

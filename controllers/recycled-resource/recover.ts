@@ -31,9 +31,9 @@ export async function beginRecovery({ entry, status, deps }: Scope, claimant?: P
   if (found?.metadata.uid === resource.uid) return stillThere(found)
   if (!claimant && isUnseen(entry)) return unseen(entry)
   const { namespace, name } = claimant ?? wantedOf(entry)
-  for (const { place } of partsOf(entry, { namespace, name })) {
-    if (isAnother(await deps.read(place), entry)) return withWaysOut(nameTaken(place), !claimant)
-  }
+  const parts = partsOf(entry, { namespace, name })
+  const named = findTwice(parts) ?? (await findTaken(entry, deps, parts))
+  if (named) return withWaysOut(named, !claimant)
   const taken = fileTaken(entry, deps)
   if (taken) return taken
   delete status.recoveringAs
@@ -41,6 +41,23 @@ export async function beginRecovery({ entry, status, deps }: Scope, claimant?: P
   status[claimant ? 'recoveringAs' : 'recoverTo'] = { namespace, name }
   status.phase = 'Recovering'
   return decided
+}
+
+/** Why nothing can be made there: another object has one of the names. */
+async function findTaken(entry: Scope['entry'], deps: Scope['deps'], parts: readonly Part[]) {
+  for (const { place } of parts) if (isAnother(await deps.read(place), entry)) return nameTaken(place)
+  return undefined
+}
+
+/** A machine that is called otherwise may have its root disk called like another Disk that it took along. */
+function findTwice(parts: readonly Part[]): Outcome | undefined {
+  const disks = parts
+    .filter(({ place }) => place.kind === 'Disk')
+    .map(({ place }) => `${place.namespace}/${place.name}`)
+  const twice = disks.find((disk, at) => disks.indexOf(disk) !== at)
+  if (twice === undefined) return undefined
+  const message = `Two of its Disks would be called ${twice} there: bring it back under another name`
+  return blocked(RecycledResourceReason.NameTaken, message, LOOK_AGAIN_MS)
 }
 
 /** Whether nobody saw its object before that went. */

@@ -69,6 +69,8 @@ export interface Deps {
   readonly disown: (place: Place, object: Found) => Promise<void>
   /** Where objects are that were made to be what the entry holds, and are not being deleted: the oldest first. */
   readonly claimants: (entry: RecycledResource) => readonly Place[]
+  /** Whether there is a Disk that its manifest made to come back with its machine, and that waits for that. */
+  readonly isAwaited: (entry: RecycledResource) => boolean
   /** Disks that stand for the file of this name, or that ask for it, in any namespace. */
   readonly disksOfFile: (id: string) => readonly Disk[]
   /** Images that the file of this digest is downloaded for. */

@@ -64,6 +64,7 @@ export function newWorld(phase: 'Pending' | 'Binned', policy: Policy = 'Delayed'
     },
     disown: async () => undefined,
     claimants: () => api.claimants,
+    isAwaited: () => false,
     disksOfFile: () => api.disks,
     downloadedAs: () => api.images,
     emit: () => undefined,

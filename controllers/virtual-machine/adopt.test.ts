@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ObservedMachine } from '../../agent/contract.ts'
-import { disk, entry, machine } from '../../crds/testing/objects.ts'
+import { attachment, disk, entry, machine } from '../../crds/testing/objects.ts'
 import { fakeHost } from '../fleet/testing.ts'
 import { World } from './testing.ts'
 
@@ -68,7 +68,7 @@ describe('VirtualMachine with spec.adopt', () => {
       message: expect.stringContaining(`has further disks (${further})`),
     })
     world.disks.set('web-data', disk('web-data', { id: further }))
-    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'web-data' } }]))
+    world.store.change(({ spec }) => void (spec.disks = [attachment('web-data')]))
     await world.reconcile()
     expect(world.stored?.status?.machineId).toBe(ID)
   })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { AgentErrorCode, DesiredMachine } from '../../agent/contract.ts'
 import { AgentError } from '../../agent/errors.ts'
-import { disk, machine } from '../../crds/testing/objects.ts'
+import { attachment, disk, machine } from '../../crds/testing/objects.ts'
 import { seededRandom } from '../../lib/queue/testing.ts'
 import { World } from './testing.ts'
 
@@ -12,7 +12,7 @@ const seeds = Array.from({ length: 60 }, (_, index) => 20_260_000 + index)
 describe('VirtualMachine', () => {
   test.each(seeds)('acts only on what is stored, and ends as its spec says, whatever fails (seed %d)', async (seed) => {
     const random = seededRandom(seed)
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    const world = new World(machine({ disks: [attachment('data')] }))
     world.disks.set('data', disk('data'))
     const mistakes = watchOrders(world)
     const step = steps(world, random)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../agent/errors.ts'
-import { disk, image, machine } from '../../crds/testing/objects.ts'
+import { attachment, disk, image, machine } from '../../crds/testing/objects.ts'
 import { running, World } from './testing.ts'
 
 describe('VirtualMachine', () => {
@@ -104,7 +104,7 @@ describe('VirtualMachine', () => {
   })
 
   test('claims an existing disk, and gives it back when it no longer has it', async () => {
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    const world = new World(machine({ disks: [attachment('data')] }))
     world.disks.set('data', disk('data'))
     await world.reconcile()
     world.finishDisk('web-root')
@@ -198,7 +198,7 @@ describe('VirtualMachine', () => {
   })
 
   test('is removed with its root disk; other disks are kept and given back', async () => {
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    const world = new World(machine({ disks: [attachment('data')] }))
     world.disks.set('data', disk('data'))
     await world.reconcile()
     world.finishDisk('web-root')

@@ -3,7 +3,7 @@ import { rootDiskName, VirtualMachineReason } from '../../crds/virtual-machine.t
 import { decided, done, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { roomObjection } from '../../policy/placement.ts'
 import { toBytes } from '../../policy/quantity.ts'
-import type { Contents } from '../../policy/recycled-contents.ts'
+import { disksOfMachine, type Contents, type DiskOfMachine } from '../../policy/recycled-contents.ts'
 import { askOrigin, dropEmptyEntry } from '../recycle-bin/origin.ts'
 import { decide } from './decision.ts'
 import { wantedPower } from './run-strategy.ts'
@@ -19,7 +19,8 @@ export async function recoverMachine(scope: Scope): Promise<Outcome | undefined>
   const origin = await askOrigin(deps.bin, vm, (entry) => isFor(scope, entry))
   if (origin.type === 'New') return undefined
   if (origin.type === 'Withheld') return origin.outcome
-  return awaitRoot(scope, origin.contents) ?? bind(scope, origin.contents)
+  const disks = disksOfMachine(origin.entry, vm.metadata.name)
+  return awaitDisks(scope, disks) ?? bind(scope, origin.contents, disks)
 }
 
 /**
@@ -40,15 +41,17 @@ export async function settleOrigin(scope: Scope): Promise<Outcome | undefined> {
   return done
 }
 
-/** Its root disk is there first: what is bound can start, and a disk of that name would be made. */
-function awaitRoot({ vm, namespace, deps }: Scope, { disks: [root] = [] }: Contents): Outcome | undefined {
-  if (!root?.manifest || deps.disk(namespace, `${vm.metadata.name}-root`)?.status?.id === root.id) return undefined
-  return waiting(OriginReason.Recovering, 'Its root disk is being brought back')
+/** Its disks are there first: what is bound can start, and a root disk of that name would be made. */
+function awaitDisks({ namespace, deps }: Scope, disks: readonly DiskOfMachine[]): Outcome | undefined {
+  const missing = disks.find(({ held, name }) => held.manifest && deps.disk(namespace, name)?.status?.id !== held.id)
+  if (!missing) return undefined
+  const which = missing.isRoot ? 'Its root disk' : `Its Disk ${missing.name}`
+  return waiting(OriginReason.Recovering, `${which} is being brought back`)
 }
 
-function bind(scope: Scope, contents: Contents): Outcome {
+function bind(scope: Scope, contents: Contents, disks: readonly DiskOfMachine[]): Outcome {
   const { vm, status, deps } = scope
-  const { machineId = deps.newId(), host, decision, disks: [root] = [], addresses = [] } = contents
+  const { machineId = deps.newId(), host, decision, addresses = [] } = contents
   if (host !== undefined) {
     deps.ledger.release(vm) // Of an earlier choice that could not be stored.
     const full = fullness(scope, host)
@@ -61,7 +64,8 @@ function bind(scope: Scope, contents: Contents): Outcome {
   if (host === undefined) return decided // It was never placed, and is placed as a new one.
   status.host = host
   status.rootDisk = rootDiskName(vm)
-  if (root) status.dataStorage = root.dataStorage
+  const root = disks.find(({ isRoot }) => isRoot)
+  if (root) status.dataStorage = root.held.dataStorage
   const power = wantedPower(vm.spec.runStrategy, status)
   status.runStrategy = vm.spec.runStrategy
   return decide(scope, power, host, decision && { seen: decision })

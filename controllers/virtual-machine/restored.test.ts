@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { desiredMachine } from '../../agent/contract.ts'
 import { AgentError } from '../../agent/errors.ts'
-import { disk, machine } from '../../crds/testing/objects.ts'
+import { attachment, disk, machine } from '../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { running, World } from './testing.ts'
 
@@ -83,7 +83,7 @@ describe('A guest that is otherwise than the restored state says', () => {
 })
 
 async function withDisks(...names: string[]): Promise<World> {
-  const world = new World(machine({ disks: names.map((name) => ({ diskRef: { name } })) }))
+  const world = new World(machine({ disks: names.map((name) => attachment(name)) }))
   for (const name of names) world.disks.set(name, disk(name))
   await world.reconcile()
   world.finishDisk('web-root')
@@ -99,7 +99,7 @@ describe('A disk that a machine is to give back', () => {
     world.disks.set('data', disk('data'))
     const { decision } = lastOrder(world)
     const before = [...world.host.machines.all()]
-    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    world.store.change(({ spec }) => void (spec.disks = [attachment('data')]))
     await world.settle()
     const [seen] = before
     if (seen) world.host.machines.note({ ...seen, revision: 99 }) // As from before that order.
@@ -130,7 +130,7 @@ describe('A disk that a machine is to give back', () => {
       const kept = nine(before).map((name) => ({ id: idOf(world, name), action: 'Detach', isKept: true }) as const)
       world.host.pendingDisks = [...world.host.pendingDisks, ...kept]
       for (const name of nine(letter)) world.disks.set(name, disk(name))
-      world.store.change(({ spec }) => void (spec.disks = nine(letter).map((name) => ({ diskRef: { name } }))))
+      world.store.change(({ spec }) => void (spec.disks = nine(letter).map((name) => attachment(name))))
       await world.settle()
     }
     expect(desiredMachine.safeParse(lastOrder(world)).error?.message).toBeUndefined()

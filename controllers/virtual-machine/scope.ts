@@ -23,6 +23,8 @@ export interface Deps {
   readonly disksOf: (machineId: string) => Disk[]
   /** Disks whose status says that this machine may open them. */
   readonly attachedTo: (machineId: string) => Disk[]
+  /** Machines that name a disk in their spec. */
+  readonly usersOf: (namespace: string, disk: string) => readonly VirtualMachine[]
   /** Disks that stand for a file, or were to be made of it, in any namespace. */
   readonly disksOfFile: (id: string) => readonly Disk[]
   /** Whether its host has made a disk that does not say so yet. */

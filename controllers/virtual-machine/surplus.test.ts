@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { disk, machine } from '../../crds/testing/objects.ts'
+import { attachment, disk, machine } from '../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../crds/virtual-machine.ts'
 import { World } from './testing.ts'
 
@@ -9,11 +9,11 @@ const OTHER = '11111111-1111-4111-8111-111111111111'
 function swap(world: World): void {
   world.disks.set('taken', disk('taken', { attachedTo: { virtualMachine: 'other', machineId: OTHER } }))
   world.others.set('other', { ...machine(), status: { machineId: OTHER } })
-  world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'taken' } }]))
+  world.store.change(({ spec }) => void (spec.disks = [attachment('taken')]))
 }
 
 async function withData(): Promise<World> {
-  const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+  const world = new World(machine({ disks: [attachment('data')] }))
   world.disks.set('data', disk('data'))
   await world.reconcile()
   world.finishDisk('web-root')
@@ -113,10 +113,10 @@ describe('A machine whose disks are not all there', () => {
   })
 
   test('gives back one that was claimed and never ordered', async () => {
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    const world = new World(machine({ disks: [attachment('data')] }))
     world.disks.set('data', disk('data'))
     swap(world)
-    world.store.change(({ spec }) => void spec.disks.unshift({ diskRef: { name: 'data' } }))
+    world.store.change(({ spec }) => void spec.disks.unshift(attachment('data')))
     await world.reconcile()
     world.finishDisk('web-root')
     await world.settle()

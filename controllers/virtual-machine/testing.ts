@@ -3,7 +3,7 @@ import type { Condition } from '../../crds/common.ts'
 import { fileIdOf, type Disk } from '../../crds/disk.ts'
 import type { Image } from '../../crds/image.ts'
 import { disk, image, machine, newDisk } from '../../crds/testing/objects.ts'
-import type { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { diskNames, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import type { Next } from '../../lib/reconcile/reconcile.ts'
 import { defaultPlacement, type StorageCandidate } from '../../policy/placement.ts'
 import { FakeStore } from '../fleet/fake-store.ts'
@@ -134,11 +134,13 @@ export class World {
 
   #diskAccess(): Pick<
     Deps,
-    'disk' | 'disksOf' | 'disksOfFile' | 'attachedTo' | 'createDisk' | 'deleteDisk' | 'setAttachment'
+    'disk' | 'usersOf' | 'disksOf' | 'disksOfFile' | 'attachedTo' | 'createDisk' | 'deleteDisk' | 'setAttachment'
   > {
     const all = () => [...this.disks.values()]
     return {
       disk: (_namespace, name) => this.disks.get(name),
+      usersOf: (_namespace, used) =>
+        [...(this.stored ? [this.stored] : []), ...this.others.values()].filter((vm) => diskNames(vm).includes(used)),
       disksOf: (id) => all().filter(({ metadata: { labels } }) => Object.values(labels ?? {}).includes(id)),
       disksOfFile: (id) => all().filter((one) => fileIdOf(one) === id),
       attachedTo: (id) => all().filter(({ status }) => status?.attachedTo?.machineId === id),

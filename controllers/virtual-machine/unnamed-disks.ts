@@ -33,11 +33,9 @@ export function noteUnnamedDisks(scope: Scope): void {
   const fleetHost = deps.fleet.get(host)
   const machine = fleetHost?.machines.get(machineId)
   if (fleetHost?.state !== 'Connected' || !machine) return
-  const unclaimed = unnamedDisks(scope, machine).flatMap(({ disk }) => (disk && isFree(disk) ? disk.metadata.name : []))
-  if (unclaimed.length === 0) delete status.unnamedDisks
-  else status.unnamedDisks = unclaimed.toSorted()
-}
-
-function isFree({ status }: Disk): boolean {
-  return status?.attachedTo === undefined
+  // What is claimed for the machine says so itself.
+  const isClaimed = ({ status: its }: Disk) => its?.attachedTo?.machineId === machineId
+  const names = unnamedDisks(scope, machine).flatMap(({ disk }) => (disk && !isClaimed(disk) ? disk.metadata.name : []))
+  if (names.length === 0) delete status.unnamedDisks
+  else status.unnamedDisks = names.toSorted()
 }

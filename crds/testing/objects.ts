@@ -55,6 +55,11 @@ export function machine(
   }
 }
 
+/** An entry of `spec.disks` of a machine. */
+export function attachment(name: string, deleteWithVirtualMachine = false): VirtualMachine['spec']['disks'][number] {
+  return { diskRef: { name }, deleteWithVirtualMachine }
+}
+
 /** Image `debian` of 2 GiB, which is verified and which host-a has. */
 export function image(status: Image['status'] = {}, spec: Partial<Image['spec']> = {}): Image {
   return {

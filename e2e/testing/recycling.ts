@@ -144,9 +144,12 @@ async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Ent
     const found = await platform.get('virtualmachines', name)
     return isReady(found) && found
   })
-  const root = await platform.get('disks', `${name}-root`)
-  const isSame = vm.status?.machineId === entry.contents?.machineId && root?.status?.id === fileIn(entry)
-  if (!isSame) throw new Error(`${name} is not the machine that it was: ${JSON.stringify([entry, vm, root])}`)
+  const held = entry.contents?.disks ?? []
+  const disks = await Promise.all(held.map(async (disk) => platform.get('disks', disk.name)))
+  const isSame = vm.status?.machineId === entry.contents?.machineId && held.length > 0
+  const hasAll = held.every(({ id }, place) => disks[place]?.status?.id === id)
+  if (!isSame || !hasAll)
+    throw new Error(`${name} is not the machine that it was: ${JSON.stringify([entry, vm, disks])}`)
 }
 
 const downloaded = z.looseObject({ hosts: z.array(z.string()), downloadHosts: z.array(z.string()), sha256: z.string() })

@@ -21,11 +21,17 @@ export interface Flow {
 }
 
 export const VM = 'swept'
+/** A Disk that its machine does not take along. */
+const SCRATCH = 'scratch'
 /** Before and after a flow it is enough that nothing is under way. */
 const SETTLED_MS = 300
 const on = (spec: object = {}) => machine(VM, { placement: { host: HOST }, terminationGracePeriodSeconds: 0, ...spec })
 const withData = { disks: [{ diskRef: { name: 'data' } }] }
 const data = (size = '64Mi', more: object = {}) => disk('data', { size, dataStorage: 'local-2', ...more })
+const withBoth = {
+  disks: [{ diskRef: { name: 'data' }, deleteWithVirtualMachine: true }, { diskRef: { name: SCRATCH } }],
+}
+const scratch = disk(SCRATCH, { dataStorage: 'local-2' })
 const PICTURE = 'picture'
 const imports = { allowedNetworks: ['127.0.0.0/8'] }
 const settings = platformSettings({ imports })
@@ -70,8 +76,25 @@ export const flows: readonly Flow[] = [
     change: async (test) => recycle(test, 'virtualmachines', VM),
     persists: true,
   },
-  { name: 'recover', prepare: binOne, change: async (test) => recover(test, VM), persists: true },
-  { name: 'restore', prepare: binOne, change: async (test) => restore(test, VM, restoring), persists: true },
+  { name: 'recover', prepare: async (test) => binOne(test), change: async (test) => recover(test, VM), persists: true },
+  {
+    name: 'recycle with disks',
+    prepare: apply(data(), scratch, on(withBoth)),
+    change: async (test) => recycle(test, 'virtualmachines', VM),
+    persists: true,
+  },
+  {
+    name: 'recover with disks',
+    prepare: async (test) => binOne(test, withBoth, data(), scratch),
+    change: async (test) => recover(test, VM),
+    persists: true,
+  },
+  {
+    name: 'restore',
+    prepare: async (test) => binOne(test),
+    change: async (test) => restore(test, VM, restoring),
+    persists: true,
+  },
   {
     name: 'recycle a disk',
     prepare: apply(data()),
@@ -125,8 +148,8 @@ export const flows: readonly Flow[] = [
   },
 ]
 
-async function binOne(test: UnderTest): Promise<void> {
-  await apply(on())(test)
+async function binOne(test: UnderTest, spec: object = {}, ...disks: Manifest[]): Promise<void> {
+  await apply(...disks, on(spec))(test)
   await eventually(async () => isReady(await test.platform.get('virtualmachines', VM)))
   await remove('virtualmachines', VM)(test)
 }
@@ -263,10 +286,11 @@ async function clear(test: UnderTest, { release }: Flow): Promise<void> {
   await release?.(test)
   await platform.remove('virtualmachines', VM)
   await platform.remove('disks', 'data')
+  await platform.remove('disks', SCRATCH)
   await platform.remove('images', PICTURE)
   await eventually(async () => {
     const lists = await Promise.all(['virtualmachines', 'disks', 'images'].map(async (kind) => platform.list(kind)))
-    return lists.flat().every(({ metadata }) => ![VM, `${VM}-root`, 'data', PICTURE].includes(metadata.name))
+    return lists.flat().every(({ metadata }) => ![VM, `${VM}-root`, 'data', SCRATCH, PICTURE].includes(metadata.name))
   })
   await eventually(async () => isReady(await platform.get('hosts', HOST)))
   await untilSound(test, SETTLED_MS)

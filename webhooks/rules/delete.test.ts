@@ -25,7 +25,7 @@ function facts(kind: Kind, more: Partial<DeleteFacts> = {}): DeleteFacts {
   const object = objects.get(kind)
   if (!object) throw new Error(`there is no ${kind.kind} to delete`)
   const decision = kind === Host || kind === DataStorage ? undefined : delayed
-  const relations = { machines: [], disks: [], storages: [], binned: [] }
+  const relations = { machines: [], disks: [], goAlong: [], heldBack: new Map(), storages: [], binned: [] }
   const settings = defaultDeletion
   const caller = { person: 'ann', isConsequence: false, brakeAllows: true, token: '01234567' }
   return { kind, object, decision, settings, ...relations, ...caller, ...more }
@@ -126,6 +126,21 @@ describe('A delete', () => {
       [
         'VirtualMachine shop/web is stopped and put into the recycle bin, together with its root disk',
         '2 Disks are detached and stay: shop/a, shop/b',
+        'it is destroyed at 2026-01-08T00:00:00Z; until then it can be brought back',
+      ],
+    ],
+    [
+      VirtualMachine,
+      {
+        disks: ['shop/web-root', 'shop/c', 'shop/b', 'shop/a'],
+        goAlong: ['shop/b', 'shop/a'],
+        heldBack: new Map([['shop/c', 'belongs to another owner']]),
+      },
+      [
+        'VirtualMachine shop/web is stopped and put into the recycle bin, together with its root disk',
+        '2 Disks go along, as spec.disks says: shop/a, shop/b',
+        '1 Disk is detached and stays: shop/c',
+        'Disk shop/c is to go along, and stays: it belongs to another owner',
         'it is destroyed at 2026-01-08T00:00:00Z; until then it can be brought back',
       ],
     ],

@@ -22,6 +22,10 @@ export interface DeleteFacts {
   readonly machines: readonly string[]
   /** `namespace/name` of Disks that are on it, made from it, or attached to it. */
   readonly disks: readonly string[]
+  /** `namespace/name` of those Disks that go along with it. */
+  readonly goAlong: readonly string[]
+  /** `namespace/name` of those Disks that were to go along with it and stay, and why: the end of a sentence. */
+  readonly heldBack: ReadonlyMap<string, string>
   /** Names of DataStorages on it. */
   readonly storages: readonly string[]
   /** `Kind namespace/name (entry)` of what the recycle bin has that is on it, or was made from it. */
@@ -42,7 +46,10 @@ export interface DeleteRules {
 }
 
 /** What consequences follow from. */
-export type Consequent = Pick<DeleteFacts, 'object' | 'decision' | 'machines' | 'disks' | 'storages' | 'binned'>
+export type Consequent = Pick<
+  DeleteFacts,
+  'object' | 'decision' | 'machines' | 'disks' | 'goAlong' | 'heldBack' | 'storages' | 'binned'
+>
 
 /**
  * In the order of the guards. Who may delete at all was asked before admission. What is outside of every namespace goes

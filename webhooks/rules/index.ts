@@ -6,6 +6,7 @@ import { brakedKinds, ownedKinds } from '../../crds/index.ts'
 import type { Kind } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
+import { MAX_FURTHER_DISKS } from '../../crds/machine-disks.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { deleteDataStorage } from './data-storage.ts'
 import type { DeleteRules } from './delete.ts'
@@ -20,12 +21,13 @@ import {
   isNotByHand,
   purgeChange,
   recoverChange,
+  recoverDisksInto,
   recoverInto,
   recoverOfOthers,
 } from './recycled-resource.ts'
 import { isRecoverable, originIsOurs, recoverIsName, recovery, recoveryOfOthers } from './recovery.ts'
 import type { Rule } from './rule.ts'
-import { deleteVirtualMachine } from './virtual-machine.ts'
+import { deleteVirtualMachine, markChange } from './virtual-machine.ts'
 import { deletionPolicyChange, ownerChange, type Guarded, type WriteFacts } from './write.ts'
 
 /** What admission asks of one kind. */
@@ -48,7 +50,12 @@ const owned = {
 const platform = { guarded: [newOwners], write: [] } as const
 
 const listed: readonly KindRules[] = [
-  { ...owned, kind: VirtualMachine, delete: deleteVirtualMachine },
+  {
+    ...owned,
+    kind: VirtualMachine,
+    guarded: [...owned.guarded, ...Array.from({ length: MAX_FURTHER_DISKS }, (_, place) => markChange(place))],
+    delete: deleteVirtualMachine,
+  },
   { ...owned, kind: Disk, guarded: [...owned.guarded, machineChange], delete: deleteDisk },
   { ...owned, kind: Image, delete: deleteImage },
   { ...platform, kind: Host, delete: deleteHost },
@@ -67,7 +74,7 @@ const listed: readonly KindRules[] = [
   {
     ...platform,
     kind: RecycledResource,
-    guarded: [purgeChange, recoverChange, recoverOfOthers, recoverInto, ownerChange],
+    guarded: [purgeChange, recoverChange, recoverOfOthers, recoverInto, recoverDisksInto, ownerChange],
     write: [isNotByHand],
     refuseDelete: entriesAreNotDeleted,
   },

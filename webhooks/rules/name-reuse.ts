@@ -1,7 +1,7 @@
 import { ON_NAME_REUSE_ANNOTATION, onNameReuse, type DeletionSettings, type OnNameReuse } from '../../crds/deletion.ts'
 import type { Resource } from '../../crds/kind.ts'
 import { RECOVER_ANNOTATION, type RecycledResource } from '../../crds/recycled-resource.ts'
-import { recoverCommand } from '../../policy/recovery.ts'
+import { recoverCommand, wasTakenAlong } from '../../policy/recovery.ts'
 import { nameOf } from '../review.ts'
 import { refuse } from './rule.ts'
 import type { WriteFacts } from './write.ts'
@@ -31,6 +31,10 @@ export function nameIsFree(facts: WriteFacts) {
 export function nameReuseWarnings(facts: WriteFacts): string[] {
   const [entry] = facts.binned
   if (facts.before || facts.recovery || !entry) return []
+  if (wasTakenAlong(entry, facts.object)) {
+    const wayBack = `to have the old one, delete this one, and bring that machine back: ${recoverCommand(entry.metadata.name)}`
+    return [`${describe(entry)}, which took a Disk of this name along; this is a new one`, wayBack]
+  }
   return [
     `${describe(entry)}; this is a new one`,
     `to have the old one, delete this one, and create it with the annotation ${RECOVER_ANNOTATION}: ${entry.metadata.name}`,

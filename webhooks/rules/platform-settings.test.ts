@@ -59,6 +59,8 @@ function facts(object: Resource) {
     decision: undefined,
     machines: [],
     disks: [],
+    goAlong: [],
+    heldBack: new Map(),
     storages: [],
     binned: [],
     brakeAllows: true,

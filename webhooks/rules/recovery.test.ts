@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Disk } from '../../crds/disk.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
-import { machine, meta, newDisk } from '../../crds/testing/objects.ts'
+import { binnedDisk, entry as newEntry, machine, meta, newDisk } from '../../crds/testing/objects.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { defaultDeletion } from '../../policy/deletion.ts'
 import { rulesFor } from './index.ts'
@@ -72,6 +72,19 @@ const everybody = { can: () => true }
 const byBob = { person: 'bob', owner: 'bob' }
 const none = { recovery: { name: ENTRY, entry: undefined, owner: undefined } }
 const unmarked = newDisk({}, { labels })
+const unmarkedWith = (key: string, value: string) => newDisk({}, { labels, annotations: { [key]: value } })
+/** The entry of VirtualMachine shop/web, which took Disk data along. */
+const web = newEntry('VirtualMachine', 'web', {
+  manifest: { spec: { rootDisk: { imageRef: { name: 'debian' } }, deletionPolicy: 'Never' } },
+  disks: [
+    binnedDisk('web-root'),
+    {
+      ...binnedDisk('data', { size: '4Gi' }),
+      manifest: { spec: { size: '4Gi', source: { image: { name: 'debian' } } } },
+    },
+  ],
+})
+const withWeb = { name: ENTRY, entry: web, owner: 'ann' }
 const before = newDisk({}, { annotations: { [ORIGIN]: ENTRY }, labels })
 
 describe('A write of what the recycle bin has', () => {
@@ -97,6 +110,32 @@ describe('A write of what the recycle bin has', () => {
     ['is marked later', create({}, { before: unmarked, recovery: undefined }), 'NotByHand'],
     ['is a new one', create({}, { recovery: undefined, object: unmarked }), undefined],
   ])('[DEL-16] that %s', (_name, facts, reason) => {
+    expect(objection(facts)).toBe(reason)
+  })
+})
+
+describe('A write of a Disk that went along with its machine', () => {
+  const elsewhere = { ...web, spec: { ...web.spec, resource: { ...web.spec.resource, namespace: 'lab' } } }
+  test.each<[string, WriteFacts, string | undefined]>([
+    ['asks for the entry of that', create(asked, { recovery: withWeb }), undefined],
+    ['restores its name', create(restored, { recovery: withWeb }), undefined],
+    ['asks, and may not', create(asked, { recovery: withWeb, ...nobody }), 'NotPermitted'],
+    [
+      'asks in another namespace',
+      create(asked, { recovery: { ...withWeb, entry: elsewhere }, ...everybody }),
+      'NotRecoverable',
+    ],
+    [
+      'names what is not in it',
+      create(asked, { recovery: { ...withWeb, entry: newEntry('VirtualMachine', 'web') } }),
+      'NotRecoverable',
+    ],
+    [
+      'is denied its name',
+      create({ [REUSE]: 'Deny' }, { recovery: undefined, binned: [web], object: unmarkedWith(REUSE, 'Deny') }),
+      'NameInRecycleBin',
+    ],
+  ])('[DEL-20] that %s', (_name, facts, reason) => {
     expect(objection(facts)).toBe(reason)
   })
 })
@@ -149,12 +188,35 @@ describe('A warning', () => {
 
   test('[DEL-16] says what of the manifest is not done to the root disk of a machine', () => {
     const manifest = { spec: { rootDisk: { imageRef: { name: 'fedora' } } } }
-    const spec = { ...entry.spec, contents: { ...entry.spec.contents, manifest } }
-    const ofMachine = { ...recovery, entry: { ...entry, spec } }
+    const ofMachine = {
+      ...recovery,
+      entry: newEntry('VirtualMachine', 'web', { manifest, disks: [binnedDisk('web-root')] }),
+    }
     const facts = { ...create(asked), kind: VirtualMachine, object: machine(), recovery: ofMachine }
     expect(recoveryWarnings(facts)[1]).toBe(
       'spec.rootDisk is another than before: Disk web-root comes back as it was, and nothing is written to it',
     )
+  })
+
+  test('[DEL-20] says with which machine a Disk comes back that went along with it, and what of it is not done', () => {
+    const facts = create(asked, { recovery: withWeb, binned: [web] })
+    const object = newDisk({ size: '2Gi', source: { image: { name: 'debian' } } }, facts.object.metadata)
+    expect([recoveryWarnings({ ...facts, object }), nameReuseWarnings(facts)]).toEqual([
+      [
+        `Disk shop/data comes back from the recycle bin (${ENTRY}) together with VirtualMachine shop/web, deleted by ann at 2026-01-01T00:00:00Z: apply that too, or run: kubectl patch recycled ${ENTRY} --type=merge -p '{"spec":{"action":"Recover"}}'`,
+        'spec.size is smaller than before: the disk keeps its 4Gi',
+      ],
+      [],
+    ])
+  })
+
+  test('[DEL-20] says that a Disk of the name went along with its machine, and the way back', () => {
+    const facts = create({}, { recovery: undefined, binned: [web] })
+    const { name } = web.metadata
+    expect(nameReuseWarnings(facts)).toEqual([
+      `the recycle bin has VirtualMachine shop/web, deleted by ann at 2026-01-01T00:00:00Z (${name}), which took a Disk of this name along; this is a new one`,
+      `to have the old one, delete this one, and bring that machine back: kubectl patch recycled ${name} --type=merge -p '{"spec":{"action":"Recover"}}'`,
+    ])
   })
 
   test.each([

@@ -9,7 +9,8 @@ import {
 } from '../../crds/recycled-resource.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { knownBytes } from '../../policy/quantity.ts'
-import { holdsNothing, recoveryObjection } from '../../policy/recovery.ts'
+import { disksOfMachine } from '../../policy/recycled-contents.ts'
+import { heldAs, holdsNothing, recoverCommand, recoveryObjection, wasTakenAlong } from '../../policy/recovery.ts'
 import { nameOf } from '../review.ts'
 import { nameReuseOf } from './name-reuse.ts'
 import { refuse } from './rule.ts'
@@ -70,9 +71,14 @@ export function originIsOurs(facts: WriteFacts) {
 function isExplained({ object, settings, recovery: wanted }: WriteFacts, origin: string | undefined): boolean {
   const named = object.metadata.annotations?.[RECOVER_ANNOTATION]
   if (named !== undefined || origin === undefined) return origin === named
-  const { kind, namespace, name } = wanted?.entry?.spec.resource ?? {}
-  const isOfName = kind === object.kind && namespace === object.metadata.namespace && name === object.metadata.name
-  return isOfName && nameReuseOf(object, settings) === 'Restore'
+  const { entry } = wanted ?? {}
+  const holds = entry !== undefined && (isOfName(entry, object) || wasTakenAlong(entry, object))
+  return holds && nameReuseOf(object, settings) === 'Restore'
+}
+
+function isOfName({ spec: { resource } }: RecycledResource, { kind, metadata }: Resource): boolean {
+  const { namespace, name } = resource
+  return resource.kind === kind && namespace === metadata.namespace && name === metadata.name
 }
 
 /** What is asked for can be had. */
@@ -96,10 +102,15 @@ export function recoveryWarnings(facts: WriteFacts): string[] {
   const { object, before, recovery: wanted } = facts
   if (before) return isAskedTooLate(object, before) ? [TOO_LATE] : []
   if (!wanted?.entry) return []
-  const { resource, deletion, contents } = wanted.entry.spec
-  if (holdsNothing(wanted.entry)) return [`entry ${wanted.name} ${NOTHING_IN_IT}`]
-  const what = `${nameOf(resource.kind, resource)}, deleted by ${deletion.by} at ${deletion.at}, is brought back`
-  return [`${what} from the recycle bin (${wanted.name})`, ...differences(object, contents)]
+  const { entry, name } = wanted
+  if (holdsNothing(entry)) return [`entry ${name} ${NOTHING_IN_IT}`]
+  const { resource, deletion } = entry.spec
+  const by = `deleted by ${deletion.by} at ${deletion.at}`
+  const machine = nameOf(resource.kind, resource)
+  const what = wasTakenAlong(entry, object)
+    ? `${nameOf(object.kind, object.metadata)} comes back from the recycle bin (${name}) together with ${machine}, ${by}: apply that too, or run: ${recoverCommand(name)}`
+    : `${machine}, ${by}, is brought back from the recycle bin (${name})`
+  return [what, ...differences(object, entry)]
 }
 
 const TOO_LATE = `the annotation ${RECOVER_ANNOTATION} does nothing here: it is read when an object is made, and this one is there already`
@@ -116,11 +127,19 @@ function isAskedTooLate({ metadata }: Resource, before: Resource): boolean {
 const manifest = z.object({ spec: z.record(z.string(), z.unknown()) })
 
 /** What of the manifest is not done to what is there already. */
-function differences(object: Resource, contents: RecycledResource['spec']['contents']): string[] {
-  const [held] = contents?.disks ?? []
-  const before = manifest.safeParse(contents?.manifest).data?.spec
-  if (!held || !before) return []
-  return object.kind === VirtualMachine.kind ? ofMachine(object, before) : ofDisk(object, before, held.size)
+function differences(object: Resource, entry: RecycledResource): string[] {
+  const before = specIn(entry.spec.contents)
+  if (object.kind === VirtualMachine.kind) {
+    const hasRoot = disksOfMachine(entry, object.metadata.name).some(({ isRoot }) => isRoot)
+    return before && hasRoot ? ofMachine(object, before) : []
+  }
+  const held = heldAs(entry, object)
+  const wasDisk = held?.manifest ? specIn(held) : before
+  return held && wasDisk ? ofDisk(object, wasDisk, held.size) : []
+}
+
+function specIn(from: { readonly manifest?: unknown } | undefined): Spec | undefined {
+  return manifest.safeParse(from?.manifest).data?.spec
 }
 
 type Spec = Resource['spec']

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ObjectMeta } from '../../crds/common.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
-import { meta } from '../../crds/testing/objects.ts'
+import { binnedDisk, entry as newEntry, meta } from '../../crds/testing/objects.ts'
 import { defaultDeletion } from '../../policy/deletion.ts'
 import { rulesFor } from './index.ts'
 import { firstObjection } from './rule.ts'
@@ -125,5 +125,29 @@ describe('What somebody writes to an entry of alice', () => {
     expect(objection(entry(), stolen, bob)?.message).toBe(ANOTHERS)
     const unowned = entry({}, { labels: {} })
     expect(objection(unowned, entry({ ...recover, ...intoLab }, { labels: {} }), bob)).toBeUndefined()
+  })
+})
+
+describe('What somebody writes to the entry of a machine of alice that took a Disk along', () => {
+  const web = (more: Partial<Spec>): RecycledResource => {
+    const { metadata, ...rest } = newEntry('VirtualMachine', 'web', {
+      disks: [binnedDisk('web-root'), binnedDisk('data')],
+    })
+    return {
+      ...rest,
+      metadata: { ...metadata, labels: { 'holdfast.dev/owner': 'alice' } },
+      spec: { ...rest.spec, ...more },
+    }
+  }
+  const machines = ['recover recycledresources', 'create virtualmachines shop']
+  test.each([
+    ['is Recover', [...machines, 'create disks shop'], undefined],
+    [
+      'is Recover, where they make no Disks',
+      machines,
+      'alice may not bring back the Disks of a machine into namespace shop: ask for the permission create on disks there, or write another namespace into spec.recoverAs',
+    ],
+  ])('[DEL-20] %s', (_, held, sentence) => {
+    expect(objection(web({}), web(recover), holding(...held))?.message).toBe(sentence)
   })
 })

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import { OWNER_LABEL } from '../../crds/deletion.ts'
+import { Disk } from '../../crds/disk.ts'
 import { ownedKinds } from '../../crds/index.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { RECYCLED_USER_FIELDS, RecycledResource } from '../../crds/recycled-resource.ts'
@@ -90,6 +91,29 @@ export const recoverInto: Guarded = {
     const namespace = deleted && targetNamespace(object, deleted)
     return `${person} may not bring back a ${kind} into namespace ${namespace}: ask for the permission create on ${plural} there, or write another namespace into spec.recoverAs`
   },
+}
+
+/** Nor are the Disks that a machine took along made for somebody who may make none there. */
+export const recoverDisksInto: Guarded = {
+  needs(change) {
+    const permission = recoverInto.needs(change)
+    if (!permission || !hasFurtherDisks(change.before ?? change.object)) return undefined
+    const { group, plural } = Disk
+    return { ...permission, group, plural }
+  },
+  message(change) {
+    const { namespace } = recoverInto.needs(change) ?? {}
+    return `${change.person} may not bring back the Disks of a machine into namespace ${namespace}: ask for the permission create on ${Disk.plural} there, or write another namespace into spec.recoverAs`
+  },
+}
+
+const held = z.object({ disks: z.array(z.object({ name: z.string() })) })
+
+/** Whether what was deleted is a machine that took more along than its root disk. */
+function hasFurtherDisks(entry: Resource): boolean {
+  const deleted = deletedOf(entry)
+  const { disks = [] } = held.safeParse(entry.spec['contents']).data ?? {}
+  return deleted?.kind.kind === 'VirtualMachine' && disks.some(({ name }) => name !== `${deleted.name}-root`)
 }
 
 /** Whether a change asks for a recovery, calls it off, or moves it. */

@@ -1,6 +1,10 @@
+import * as z from 'zod'
+import { Disk } from '../../crds/disk.ts'
+import { MAX_FURTHER_DISKS } from '../../crds/machine-disks.ts'
 import { contentsOfMachine } from '../../policy/recycled-contents.ts'
 import { subject, type Consequent, type DeleteRules } from './delete.ts'
 import { count, listed } from './rule.ts'
+import type { Change, Guarded } from './write.ts'
 
 /** Deleting a VirtualMachine. */
 export const deleteVirtualMachine: DeleteRules = { inUse: [], consequences, contents: contentsOfMachine }
@@ -12,13 +16,58 @@ const ends = {
 }
 
 function consequences(facts: Consequent): string[] {
-  const { object, disks, decision } = facts
+  const { object, disks, goAlong, heldBack, decision } = facts
   const own = `${object.metadata.namespace ?? ''}/${object.metadata.name}-root`
   const hasOwn = disks.includes(own)
-  const others = disks.filter((name) => name !== own)
+  const others = disks.filter((name) => name !== own && !goAlong.includes(name))
   const end = ends[decision?.policy ?? 'Delayed']
-  const goes = `${subject(facts)} ${end}${hasOwn ? ', together with its root disk' : ''}`
-  if (others.length === 0) return [goes]
-  const verb = others.length === 1 ? 'is detached and stays' : 'are detached and stay'
-  return [goes, `${count(others.length, 'Disk')} ${verb}: ${listed(others)}`]
+  return [
+    `${subject(facts)} ${end}${hasOwn ? ', together with its root disk' : ''}`,
+    ...said(goAlong, ['goes along, as spec.disks says', 'go along, as spec.disks says']),
+    ...said(others, ['is detached and stays', 'are detached and stay']),
+    ...[...heldBack].map(([name, why]) => `Disk ${name} is to go along, and stays: it ${why}`),
+  ]
+}
+
+function said(names: readonly string[], [one, many]: readonly [string, string]): string[] {
+  return names.length === 0
+    ? []
+    : [`${count(names.length, 'Disk')} ${names.length === 1 ? one : many}: ${listed(names)}`]
+}
+
+/** Who has a machine take a Disk along when that is deleted can delete the Disk: by its place among those that are marked anew. */
+export function markChange(place: number): Guarded {
+  return {
+    needs(change) {
+      const name = newMarks(change)[place]
+      const { group, plural } = Disk
+      return name === undefined
+        ? undefined
+        : { verb: 'delete', group, plural, namespace: change.object.metadata.namespace, name }
+    },
+    message(change) {
+      const { person } = change
+      return `${person} may not have Disk ${newMarks(change)[place]} deleted with the machine: leave deleteWithVirtualMachine out of spec.disks, or ask for the permission delete on ${Disk.plural}`
+    },
+  }
+}
+
+/** What is brought back had its marks before. */
+function newMarks({ object, before, recovery }: Change): string[] {
+  const was = before?.spec ?? recovered.safeParse(recovery?.entry?.spec.contents?.manifest).data?.spec
+  const had = marksIn(was)
+  return marksIn(object.spec).filter((name) => !had.includes(name))
+}
+
+const recovered = z.object({ spec: z.looseObject({}) })
+
+// A change is asked about before its schema is looked at.
+const marked = z.looseObject({
+  diskRef: z.looseObject({ name: z.string() }),
+  deleteWithVirtualMachine: z.literal(true),
+})
+
+function marksIn(spec: Readonly<Record<string, unknown>> | undefined): string[] {
+  const disks = z.array(z.unknown()).catch([]).parse(spec?.['disks'])
+  return disks.slice(0, MAX_FURTHER_DISKS).flatMap((disk) => marked.safeParse(disk).data?.diskRef.name ?? [])
 }

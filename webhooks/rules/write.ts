@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { OWNER_LABEL, type DeletionSettings } from '../../crds/deletion.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import type { RecycledResource } from '../../crds/recycled-resource.ts'
+import { heldAs, wasTakenAlong } from '../../policy/recovery.ts'
 import { refuse, type Rule } from './rule.ts'
 
 /** A permission, as it is asked of the API server. */
@@ -62,11 +63,11 @@ export function guard({ needs, message }: Guarded): Rule<WriteFacts> {
 /** `spec.deletionPolicy` of the kinds that have it. What is brought back had one already, which a manifest may not drop. */
 export const deletionPolicyChange: Guarded = {
   needs({ kind, object, before, recovery }) {
-    const was = before ? policyOf(before) : recoveredPolicy(recovery)
+    const was = before ? policyOf(before) : recoveredPolicy(object, recovery)
     return isDeepStrictEqual(policyOf(object), was) ? undefined : permissionOn('setDeletionPolicy', kind, object)
   },
-  message({ person, kind, before, recovery }) {
-    const was = before ? undefined : recoveredPolicy(recovery)
+  message({ person, kind, object, before, recovery }) {
+    const was = before ? undefined : recoveredPolicy(object, recovery)
     const how = was === undefined ? 'leave it as it was' : `write ${was} there, as it was`
     return `${person} may not set spec.deletionPolicy: ${how}, or ask for the permission setDeletionPolicy on ${kind.plural}`
   },
@@ -78,8 +79,11 @@ function policyOf(object: Resource): unknown {
 
 const manifest = z.object({ spec: z.object({ deletionPolicy: z.string().optional() }) })
 
-function recoveredPolicy(recovery: Recovery | undefined): string | undefined {
-  return manifest.safeParse(recovery?.entry?.spec.contents?.manifest).data?.spec.deletionPolicy
+function recoveredPolicy(object: Resource, recovery: Recovery | undefined): string | undefined {
+  const { entry } = recovery ?? {}
+  // A Disk that its machine took along has a manifest of its own there.
+  const taken = entry && wasTakenAlong(entry, object) ? heldAs(entry, object) : entry?.spec.contents
+  return manifest.safeParse(taken?.manifest).data?.spec.deletionPolicy
 }
 
 /**

@@ -22,8 +22,8 @@ export interface World extends AsyncDisposable {
   /** As an administrator, who may do everything. */
   readonly kube: Kube
   readonly kubectl: Kubectl
-  /** Makes somebody who may read and write our kinds, and has these verbs of ours besides. */
-  person(name: string, verbs?: readonly string[]): Promise<Kube>
+  /** Makes somebody who may read and write our kinds, and has these verbs of ours besides; and of the others not those. */
+  person(name: string, verbs?: readonly string[], without?: readonly string[]): Promise<Kube>
   /** As one of our own processes, by the name of its account. */
   account(name: string): Promise<Kube>
   /** Starts webhooks, and waits until they listen. */
@@ -63,8 +63,9 @@ export async function startWorld(env: NodeJS.ProcessEnv): Promise<World> {
     folder,
     kube,
     kubectl: cluster,
-    async person(name, verbs = []) {
-      await permit(kube, name, verbs)
+    async person(name, verbs = [], without = []) {
+      const own = ['get', 'list', 'create', 'update', 'patch', 'delete', 'deletecollection']
+      await permit(kube, name, [...own.filter((verb) => !without.includes(verb)), ...verbs])
       return running.use(await connectAs(cluster, folder, name))
     },
     account: async (name) =>
@@ -114,13 +115,8 @@ const rbac = { path: '/apis/rbac.authorization.k8s.io/v1' }
 async function permit(kube: Kube, name: string, verbs: readonly string[]): Promise<void> {
   const groups = ['compute', 'storage', 'platform'].map((group) => `${group}.holdfast.dev`)
   const rules = [
-    {
-      apiGroups: groups,
-      resources: ['*'],
-      verbs: ['get', 'list', 'create', 'update', 'patch', 'delete', 'deletecollection'],
-    },
+    { apiGroups: groups, resources: ['*'], verbs },
     { apiGroups: [''], resources: ['namespaces', 'configmaps'], verbs: ['*'] },
-    ...(verbs.length > 0 ? [{ apiGroups: groups, resources: ['*'], verbs }] : []),
   ]
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name }
   const subjects = [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name }]

@@ -24,8 +24,8 @@ export const removeDisk: Phase<Scope> = {
     const settled = await settleOrigin(scope)
     if (settled) return settled
     const user = userOf(scope)
-    const withUser = user && (await goAlong(scope, user))
-    if (withUser) return withUser
+    const withMachine = await goAlong(scope, user)
+    if (withMachine) return withMachine
     if (user) {
       return waiting(
         DiskReason.InUse,
@@ -45,11 +45,10 @@ function userOf({ status, namespace, deps }: Scope): VirtualMachine | undefined 
 }
 
 /** What becomes of a disk whose machine is being deleted and takes it along; nothing when that is not so, or not yet. */
-async function goAlong(scope: Scope, user: VirtualMachine): Promise<Outcome | undefined> {
-  const { disk, deps } = scope
-  if (!isOfGoing(scope, user)) return undefined
-  const entry = deps.bin.find(user.metadata.uid)
-  if (!entry?.spec.contents) return undefined
+async function goAlong(scope: Scope, user: VirtualMachine | undefined): Promise<Outcome | undefined> {
+  const { disk } = scope
+  const entry = entryWithUs(scope, user)
+  if (!entry) return undefined
   const isEmpty = !mayHoldData(disk)
   // It was not seen when the machine was put away: it is a disk like any other then.
   if (!isEmpty && !isIn(entry, disk)) return putAway(scope)
@@ -58,8 +57,18 @@ async function goAlong(scope: Scope, user: VirtualMachine): Promise<Outcome | un
   return outcome
 }
 
-function isOfGoing({ disk, status }: Scope, { metadata }: VirtualMachine): boolean {
-  return metadata.deletionTimestamp !== undefined && makerOf(disk.metadata) === status.attachedTo?.machineId
+/** The entry of a machine that is put away, once that says what goes along: the disk does, or was made for the machine. */
+function entryWithUs(scope: Scope, user: VirtualMachine | undefined): RecycledResource | undefined {
+  const { disk, status, namespace, deps } = scope
+  const isGoing = (entry: RecycledResource) => {
+    const machine = deps.virtualMachine(namespace, entry.spec.resource.name)
+    return machine?.metadata.uid === entry.spec.resource.uid && machine.metadata.deletionTimestamp !== undefined
+  }
+  // One that was deleted as it came back is attached to nobody yet.
+  if (!user) return deps.bin.ofFile(fileIdOf(disk)).find((entry) => isIn(entry, disk) && isGoing(entry))
+  const entry = deps.bin.find(user.metadata.uid)
+  if (!entry?.spec.contents || user.metadata.deletionTimestamp === undefined) return undefined
+  return isIn(entry, disk) || makerOf(disk.metadata) === status.attachedTo?.machineId ? entry : undefined
 }
 
 function isIn({ spec: { contents } }: RecycledResource, { metadata: { uid } }: Disk): boolean {

@@ -11,7 +11,7 @@ const LOOK_AGAIN_MS = 600_000
 /**
  * Brings the object back, or destroys it, when it is asked for or its time has come. Which of both is stored before
  * anything is done, and is not changed then. What somebody wants back, by
- * action or by a manifest, is not destroyed.
+ * action or by a manifest, is not destroyed; nor is what a Disk waits for that is to come back with it.
  */
 export const carryOut: Phase<Scope> = {
   condition: RecycledResourceCondition.ActionPossible,
@@ -24,7 +24,7 @@ export const carryOut: Phase<Scope> = {
     const claimant = await findClaimant(scope)
     if (claimant || action === 'Recover') return beginRecovery(scope, claimant)
     if (action === 'Purge' && deletion.policy !== 'Never') return beginPurge(scope)
-    return atItsTime(scope)
+    return scope.deps.isAwaited(entry) ? done : atItsTime(scope)
   },
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../../crds/disk.ts'
-import { condition, disk, machine } from '../../../crds/testing/objects.ts'
+import { attachment, condition, disk, machine } from '../../../crds/testing/objects.ts'
 import { RECOVERED_FROM_ANNOTATION } from '../../../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { contentsOfDisk } from '../../../policy/recycled-contents.ts'
@@ -31,7 +31,7 @@ describe('VirtualMachine', () => {
     ['runs', { machineId: OTHER }],
     ['has lost its status', {}],
   ])('leaves a disk to its holder that %s, and gets it when that one gives it back', async (_name, status) => {
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    const world = new World(machine({ disks: [attachment('data')] }))
     world.disks.set('data', disk('data', { attachedTo }))
     world.others.set('other', { ...machine(), status })
     await world.reconcile()
@@ -156,7 +156,7 @@ describe('VirtualMachine', () => {
   })
 
   test('is not started when somebody else claims its disk at the same moment', async () => {
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    const world = new World(machine({ disks: [attachment('data')] }))
     world.disks.set('data', disk('data'))
     await world.reconcile()
     world.finishDisk('web-root')
@@ -235,7 +235,7 @@ describe('VirtualMachine', () => {
     const world = await running()
     const orders = world.host.orders.length
     world.disks.set('data', added)
-    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    world.store.change(({ spec }) => void (spec.disks = [attachment('data')]))
     await world.settle()
     expect(world.condition('Ready')).toMatchObject({ status: 'False', message: expect.stringMatching(message) })
     expect(world.condition('PowerStateReached')).toMatchObject({ status: 'True' })
@@ -245,7 +245,7 @@ describe('VirtualMachine', () => {
 
   test('writes nothing and asks nothing of its host while it waits for a disk', async () => {
     const world = await running()
-    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    world.store.change(({ spec }) => void (spec.disks = [attachment('data')]))
     await world.settle()
     const { writes, events } = world
     const { asked } = world.host

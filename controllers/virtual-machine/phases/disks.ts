@@ -41,8 +41,10 @@ export const prepareDisks: Phase<Scope> = {
 
 /** To create one in place of what can be brought back would hide that its data is kept. */
 export function noSuchDisk({ namespace, deps: { bin } }: Scope, name: string): Outcome {
-  const [entry] = newestFirst(bin.ofObject('Disk', namespace, name))
-  const next = entry ? `it is in the recycle bin: ${recoverCommand(entry.metadata.name)}` : 'create it'
+  const [entry] = newestFirst([...bin.ofObject('Disk', namespace, name), ...bin.ofDisk(namespace, name)])
+  const { kind, name: machine } = entry?.spec.resource ?? {}
+  const where = kind === 'VirtualMachine' ? `, with ${kind} ${machine}` : ''
+  const next = entry ? `it is in the recycle bin${where}: ${recoverCommand(entry.metadata.name)}` : 'create it'
   return blocked(VirtualMachineReason.DiskNotFound, `There is no Disk ${name} in namespace ${namespace}: ${next}`)
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { disk, entry, image, machine } from '../../../crds/testing/objects.ts'
+import { attachment, disk, entry, image, machine } from '../../../crds/testing/objects.ts'
 import { World } from '../testing.ts'
 
 const GI = 2 ** 30
@@ -60,7 +60,7 @@ describe('VirtualMachine', () => {
       'No host fits: host-a does not reach its disks and image: mend what is said of one, or add a Host',
     ],
   ])('is not placed while a disk that it names %s', async (_name, spoil, reason, message) => {
-    const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+    const world = new World(machine({ disks: [attachment('data')] }))
     spoil(world)
     await world.settle()
     expect(world.condition('Ready')).toMatchObject({ status: 'False', reason, message })

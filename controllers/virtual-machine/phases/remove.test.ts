@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { AgentError } from '../../../agent/errors.ts'
+import { fileIdOf } from '../../../crds/disk.ts'
 import { RECOVERED_FROM_ANNOTATION } from '../../../crds/recycled-resource.ts'
-import { disk, entry as newEntry, machine } from '../../../crds/testing/objects.ts'
+import { attachment, disk, entry as newEntry, machine } from '../../../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../../../crds/virtual-machine.ts'
 import { contentsOfMachine } from '../../../policy/recycled-contents.ts'
 import { running, World } from '../testing.ts'
@@ -57,6 +58,27 @@ describe('VirtualMachine', () => {
     await world.reconcile()
     expect(world.stored).toBeUndefined()
     expect([...world.disks.keys()]).toEqual(['copy', 'web-root-elsewhere'])
+  })
+
+  test.each([
+    ['takes a marked disk along', false],
+    ['gives a marked disk back that another guest has on its host, whatever the records say', true],
+  ])('[DEL-20] %s', async (_, isElsewhere) => {
+    const world = new World(machine({ disks: [attachment('data', true)] }))
+    const data = disk('data')
+    world.disks.set('data', data)
+    await world.reconcile()
+    world.finishDisk('web-root')
+    await world.reconcile()
+    expect(data.status?.attachedTo?.virtualMachine).toBe('web')
+    const [own] = world.host.machines.all()
+    const disks = [{ id: fileIdOf(data), storage: 'local' }]
+    if (own && isElsewhere) world.host.machines.note({ ...own, id: OTHER_ID, name: 'shop/db', disks })
+    remove(world)
+    await world.reconcile(2)
+    expect(world.stored).toBeUndefined()
+    expect([...world.disks.keys()]).toEqual(isElsewhere ? ['data'] : [])
+    expect(world.disks.get('data')?.status?.attachedTo).toBeUndefined()
   })
 
   test('waits, without a write more, while its guest shuts down', async () => {

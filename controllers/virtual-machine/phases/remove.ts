@@ -1,9 +1,10 @@
 import type { Disk } from '../../../crds/disk.ts'
-import { makerOf, rootDiskName, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
+import { makerOf, VirtualMachineCondition, VirtualMachineReason } from '../../../crds/virtual-machine.ts'
 import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isOpen } from '../../recycle-bin/bin.ts'
 import { toContents } from '../contents.ts'
+import { disksThatGo } from '../disks-that-go.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
 import { giveOrder } from '../order.ts'
@@ -12,25 +13,24 @@ import type { Scope } from '../scope.ts'
 
 /**
  * Shuts the machine down, has its host forget it, and puts it into the recycle bin together with the disk that was made
- * for it. Other disks are given back, and stay. Where the policy is to destroy at once, the entry lasts until that is done.
+ * for it and those that it is to take along. Other disks are given back, and stay. Where the policy is to destroy at once, the entry lasts until that is done.
  */
 export const removeMachine: Phase<Scope> = {
   condition: VirtualMachineCondition.CleanedUp,
 
   async run(scope) {
-    const { vm, status, deps } = scope
+    const { vm, deps } = scope
     const settled = await settleOrigin(scope)
     if (settled) return settled
     const opened = await deps.bin.open(vm)
     if (!opened || !isOpen(opened)) return done
     const stopped = await stop(scope)
     if (stopped.type !== 'done') return stopped
-    const { machineId } = status
-    const own = machineId === undefined ? [] : deps.disksOf(machineId).filter((disk) => isOwnRoot(scope, disk))
+    const going = disksThatGo(scope, opened)
     // Stored before any disk goes: each asks the entry whether it goes along.
-    const entry = await deps.bin.fill(opened, toContents(scope, own))
-    if (machineId !== undefined && !(await giveDisksBack(scope, machineId, own)))
-      return waiting(VirtualMachineReason.PuttingAway, 'Its root disk is being put away')
+    const entry = await deps.bin.fill(opened, toContents(scope, going))
+    if (!(await giveDisksBack(scope, disksThatGo(scope, entry))))
+      return waiting(VirtualMachineReason.PuttingAway, 'Its disks are being put away')
     if (entry.spec.deletion.policy !== 'Immediate') await deps.bin.close(entry)
     dropOrders(scope)
     return done
@@ -51,25 +51,23 @@ function dropOrders({ status: { machineId, host }, deps }: Scope): void {
   if (machineId !== undefined && host !== undefined) deps.orders.drop(machineId)
 }
 
-/** Whether those that go with the machine are gone. */
-async function giveDisksBack(scope: Scope, machineId: string, own: readonly Disk[]): Promise<boolean> {
-  const { deps } = scope
-  for (const disk of deps.attachedTo(machineId)) {
-    if (makerOf(disk.metadata) === undefined && isNamedBy(disk, scope)) await deps.setAttachment(disk, undefined)
+/** Whether those that go with the machine are gone. All others are given back. */
+async function giveDisksBack(scope: Scope, going: readonly Disk[]): Promise<boolean> {
+  const { status, deps } = scope
+  const uids = new Set(going.map(({ metadata }) => metadata.uid))
+  for (const disk of status.machineId === undefined ? [] : deps.attachedTo(status.machineId)) {
+    const stays = makerOf(disk.metadata) === undefined && !uids.has(disk.metadata.uid)
+    if (stays && isNamedBy(disk, scope)) await deps.setAttachment(disk, undefined)
   }
-  for (const disk of own) await deps.deleteDisk(disk)
-  return own.every(({ metadata }) => deps.disk(metadata.namespace ?? '', metadata.name)?.metadata.uid !== metadata.uid)
+  for (const disk of going) await deps.deleteDisk(disk)
+  return going.every(
+    ({ metadata }) => deps.disk(metadata.namespace ?? '', metadata.name)?.metadata.uid !== metadata.uid,
+  )
 }
 
 /** A status can be written by others too: a disk that says another machine of this identity has it is not ours to detach. */
 function isNamedBy({ metadata, status }: Disk, { namespace, name }: Scope): boolean {
   return metadata.namespace === namespace && status?.attachedTo?.virtualMachine === name
-}
-
-/** Somebody may have copied its manifest, label and all: a copy is not ours to delete. */
-function isOwnRoot({ vm, namespace }: Scope, { metadata }: Disk): boolean {
-  const isMade = vm.spec.rootDisk.imageRef !== undefined
-  return isMade && metadata.namespace === namespace && metadata.name === rootDiskName(vm)
 }
 
 async function confirmAbsent(scope: Scope): Promise<Outcome> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { disk, machine } from '../../../crds/testing/objects.ts'
+import { attachment, disk, machine } from '../../../crds/testing/objects.ts'
 import { running, World } from '../testing.ts'
 
 const GI = 2 ** 30
@@ -48,7 +48,7 @@ describe('VirtualMachine', () => {
     })
     expect(world.condition('Ready')).toMatchObject({ status: 'True' })
     const { machineId = '' } = world.stored?.status ?? {}
-    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    world.store.change(({ spec }) => void (spec.disks = [attachment('data')]))
     await world.settle()
     expect(world.disks.get('data')?.status?.attachedTo).toMatchObject({ machineId })
     expect(world.condition('SpecApplied')).toMatchObject({ status: 'True' })
@@ -66,7 +66,7 @@ describe('VirtualMachine', () => {
     expect(shown()).toEqual(['data'])
     world.host.state = 'Connected'
     world.host.fault = undefined
-    world.store.change(({ spec }) => void (spec.disks = [{ diskRef: { name: 'data' } }]))
+    world.store.change(({ spec }) => void (spec.disks = [attachment('data')]))
     await world.settle()
     expect(shown()).toBeUndefined()
   })
@@ -135,7 +135,7 @@ describe('VirtualMachine', () => {
 
 /** A machine with a second disk. */
 function withData() {
-  const world = new World(machine({ disks: [{ diskRef: { name: 'data' } }] }))
+  const world = new World(machine({ disks: [attachment('data')] }))
   const data = disk('data')
   world.disks.set('data', data)
   return { world, data }

@@ -1,0 +1,69 @@
+import { OWNER_LABEL, type DeletionPolicy, type DeletionSettings } from '../crds/deletion.ts'
+import type { Disk } from '../crds/disk.ts'
+import { originOf } from '../crds/recycled-resource.ts'
+import { makerOf, type VirtualMachine } from '../crds/virtual-machine.ts'
+
+type Attachment = NonNullable<NonNullable<Disk['status']>['attachedTo']>
+
+/** A Disk that a machine which is deleted is to take along, and what is known around it. */
+export interface MarkedDisk {
+  readonly vm: VirtualMachine
+  readonly disk: Disk
+  /** Under which the machine is deleted. */
+  readonly policy: DeletionPolicy
+  /** Under which a delete of the disk itself was written down, where there was one. */
+  readonly stamped: DeletionPolicy | undefined
+  readonly settings: DeletionSettings
+  /** Machines that name the disk in their spec. */
+  readonly users: readonly VirtualMachine[]
+}
+
+/** Names of the disks that a machine is to take along when it is deleted. */
+export function markedDisks({ spec }: Pick<VirtualMachine, 'spec'>): string[] {
+  return spec.disks
+    .filter(({ deleteWithVirtualMachine }) => deleteWithVirtualMachine)
+    .map(({ diskRef: { name } }) => name)
+}
+
+/**
+ * Why a Disk stays that its machine is to take along, as the end of a sentence that starts with the Disk; undefined when
+ * it goes. Whoever marks a disk may get rid of no other one than theirs, of none that somebody uses, and of none sooner
+ * than it says itself.
+ */
+export function whyItStays(marked: MarkedDisk): string | undefined {
+  const { vm, disk, users } = marked
+  if (!isHere(vm, disk)) return 'is not attached to it'
+  const user = users.find(
+    ({ metadata }) => metadata.uid !== vm.metadata.uid && metadata.deletionTimestamp === undefined,
+  )
+  if (user) return `is named by VirtualMachine ${user.metadata.name} too`
+  if (disk.metadata.labels?.[OWNER_LABEL] !== vm.metadata.labels?.[OWNER_LABEL]) return 'belongs to another owner'
+  const own = ownPolicy(marked)
+  return rankOf[own] > rankOf[marked.policy] ? `has the deletion policy ${own}` : undefined
+}
+
+/** One that was made for a machine is its root disk, or a copy of that, and stays attached as its label says. */
+function isHere(vm: VirtualMachine, { metadata, status }: Disk): boolean {
+  const isMade = status?.size !== undefined && status.dataStorage !== undefined
+  if (!isMade || status.host !== vm.status?.host || makerOf(metadata) !== undefined) return false
+  return status.attachedTo ? isAttached(vm, status.attachedTo) : comesBackWith(vm, metadata)
+}
+
+function isAttached({ metadata, status }: VirtualMachine, { machineId, virtualMachine }: Attachment): boolean {
+  return machineId === status?.machineId && virtualMachine === metadata.name
+}
+
+/** One that comes back from the same entry as the machine is about to be attached to it. */
+function comesBackWith(vm: VirtualMachine, metadata: Disk['metadata']): boolean {
+  const origin = originOf(metadata)
+  return vm.status?.machineId !== undefined && origin !== undefined && origin === originOf(vm.metadata)
+}
+
+/** What settings say of all disks counts where that is Never; else a disk ends as its machine does. */
+function ownPolicy({ disk, stamped, settings }: MarkedDisk): DeletionPolicy {
+  const said = stamped ?? disk.spec.deletionPolicy
+  if (said !== undefined) return said
+  return settings.disk.policy === 'Never' ? 'Never' : 'Immediate'
+}
+
+const rankOf: Readonly<Record<DeletionPolicy, number>> = { Immediate: 0, Delayed: 1, Never: 2 }
