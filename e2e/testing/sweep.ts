@@ -12,6 +12,8 @@ export interface Flow {
   readonly name: string
   readonly prepare: (test: UnderTest) => Promise<void>
   readonly change: (test: UnderTest) => Promise<void>
+  /** What is to be done after it, so that what it left can be taken away. Nobody is killed meanwhile. */
+  readonly release?: (test: UnderTest) => Promise<void>
   /** It is asked for until it is accepted, and seen through to its end; so the webhooks may be killed as well. */
   readonly persists?: true
   /** How often its machine is started in all. */
@@ -130,8 +132,20 @@ export const flows: readonly Flow[] = [
     change: async (test) => destroy(test, 'disks', 'data'),
     persists: true,
   },
-  { name: 'keep for good', prepare: apply(on(under('Never'))), change: keepMachine, persists: true },
-  { name: 'keep a disk for good', prepare: apply(data('64Mi', under('Never'))), change: keepDisk, persists: true },
+  {
+    name: 'keep for good',
+    prepare: apply(on(under('Never'))),
+    change: async (test) => keep(test, 'virtualmachines', VM),
+    release: releaseMachine,
+    persists: true,
+  },
+  {
+    name: 'keep a disk for good',
+    prepare: apply(data('64Mi', under('Never'))),
+    change: async (test) => keep(test, 'disks', 'data'),
+    release: releaseDisk,
+    persists: true,
+  },
 ]
 
 async function binOne(test: UnderTest, spec: object = {}, ...disks: Manifest[]): Promise<void> {
@@ -170,15 +184,13 @@ async function expire(test: UnderTest): Promise<void> {
   await insist(async () => apply(settings)(test))
 }
 
-/** Back from there it is one that can be destroyed. */
-async function keepMachine(test: UnderTest): Promise<void> {
-  await keep(test, 'virtualmachines', VM)
+/** What comes back from what is kept for good can be deleted under another policy; nothing else can be destroyed. */
+async function releaseMachine(test: UnderTest): Promise<void> {
   await recover(test, VM)
   await insist(async () => apply(on(under('Delayed')))(test))
 }
 
-async function keepDisk(test: UnderTest): Promise<void> {
-  await keep(test, 'disks', 'data')
+async function releaseDisk(test: UnderTest): Promise<void> {
   await recoverFile(test, 'disks', 'data')
   await insist(async () => apply(data('64Mi', under('Delayed')))(test))
 }
@@ -205,7 +217,7 @@ export async function findPoints(test: UnderTest, flow: Flow): Promise<Point[]> 
   await untilSound(test)
   const [toApi, toHost] = [test.api.count, test.host.count]
   const ofWebhooks = flow.persists ? test.admission.count : 0
-  await clear(test)
+  await clear(test, flow)
   const up = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
   const both = (point: Omit<Point, 'after' | 'flow'>): Point[] =>
     [false, true].map((after) => ({ ...point, flow, after }))
@@ -254,7 +266,7 @@ export async function playPoint(test: UnderTest, point: Point, quietMs?: number)
   await untilSound(test)
   await verifyStarts(test, point)
   if (quietMs !== undefined) await untilSound(test, quietMs)
-  await clear(test)
+  await clear(test, flow)
   return state.killing !== undefined
 }
 
@@ -268,9 +280,10 @@ async function verifyStarts({ platform, tap }: UnderTest, { flow, victim }: Poin
 }
 
 /** Takes away what the flow made, and checks that nothing of it is left. */
-async function clear(test: UnderTest): Promise<void> {
+async function clear(test: UnderTest, { release }: Flow): Promise<void> {
   const { platform } = test
   test.resetProxies()
+  await release?.(test)
   await platform.remove('virtualmachines', VM)
   await platform.remove('disks', 'data')
   await platform.remove('disks', SCRATCH)
