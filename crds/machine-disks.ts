@@ -35,10 +35,11 @@ export const MAX_FURTHER_DISKS = 16
 /** An entry of `spec.disks` of a VirtualMachine. */
 export const furtherDisk = z.object({
   diskRef: localRef.describe('Disk to attach.'),
+  // No default: what the server fills in within a list, kubectl apply would take out again each time.
   deleteWithVirtualMachine: z
     .boolean()
-    .default(false)
+    .optional()
     .describe(
-      'Whether a delete of the machine takes the Disk along, into the same entry of the recycle bin and under the same policy; it comes back with the machine. Not where the Disk belongs to another owner, is named by another machine, or is not attached to this one, or where its own deletionPolicy keeps it longer: then it is detached and stays. To set it takes the permission delete on the Disk.',
+      'Whether a delete of the machine takes the Disk along, into the same entry of the recycle bin and under the same policy; it comes back with the machine. Without it, the Disk is detached and stays; so it is where the Disk belongs to another owner, is named by another machine, or is not attached to this one, or where its own deletionPolicy keeps it longer. To set it takes the permission delete on the Disk.',
     ),
 })

@@ -56,7 +56,8 @@ describe('Defaults', () => {
         cpus: 1,
         machineType: 'q35',
         runStrategy: 'Always',
-        disks: [{ ...data, deleteWithVirtualMachine: false }],
+        // A default in here would be a change to the next kubectl apply, and to that after it.
+        disks: [data],
         placement: {},
         terminationGracePeriodSeconds: 60,
       },

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { baseStatus, cel, quantity } from './common.ts'
+import { MAX_FURTHER_DISKS } from './machine-disks.ts'
 
 /** What a machine is, and where: whoever changed it would have a host take one machine for another. */
 const keptInStatus = [
@@ -44,7 +45,7 @@ export const virtualMachineStatus = cel(
       .describe('Network cards, in order.'),
     unnamedDisks: z
       .array(z.string().max(253))
-      .max(16)
+      .max(MAX_FURTHER_DISKS + 1)
       .optional()
       .describe(
         'Disks that the guest has although spec.disks does not name them, as when they were attached after the state was stored that the platform was restored from. They are in use: name them in spec.disks, or request Restart in spec.power to have them taken out.',

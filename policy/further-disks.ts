@@ -21,7 +21,7 @@ export interface MarkedDisk {
 /** Names of the disks that a machine is to take along when it is deleted. */
 export function markedDisks({ spec }: Pick<VirtualMachine, 'spec'>): string[] {
   return spec.disks
-    .filter(({ deleteWithVirtualMachine }) => deleteWithVirtualMachine)
+    .filter(({ deleteWithVirtualMachine }) => deleteWithVirtualMachine === true)
     .map(({ diskRef: { name } }) => name)
 }
 

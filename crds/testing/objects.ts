@@ -56,8 +56,8 @@ export function machine(
 }
 
 /** An entry of `spec.disks` of a machine. */
-export function attachment(name: string, deleteWithVirtualMachine = false): VirtualMachine['spec']['disks'][number] {
-  return { diskRef: { name }, deleteWithVirtualMachine }
+export function attachment(name: string, isMarked = false): VirtualMachine['spec']['disks'][number] {
+  return { diskRef: { name }, ...(isMarked && { deleteWithVirtualMachine: true }) }
 }
 
 /** Image `debian` of 2 GiB, which is verified and which host-a has. */
