@@ -33,7 +33,8 @@ export async function wrongDownloads(
     const names = await readdir(folder)
     const gone = [...digests].filter(([sha256]) => !names.includes(sha256))
     const each = await Promise.all(names.map((name) => wrongFile(folder, name, digests)))
-    return [...gone.map(([sha256, name]) => `the download ${sha256} of ${name} is gone from ${host}`), ...each.flat()]
+    const all = [...gone.map(([sha256, name]) => `the download ${sha256} of ${name} is gone`), ...each.flat()]
+    return all.map((what) => `on ${host} ${what}`)
   })
   return (await Promise.all(wrong)).flat()
 }
