@@ -49,6 +49,7 @@ function newWorld() {
       world.disk = new FakeStore(made, ledger.diskChanged)
       return made
     },
+    readDisk: async (disk) => disk,
     deleteDisk: async () => {
       world.disk?.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
     },

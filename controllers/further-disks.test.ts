@@ -1,31 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import type { DeletionPolicy } from '../crds/deletion.ts'
-import { attachment, machine, newDisk } from '../crds/testing/objects.ts'
-import { FILE, MACHINE_ID, RecoveryWorld, rootDiskOfWeb } from './testing-recovery.ts'
-
-const DATA = '66666666-6666-4666-8666-666666666666'
-const disks = [attachment('data', true), attachment('scratch')]
-const GI = 2 ** 30
-
-/** VirtualMachine shop/web runs with a disk that it is to take along, and one that it is not. */
-async function running(): Promise<RecoveryWorld> {
-  const world = new RecoveryWorld()
-  world.entry.put(undefined)
-  world.agent.disks.clear()
-  world.make(newDisk({}, { name: 'data', uid: DATA }), newDisk({}, { name: 'scratch' }))
-  world.claim({ disks }, { annotations: {} })
-  await world.rounds(6)
-  expect(world.machines.get('web')?.condition('Ready')?.status).toBe('True')
-  return world
-}
-
-function remove(world: RecoveryWorld, policy?: DeletionPolicy): void {
-  const vm = world.machines.get('web')
-  if (!vm) return
-  world.recycled.policy = policy
-  world.delete(vm)
-  world.recycled.policy = undefined
-}
+import { attachment, newDisk } from '../crds/testing/objects.ts'
+import {
+  binned,
+  claimBoth,
+  claimDisk,
+  countPoints,
+  DATA,
+  killAt,
+  remove,
+  running,
+  want,
+} from './testing-further-disks.ts'
+import { FILE, MACHINE_ID, RecoveryWorld } from './testing-recovery.ts'
 
 /** The machine is in the bin with its root disk and that one, in one entry; the other Disk is there, and nobody has it. */
 function expectBinned(world: RecoveryWorld, ...further: string[]): void {
@@ -41,42 +27,6 @@ function expectBinned(world: RecoveryWorld, ...further: string[]): void {
   expect(world.agent.disks.size).toBe(3)
 }
 
-/** What a world is asked of the API server until all is done. */
-async function countPoints(make: () => Promise<RecoveryWorld>, begin: (world: RecoveryWorld) => void) {
-  const world = await make()
-  const points: string[] = []
-  world.fault = (what) => void points.push(what)
-  begin(world)
-  await world.rounds(10)
-  return points.map((what, at) => ({ what, at }))
-}
-
-/** Has the controllers end at a request. */
-function killAt(world: RecoveryWorld, at: number): () => number {
-  let met = 0
-  world.fault = () => {
-    if (met++ === at) throw new Error('killed')
-  }
-  return () => met
-}
-
-/** The entry of shop/web with its root disk and Disk data. */
-async function binned(): Promise<RecoveryWorld> {
-  const contents = rootDiskOfWeb()
-  const manifest = { metadata: { name: 'data', labels: { app: 'shop' } }, spec: { size: '1Gi' } }
-  const data = { name: 'data', uid: DATA, id: DATA, dataStorage: 'local', size: '1Gi', manifest }
-  const spec = { ...machine({ disks: [attachment('data', true)] }).spec }
-  const world = new RecoveryWorld({
-    ...contents,
-    manifest: { metadata: { name: 'web' }, spec },
-    disks: [...(contents.disks ?? []), data],
-  })
-  world.agent.disks.set(DATA, GI)
-  return world
-}
-
-const want = (world: RecoveryWorld) => world.entry.change(({ spec }) => void (spec.action = 'Recover'))
-
 /** It runs, with both disks of before. */
 function expectBack(world: RecoveryWorld): void {
   const { stored } = world.machines.get('web') ?? {}
@@ -87,17 +37,6 @@ function expectBack(world: RecoveryWorld): void {
   expect(world.disks.get('data')?.stored?.metadata.labels).toEqual({ app: 'shop' })
   expect(world.agent.orders.at(-1)).toMatchObject({ power: 'Running', disks: [{ id: FILE }, { id: DATA }] })
   expect([...world.agent.disks.keys()]).toEqual([FILE, DATA])
-}
-
-/** Manifests of the Disk and of the machine are applied, the Disk first. */
-function claimBoth(world: RecoveryWorld): void {
-  claimDisk(world)
-  world.claim({ disks: [attachment('data', true)] })
-}
-
-function claimDisk(world: RecoveryWorld): void {
-  const annotations = { 'holdfast.dev/recovered-from': world.entry.stored?.metadata.name ?? '' }
-  world.make(newDisk({}, { name: 'data', annotations }))
 }
 
 const ofDelete = await countPoints(running, remove)
@@ -168,6 +107,42 @@ describe('VirtualMachine', () => {
     await world.rounds(8)
     expect([world.machines.size, [...world.disks.keys()]]).toEqual([0, ['scratch']])
     expect([...world.agent.disks.keys()]).toEqual([scratch])
+  })
+
+  test('[DEL-03] [DEL-20] under Immediate frees the files of disks that came back from the bin', async () => {
+    const world = await binned()
+    want(world)
+    await world.rounds(10)
+    expectBack(world)
+    remove(world, 'Immediate')
+    await world.rounds(8)
+    expect([world.machines.size, world.disks.size, world.agent.disks.size]).toEqual([0, 0, 0])
+  })
+
+  test('[DEL-20] gives a marked disk back that is to be kept for good since it was decided, and before it was told', async () => {
+    const world = await running()
+    world.fault = (what) => {
+      if (what !== 'after fill entry') return
+      world.fault = () => undefined
+      world.disks.get('data')?.change(({ spec }) => void (spec.deletionPolicy = 'Never'))
+      throw new Error('killed')
+    }
+    remove(world)
+    await world.rounds(10)
+    expect(world.disks.get('data')?.stored?.spec.deletionPolicy).toBe('Never')
+    expectBinned(world)
+  })
+
+  test('[DEL-13] [DEL-20] destroys no disk with its machine that is deleted itself, and is kept by that', async () => {
+    const world = await running()
+    remove(world, 'Immediate')
+    // As without webhooks, which would have written down how.
+    world.disks.get('data')?.change(({ metadata }) => void (metadata.deletionTimestamp = '2026-01-01T00:00:00Z'))
+    await world.rounds(10)
+    expect([world.machines.size, [...world.disks.keys()]]).toEqual([0, ['scratch']])
+    expect(world.agent.disks.has(DATA)).toBe(true)
+    const kept = [...world.recycled.entries.values()].filter(({ spec }) => spec.resource.kind === 'Disk')
+    expect(kept.map(({ spec }) => spec.contents?.disks?.map(({ id }) => id))).toEqual([[DATA]])
   })
 
   test('[DEL-20] gives a marked disk back that another machine names, and that one has it then', async () => {

@@ -6,7 +6,7 @@ import { Host } from '../crds/host.ts'
 import { Image } from '../crds/image.ts'
 import { PlatformSettings } from '../crds/platform-settings.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
-import { VirtualMachine } from '../crds/virtual-machine.ts'
+import { makerOf, VirtualMachine } from '../crds/virtual-machine.ts'
 import { leaderLease } from '../crds/leader-lease.ts'
 import type { Kube } from '../lib/kube/client.ts'
 import { isKubeError } from '../lib/kube/errors.ts'
@@ -14,6 +14,7 @@ import { eventRecorder } from '../lib/kube/events.ts'
 import type { Leadership } from '../lib/kube/leadership.ts'
 import { runElector, type ElectorOptions } from '../lib/kube/lease.ts'
 import { keyOf, objectPath, type Endpoint } from '../lib/kube/paths.ts'
+import { readIfThere } from '../lib/kube/read.ts'
 import { withServerClock, type ServerClock } from '../lib/kube/server-clock.ts'
 import { NotLeading, whileLeading } from '../lib/kube/while-leading.ts'
 import { objectWriter } from '../lib/kube/writer.ts'
@@ -276,6 +277,7 @@ type DiskAccess = Pick<
   | 'attachedTo'
   | 'usersOf'
   | 'createDisk'
+  | 'readDisk'
   | 'deleteDisk'
   | 'setAttachment'
   | 'newId'
@@ -294,8 +296,15 @@ function accessDisks({ kube, caches: { disks, virtualMachines } }: Parts): DiskA
     attachedTo: (machineId) => disks.by('user', machineId),
     disksOfFile: (id) => disks.by('id', id),
     createDisk: (manifest) => createOrGet(kube, manifest, () => writer.create(manifest)),
+    async readDisk({ metadata }) {
+      const found = await readIfThere<Disk>(kube, objectPath(Disk, metadata))
+      return found?.metadata.uid === metadata.uid ? found : undefined
+    },
     async deleteDisk({ metadata }) {
-      if (metadata.deletionTimestamp === undefined) await writer.delete(metadata, { uid: metadata.uid })
+      const { uid, resourceVersion, deletionTimestamp } = metadata
+      // What was made for the machine is its own, whatever somebody changed of it since.
+      const asRead = makerOf(metadata) === undefined ? { resourceVersion } : {}
+      if (deletionTimestamp === undefined) await writer.delete(metadata, { uid, ...asRead })
     },
     setAttachment: (disk, attachedTo) => attachments.setStatusField(disk, 'attachedTo', attachedTo),
     newId: () => randomUUID(),

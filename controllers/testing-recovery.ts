@@ -167,6 +167,7 @@ export class RecoveryWorld {
         this.freshDisks++
         return this.#request('create disk', () => this.#putDisk(newDisk(spec, metadata)).stored ?? newDisk())
       },
+      readDisk: async ({ metadata: { name } }) => disk(name),
       deleteDisk: async ({ metadata: { name } }) => {
         const store = this.disks.get(name)
         if (store) this.delete(store)

@@ -49,7 +49,7 @@ export function decideDeletion({ machine, ...question }: DeletionQuestion): Dele
   const own = decideAlone(question)
   if (question.kind !== 'Disk' || !machine) return own
   const ofMachine = decideAlone({ ...question, kind: 'VirtualMachine', override: machine.override })
-  const binned = (machine.binned ?? []).map((entry) => decidedIn(entry, question.now))
+  const binned = (machine.binned ?? []).map(({ spec }) => decidedBy(spec.deletion, question.now))
   return [ofMachine, ...binned].reduce((latest, one) => (endOf(one) > endOf(latest) ? one : latest), own)
 }
 
@@ -82,11 +82,14 @@ export function machineIn({ spec: { contents, lastSeen } }: RecycledResource): s
   return (contents ?? lastSeen)?.machineId
 }
 
-function decidedIn({ spec: { deletion } }: RecycledResource, now: Date): DeletionDecision {
-  const { policy, retention, purgeAt } = deletion
+/** The decision that a delete was stamped with. */
+export function decidedBy(
+  { at: stampedAt, policy, retention, purgeAt }: RecycledResource['spec']['deletion'],
+  at = new Date(stampedAt),
+): DeletionDecision {
   const isDelayed = policy === 'Delayed' && retention !== undefined && purgeAt !== undefined
-  if (isDelayed) return { at: now, policy, retention, purgeAt: new Date(purgeAt) }
-  return { at: now, policy: policy === 'Never' ? 'Never' : 'Immediate' }
+  if (isDelayed) return { at, policy, retention, purgeAt: new Date(purgeAt) }
+  return { at, policy: policy === 'Never' ? 'Never' : 'Immediate' }
 }
 
 function decideAlone({ kind, override, settings, now }: DeletionQuestion): DeletionDecision {
@@ -97,7 +100,7 @@ function decideAlone({ kind, override, settings, now }: DeletionQuestion): Delet
 }
 
 /** When it is destroyed, to compare by. */
-function endOf(decision: DeletionDecision): number {
+export function endOf(decision: DeletionDecision): number {
   if (decision.policy === 'Delayed') return decision.purgeAt.getTime()
   return decision.policy === 'Never' ? Infinity : -Infinity
 }

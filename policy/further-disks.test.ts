@@ -3,7 +3,7 @@ import { OWNER_LABEL, type DeletionPolicy } from '../crds/deletion.ts'
 import { RECOVERED_FROM_ANNOTATION } from '../crds/recycled-resource.ts'
 import { attachment, disk, machine } from '../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../crds/virtual-machine.ts'
-import { defaultDeletion } from './deletion.ts'
+import { decideDeletion, defaultDeletion } from './deletion.ts'
 import { markedDisks, whyItStays, type MarkedDisk } from './further-disks.ts'
 
 const MACHINE_ID = '11111111-1111-4111-8111-111111111111'
@@ -27,14 +27,25 @@ const unattached = (origin?: string) => {
 }
 const comingBack = { ...vm, metadata: { ...vm.metadata, annotations: { [RECOVERED_FROM_ANNOTATION]: OTHER_ID } } }
 
+const now = new Date('2026-01-01T00:00:00Z')
+const lasting = (retention: string) => ({ ...defaultDeletion, disk: { ...defaultDeletion.disk, retention } })
+const decision = (override: DeletionPolicy) =>
+  decideDeletion({ kind: 'VirtualMachine', override, settings: defaultDeletion, now })
+const ofDisk = (override: DeletionPolicy, retention = '3d', at = now) =>
+  decideDeletion({ kind: 'Disk', override, settings: lasting(retention), now: at })
+const moment = new Date(now.getTime() + 60_000)
+const deleted = data({}, { deletionTimestamp: now.toISOString() })
+
 const goes: [string, Partial<MarkedDisk>][] = [
   ['is attached to it', {}],
   ['is to go sooner than it', { disk: under('Immediate') }],
   ['is to be kept as it is', { disk: under('Delayed') }],
-  ['is to be kept for good, as it is', { disk: under('Never'), policy: 'Never' }],
-  ['says nothing of its end, when it is destroyed at once', { policy: 'Immediate' }],
+  ['is to be kept for good, as it is', { disk: under('Never'), decision: decision('Never') }],
+  ['says nothing of its end, when it is destroyed at once', { decision: decision('Immediate') }],
   ['is named by a machine that goes as well', { users: [vm, leaving] }],
-  ['was deleted under the same policy', { stamped: 'Delayed' }],
+  ['was deleted to go sooner', { stamped: ofDisk('Delayed') }],
+  ['was deleted a moment later, for as long', { stamped: ofDisk('Delayed', '7d', moment) }],
+  ['is kept for longer by the settings alone', { settings: lasting('30d') }],
   ['came back with it, and is not attached yet', { vm: comingBack, disk: unattached(OTHER_ID) }],
 ]
 
@@ -61,21 +72,28 @@ const stays: [string, Partial<MarkedDisk>, string][] = [
   ['is kept for good by the settings', { settings }, 'has the deletion policy Never'],
   [
     'says Delayed, when it is destroyed at once',
-    { disk: under('Delayed'), policy: 'Immediate' },
+    { disk: under('Delayed'), decision: decision('Immediate') },
     'has the deletion policy Delayed',
   ],
   [
     'was deleted under Delayed, when it is destroyed at once',
-    { stamped: 'Delayed', policy: 'Immediate' },
+    { stamped: ofDisk('Delayed'), decision: decision('Immediate') },
     'has the deletion policy Delayed',
   ],
+  [
+    'is being deleted itself, and nobody wrote down how, when it is destroyed at once',
+    { disk: deleted, decision: decision('Immediate') },
+    'has the deletion policy Delayed',
+  ],
+  ['was deleted to be kept for longer', { stamped: ofDisk('Delayed', '30d') }, 'is kept for longer'],
+  ['says Delayed, which is longer here', { disk: under('Delayed'), settings: lasting('30d') }, 'is kept for longer'],
 ]
 
 const ask = (more: Partial<MarkedDisk>) =>
   whyItStays({
     vm,
     disk: data(),
-    policy: 'Delayed',
+    decision: decision('Delayed'),
     stamped: undefined,
     settings: defaultDeletion,
     users: [vm],

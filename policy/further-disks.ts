@@ -1,7 +1,11 @@
-import { OWNER_LABEL, type DeletionPolicy, type DeletionSettings } from '../crds/deletion.ts'
+import { OWNER_LABEL, type DeletionSettings } from '../crds/deletion.ts'
 import type { Disk } from '../crds/disk.ts'
 import { originOf } from '../crds/recycled-resource.ts'
 import { makerOf, type VirtualMachine } from '../crds/virtual-machine.ts'
+import { decideDeletion, endOf, type DeletionDecision } from './deletion.ts'
+
+/** What is deleted at once, as with its namespace, is stamped one after the other. */
+const AT_ONCE_MS = 5 * 60_000
 
 type Attachment = NonNullable<NonNullable<Disk['status']>['attachedTo']>
 
@@ -9,10 +13,10 @@ type Attachment = NonNullable<NonNullable<Disk['status']>['attachedTo']>
 export interface MarkedDisk {
   readonly vm: VirtualMachine
   readonly disk: Disk
-  /** Under which the machine is deleted. */
-  readonly policy: DeletionPolicy
-  /** Under which a delete of the disk itself was written down, where there was one. */
-  readonly stamped: DeletionPolicy | undefined
+  /** Of the delete of the machine. */
+  readonly decision: DeletionDecision
+  /** Of a delete of the disk itself, where one was written down. */
+  readonly stamped: DeletionDecision | undefined
   readonly settings: DeletionSettings
   /** Machines that name the disk in their spec. */
   readonly users: readonly VirtualMachine[]
@@ -38,8 +42,14 @@ export function whyItStays(marked: MarkedDisk): string | undefined {
   )
   if (user) return `is named by VirtualMachine ${user.metadata.name} too`
   if (disk.metadata.labels?.[OWNER_LABEL] !== vm.metadata.labels?.[OWNER_LABEL]) return 'belongs to another owner'
-  const own = ownPolicy(marked)
-  return rankOf[own] > rankOf[marked.policy] ? `has the deletion policy ${own}` : undefined
+  return whyItIsKept(marked)
+}
+
+function whyItIsKept(marked: MarkedDisk): string | undefined {
+  const { decision } = marked
+  const own = ownDecision(marked)
+  if (!own || endOf(own) <= endOf(decision) + AT_ONCE_MS) return undefined
+  return own.policy === decision.policy ? 'is kept for longer' : `has the deletion policy ${own.policy}`
 }
 
 /** One that was made for a machine is its root disk, or a copy of that, and stays attached as its label says. */
@@ -59,11 +69,14 @@ function comesBackWith(vm: VirtualMachine, metadata: Disk['metadata']): boolean 
   return vm.status?.machineId !== undefined && origin !== undefined && origin === originOf(vm.metadata)
 }
 
-/** What settings say of all disks counts where that is Never; else a disk ends as its machine does. */
-function ownPolicy({ disk, stamped, settings }: MarkedDisk): DeletionPolicy {
-  const said = stamped ?? disk.spec.deletionPolicy
-  if (said !== undefined) return said
-  return settings.disk.policy === 'Never' ? 'Never' : 'Immediate'
+/**
+ * What a delete of the disk by itself does. Nothing for one that is not deleted itself and says nothing of that: it ends as
+ * its machine does, unless all disks are kept for good.
+ */
+function ownDecision({ disk, stamped, settings, decision: { at: now } }: MarkedDisk): DeletionDecision | undefined {
+  if (stamped) return stamped
+  const override = disk.spec.deletionPolicy
+  const isDeleted = disk.metadata.deletionTimestamp !== undefined
+  if (override === undefined && !isDeleted && settings.disk.policy !== 'Never') return undefined
+  return decideDeletion({ kind: 'Disk', override, settings, now })
 }
-
-const rankOf: Readonly<Record<DeletionPolicy, number>> = { Immediate: 0, Delayed: 1, Never: 2 }

@@ -56,7 +56,7 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
         now: sources.now(),
       })
     : undefined
-  const relations = relationsOf(caches, object, decision?.policy)
+  const relations = relationsOf(caches, object, decision)
   const isAsked = kind.kind === Disk.kind && !isConsequence
   const machines = isAsked ? await holdersNow(kube, object, relations.machines) : relations.machines
   const consequent: Consequent = { object, decision, ...relations, machines }
@@ -77,11 +77,11 @@ export function endingsIn({ caches, now }: Sources, namespace: string): Ending[]
   const { machines, disks, images } = caches
   const settings = settingsOf(caches)
   const at = now()
-  const policyOf = (kind: RecyclableKind, object: Resource) =>
-    decideDeletion({ kind, override: overrideOf(object), settings, now: at }).policy
+  const decisionOn = (kind: RecyclableKind, object: Resource) =>
+    decideDeletion({ kind, override: overrideOf(object), settings, now: at })
   const withMachine = (disk: Disk) =>
     makerOf(disk.metadata) !== undefined ||
-    goesAlong(caches, disk, { disk: policyOf('Disk', disk), policyOf: (vm) => policyOf('VirtualMachine', vm) })
+    goesAlong(caches, disk, { disk: decisionOn('Disk', disk), of: (vm) => decisionOn('VirtualMachine', vm) })
   const within = ({ metadata }: Resource) => metadata.namespace === namespace
   const objects: readonly Resource[] = [
     ...machines.list().filter(within),
@@ -90,7 +90,7 @@ export function endingsIn({ caches, now }: Sources, namespace: string): Ending[]
   ]
   return objects.flatMap((object) => {
     const { kind } = object
-    return isRecyclable(kind) ? [{ kind, policy: policyOf(kind, object) }] : []
+    return isRecyclable(kind) ? [{ kind, policy: decisionOn(kind, object).policy }] : []
   })
 }
 

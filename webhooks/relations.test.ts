@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Resource } from '../crds/kind.ts'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
 import { attachment, binnedDisk, dataStorage, disk, entry, host, image, machine } from '../crds/testing/objects.ts'
+import { decideDeletion, defaultDeletion } from '../policy/deletion.ts'
 import { newCaches } from './caches.ts'
 import { relationsOf } from './relations.ts'
 
@@ -66,6 +67,8 @@ describe('[REM-07] What the recycle bin has', () => {
 })
 
 describe('[DEL-20] Disks of a machine', () => {
+  const now = new Date('2026-01-01T00:00:00Z')
+  const delayed = decideDeletion({ kind: 'VirtualMachine', override: 'Delayed', settings: defaultDeletion, now })
   const ID = '11111111-1111-4111-8111-111111111111'
   const vm = {
     ...machine({
@@ -81,7 +84,7 @@ describe('[DEL-20] Disks of a machine', () => {
     for (const name of ['data', 'scratch']) caches.disks.put(disk(name, { attachedTo }))
     const kept = disk('kept', { attachedTo })
     caches.disks.put({ ...kept, spec: { ...kept.spec, deletionPolicy: 'Never' } })
-    expect(relationsOf(caches, vm, 'Delayed')).toMatchObject({
+    expect(relationsOf(caches, vm, delayed)).toMatchObject({
       disks: ['shop/data', 'shop/kept', 'shop/scratch'],
       goAlong: ['shop/data'],
       heldBack: new Map([['shop/kept', 'has the deletion policy Never']]),

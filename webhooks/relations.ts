@@ -1,9 +1,9 @@
-import type { DeletionPolicy } from '../crds/deletion.ts'
 import type { Disk } from '../crds/disk.ts'
 import type { Resource } from '../crds/kind.ts'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
 import type { VirtualMachine } from '../crds/virtual-machine.ts'
 import { keyOf } from '../lib/kube/paths.ts'
+import { decidedBy, type DeletionDecision } from '../policy/deletion.ts'
 import { markedDisks, whyItStays } from '../policy/further-disks.ts'
 import { disksOf, type Caches } from './caches.ts'
 import { nameOf } from './review.ts'
@@ -12,14 +12,14 @@ import { settingsOf } from './sources.ts'
 
 type Relations = Pick<DeleteFacts, 'machines' | 'disks' | 'goAlong' | 'heldBack' | 'storages' | 'binned'>
 
-/** What belongs to an object, or uses it. Which disks a machine takes along depends on the policy that it is deleted under. */
-export function relationsOf(caches: Caches, object: Resource, policy?: DeletionPolicy): Relations {
+/** What belongs to an object, or uses it. Which disks a machine takes along depends on what its delete does. */
+export function relationsOf(caches: Caches, object: Resource, decision?: DeletionDecision): Relations {
   const none: Relations = { machines: [], disks: [], goAlong: [], heldBack: new Map(), storages: [], binned: [] }
   const key = keyOf(object.metadata)
   const { name } = object.metadata
   switch (object.kind) {
     case 'VirtualMachine':
-      return { ...none, ...ofMachine(caches, key, policy) }
+      return { ...none, ...ofMachine(caches, key, decision) }
     case 'Disk':
       return { ...none, machines: holdersOf(caches, key) }
     case 'Image':
@@ -44,10 +44,10 @@ export function relationsOf(caches: Caches, object: Resource, policy?: DeletionP
   }
 }
 
-function ofMachine(caches: Caches, key: string, policy: DeletionPolicy | undefined): Partial<Relations> {
+function ofMachine(caches: Caches, key: string, decision: DeletionDecision | undefined): Partial<Relations> {
   const vm = caches.machines.get(key)
   if (!vm) return {}
-  const looked = policy === undefined ? [] : marksOf(caches, vm, policy)
+  const looked = decision ? marksOf(caches, vm, decision) : []
   return {
     disks: disksOf(vm).filter((disk) => caches.disks.get(disk) !== undefined),
     goAlong: looked.flatMap(({ name, why }) => (why === undefined ? [name] : [])),
@@ -56,30 +56,31 @@ function ofMachine(caches: Caches, key: string, policy: DeletionPolicy | undefin
 }
 
 /** Disks that a machine is to take along, and why one stays all the same. */
-function marksOf(caches: Caches, vm: VirtualMachine, policy: DeletionPolicy) {
+function marksOf(caches: Caches, vm: VirtualMachine, decision: DeletionDecision) {
   return markedDisks(vm).flatMap((marked) => {
     const name = keyOf({ namespace: vm.metadata.namespace, name: marked })
     const disk = caches.disks.get(name)
     if (!disk) return []
     const { uid, deletionTimestamp } = disk.metadata
-    const stamped = deletionTimestamp === undefined ? undefined : caches.recycled.get(uid)?.spec.deletion.policy
+    const own = deletionTimestamp === undefined ? undefined : caches.recycled.get(uid)
+    const stamped = own && decidedBy(own.spec.deletion)
     const users = caches.machines.by('disk', name)
-    return [{ name, why: whyItStays({ vm, disk, policy, stamped, settings: settingsOf(caches), users }) }]
+    return [{ name, why: whyItStays({ vm, disk, decision, stamped, settings: settingsOf(caches), users }) }]
   })
 }
 
-/** Whether a machine takes a Disk along when both are deleted under these policies. */
+/** Whether a machine takes a Disk along when both are deleted so. */
 export function goesAlong(
   caches: Caches,
   disk: Disk,
-  policies: { readonly disk: DeletionPolicy; policyOf: (vm: VirtualMachine) => DeletionPolicy },
+  decisions: { readonly disk: DeletionDecision; readonly of: (vm: VirtualMachine) => DeletionDecision },
 ): boolean {
   const attached = holderOf(disk)
   const vm = attached === undefined ? undefined : caches.machines.get(attached)
   if (!vm || !markedDisks(vm).includes(disk.metadata.name)) return false
-  const [policy, settings] = [policies.policyOf(vm), settingsOf(caches)]
+  const [decision, settings] = [decisions.of(vm), settingsOf(caches)]
   // The others that name it go too.
-  return whyItStays({ vm, disk, policy, stamped: policies.disk, settings, users: [] }) === undefined
+  return whyItStays({ vm, disk, decision, stamped: decisions.disk, settings, users: [] }) === undefined
 }
 
 /** Machines that have a disk or ask for it, and are not being deleted themselves. */

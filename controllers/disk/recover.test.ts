@@ -92,7 +92,7 @@ describe('Disk', () => {
     expect(entries).toMatchObject([{ spec: { contents: { disks: [{ id: FILE }] } }, status: { phase: 'Binned' } }])
   })
 
-  test('[DEL-20] that its machine took along gets its file after the root disk, for until then nothing is begun', async () => {
+  test('[DEL-20] that its machine took along gets its file after the first one, for until then nothing is begun', async () => {
     const root = { ...binnedDisk('web-root'), manifest: {} }
     const held = { ...binnedDisk('data'), id: FILE }
     const entry = newEntry('VirtualMachine', 'web', { host: 'host-a', disks: [root, held] })
@@ -101,7 +101,7 @@ describe('Disk', () => {
     world.host.disks.set(FILE, 2 ** 30)
     world.recycled.entries.set(name, { ...entry, status: { phase: 'Recovering' } })
     await world.settle()
-    const message = 'It comes back once the root disk of its machine is back'
+    const message = 'It comes back once the first disk of its machine is back'
     expect(world.condition('Ready')).toMatchObject({ reason: 'Recovering', message })
     expect(world.stored?.status?.id).toBeUndefined()
     world.others.push(disk('web-root', { id: root.id }))

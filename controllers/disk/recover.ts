@@ -14,7 +14,7 @@ export async function recoverFile(scope: Scope): Promise<Outcome | undefined> {
   if (origin.type === 'New') return undefined
   if (origin.type === 'Withheld') return origin.outcome
   if (!isItsTurn(scope, origin.entry)) {
-    return waiting(DiskReason.Recovering, 'It comes back once the root disk of its machine is back')
+    return waiting(DiskReason.Recovering, 'It comes back once the first disk of its machine is back')
   }
   bind(scope, origin.contents.host, heldFor(disk, origin.entry))
   return decided
@@ -65,9 +65,9 @@ function isFor(disk: Disk, entry: RecycledResource): boolean {
 function isItsTurn({ disk, deps }: Scope, entry: RecycledResource): boolean {
   const { kind } = entry.spec.resource
   const disks = kind === 'VirtualMachine' ? disksOfMachine(entry, targetOf(entry).name) : []
-  const root = disks.find(({ isRoot, held }) => isRoot && held.manifest)
-  if (!root || root.name === disk.metadata.name) return true
-  return deps.disksOfFile(root.held.id).some(({ status }) => status?.id === root.held.id)
+  const first = disks.find(({ held }) => held.manifest)
+  if (!first || first.name === disk.metadata.name) return true
+  return deps.disksOfFile(first.held.id).some(({ status }) => status?.id === first.held.id)
 }
 
 /** What the entry has for a Disk of this name; nothing for one that was never made. */

@@ -46,6 +46,8 @@ export interface RecycleBin {
   open(this: void, object: Deleted): Promise<RecycledResource | undefined>
   /** Stores what is needed to bring the object back, unless that is stored. */
   fill(this: void, entry: RecycledResource, contents: Contents): Promise<RecycledResource>
+  /** Takes disks out again, by their uids, that are to stay after all. */
+  leaveOut(this: void, entry: RecycledResource, uids: readonly string[]): Promise<RecycledResource>
   /** Says that the object is in the bin. From then on it can be brought back. */
   close(this: void, entry: RecycledResource): Promise<void>
   /** Removes this very state of an entry. */
@@ -109,6 +111,12 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
       if (entry.spec.contents) return entry
       const { lastSeen: _, ...spec } = entry.spec
       return replace(entry, { ...spec, contents })
+    },
+    async leaveOut(entry, uids) {
+      const { contents } = entry.spec
+      const disks = contents?.disks?.filter(({ uid }) => !uids.includes(uid))
+      if (!contents || disks?.length === contents.disks?.length) return entry
+      return replace(entry, { ...entry.spec, contents: { ...contents, ...(disks && { disks }) } })
     },
     async close(entry) {
       if (isOpen(entry)) await writer.applyStatus(entry, { ...entry.status, phase: 'Binned' })

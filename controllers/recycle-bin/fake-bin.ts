@@ -67,6 +67,12 @@ export class FakeBin {
       },
       fill: async (entry, contents) =>
         entry.spec.contents ? entry : request('fill entry', () => this.#fill(entry, contents)),
+      leaveOut: async (entry, uids) => {
+        const { contents } = entry.spec
+        const disks = contents?.disks?.filter(({ uid }) => !uids.includes(uid))
+        if (!contents || !disks || disks.length === contents.disks?.length) return entry
+        return request('leave disks out', () => this.#fill(entry, { ...contents, disks }))
+      },
       close: async (entry) =>
         request('close entry', () => void this.#store({ ...entry, status: { ...entry.status, phase: 'Binned' } })),
       remove: async ({ metadata }) => request('remove entry', () => void this.entries.delete(metadata.name)),

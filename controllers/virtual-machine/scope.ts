@@ -31,6 +31,9 @@ export interface Deps {
   readonly isMade: (disk: Disk) => boolean
   /** Creates a Disk. An existing one of that name is returned as it is. */
   readonly createDisk: (disk: NewDisk) => Promise<Disk>
+  /** The very Disk, as the API server has it now. */
+  readonly readDisk: (disk: Disk) => Promise<Disk | undefined>
+  /** Fails with Conflict when somebody changed it since it was read. */
   readonly deleteDisk: (disk: Disk) => Promise<void>
   /** Claims a disk for a machine, or gives it back; fails with Conflict when somebody else changed it meanwhile. */
   readonly setAttachment: (disk: Disk, attachment: Attachment | undefined) => Promise<Disk>

@@ -134,7 +134,15 @@ export class World {
 
   #diskAccess(): Pick<
     Deps,
-    'disk' | 'usersOf' | 'disksOf' | 'disksOfFile' | 'attachedTo' | 'createDisk' | 'deleteDisk' | 'setAttachment'
+    | 'disk'
+    | 'usersOf'
+    | 'disksOf'
+    | 'disksOfFile'
+    | 'attachedTo'
+    | 'createDisk'
+    | 'readDisk'
+    | 'deleteDisk'
+    | 'setAttachment'
   > {
     const all = () => [...this.disks.values()]
     return {
@@ -150,6 +158,7 @@ export class World {
         this.disks.set(metadata.name, made)
         return made
       },
+      readDisk: async ({ metadata: { name } }) => this.disks.get(name),
       deleteDisk: async ({ metadata: { name } }) => void this.disks.delete(name),
       setAttachment: async (target, attachedTo) => {
         if (this.attachmentFault) throw this.attachmentFault

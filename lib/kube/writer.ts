@@ -45,8 +45,13 @@ export interface ObjectWriter<K extends Kind, R extends Resource = Resource<K>> 
   create(manifest: Manifest<K>): Promise<R>
   /** Applies all of our fields but the status, whoever else owns them; those we no longer send go. */
   apply(manifest: Manifest<K>): Promise<{ readonly object: R; readonly changed: boolean }>
-  /** With a uid, deletes only that very object. */
-  delete(ref: Ref, precondition?: { readonly uid: string }): Promise<Deletion>
+  /** With a uid, deletes only that very object; with a version, only in that very state, and fails with Conflict else. */
+  delete(ref: Ref, precondition?: Precondition): Promise<Deletion>
+}
+
+interface Precondition {
+  readonly uid: string
+  readonly resourceVersion?: string | undefined
 }
 
 /** Answers go into `cache` at once, so that the next reconcile sees them even before their events. */
@@ -142,7 +147,7 @@ async function get<K extends Kind>({ kube, kind }: Target<K>, ref: Ref): Promise
   return reply?.body
 }
 
-async function remove<K extends Kind>(to: Target<K>, ref: Ref, precondition?: { uid: string }): Promise<Deletion> {
+async function remove<K extends Kind>(to: Target<K>, ref: Ref, precondition?: Precondition): Promise<Deletion> {
   const body = { propagationPolicy: 'Background', ...(precondition && { preconditions: precondition }) }
   try {
     await to.kube.send({ method: 'DELETE', path: objectPath(to.kind, ref), body })

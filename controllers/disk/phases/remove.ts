@@ -52,7 +52,7 @@ async function goAlong(scope: Scope, user: VirtualMachine | undefined): Promise<
   const isEmpty = !mayHoldData(disk)
   // It was not seen when the machine was put away: it is a disk like any other then.
   if (!isEmpty && !isIn(entry, disk)) return putAway(scope)
-  const outcome = isEmpty || entry.spec.deletion.policy === 'Immediate' ? await destroy(scope) : done
+  const outcome = isEmpty || entry.spec.deletion.policy === 'Immediate' ? await destroy(scope, entry) : done
   if (outcome.type === 'done') await dropOwn(scope)
   return outcome
 }
@@ -94,15 +94,15 @@ async function putAway(scope: Scope): Promise<Outcome> {
   return done
 }
 
-/** Deletes the file. */
-async function destroy(scope: Scope): Promise<Outcome> {
+/** Deletes the file; of a disk that goes along with its machine, as the entry of that says. */
+async function destroy(scope: Scope, along?: RecycledResource): Promise<Outcome> {
   const storage = scope.status.dataStorage ?? scope.disk.spec.dataStorage
-  return storage === undefined ? done : deleteFile(scope, storage) // Else it was never on a storage.
+  if (storage === undefined) return done // It was never on a storage.
+  // A status can be written by others too: what another one stands for is not ours to destroy.
+  return isOfAnother(scope, along) ? done : deleteFile(scope, storage)
 }
 
 async function deleteFile({ disk, status, deps }: Scope, storage: string): Promise<Outcome> {
-  // A status can be written by others too: what another one stands for is not ours to destroy.
-  if (isOfAnother(disk, deps)) return done
   // The host still knows the folder when the DataStorage is gone, or was made anew elsewhere.
   const name = status.host ?? deps.candidates.storage(storage)?.host
   if (name === undefined) return done // A storage that never was has none of our files.
@@ -119,10 +119,11 @@ async function deleteFile({ disk, status, deps }: Scope, storage: string): Promi
   }
 }
 
-function isOfAnother(disk: Disk, { disksOfFile, bin }: Scope['deps']): boolean {
+function isOfAnother({ disk, deps: { disksOfFile, bin } }: Scope, along: RecycledResource | undefined): boolean {
   const id = fileIdOf(disk)
   const { uid } = disk.metadata
-  if (id !== uid && bin.ofFile(id).some(({ metadata }) => metadata.name !== uid)) return true
+  const ours = [uid, along?.metadata.name]
+  if (id !== uid && bin.ofFile(id).some(({ metadata }) => !ours.includes(metadata.name))) return true
   return disksOfFile(id).some((other) => other.metadata.uid !== uid && fileIdOf(other) === id)
 }
 

@@ -4,7 +4,7 @@ import { done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { isOpen } from '../../recycle-bin/bin.ts'
 import { toContents } from '../contents.ts'
-import { disksThatGo } from '../disks-that-go.ts'
+import { partDisks } from '../disks-that-go.ts'
 import { decide } from '../decision.ts'
 import { identityObjection } from '../identity.ts'
 import { giveOrder } from '../order.ts'
@@ -26,10 +26,11 @@ export const removeMachine: Phase<Scope> = {
     if (!opened || !isOpen(opened)) return done
     const stopped = await stop(scope)
     if (stopped.type !== 'done') return stopped
-    const going = disksThatGo(scope, opened)
+    const { going, staying } = await partDisks(scope, opened)
     // Stored before any disk goes: each asks the entry whether it goes along.
-    const entry = await deps.bin.fill(opened, toContents(scope, going))
-    if (!(await giveDisksBack(scope, disksThatGo(scope, entry))))
+    const filled = await deps.bin.fill(opened, toContents(scope, going))
+    const entry = staying.length === 0 ? filled : await deps.bin.leaveOut(filled, staying)
+    if (!(await giveDisksBack(scope, going)))
       return waiting(VirtualMachineReason.PuttingAway, 'Its disks are being put away')
     if (entry.spec.deletion.policy !== 'Immediate') await deps.bin.close(entry)
     dropOrders(scope)
