@@ -60,7 +60,7 @@ export function describeInUse(running: () => World): void {
       await expect
         .poll(refusal(Disk, 'data'), eventually)
         .toBe(
-          'Disk default/data is attached to VirtualMachine default/db: take it out of spec.disks there first; if it is the root disk, delete the machine instead',
+          'Disk default/data is attached to VirtualMachine default/db: take it out of spec.disks there first, or, where that does not name it (status.unnamedDisks), request Restart in spec.power; if it is the root disk, delete the machine instead',
         )
       await expect
         .poll(refusal(Host, 'host-a'), eventually)

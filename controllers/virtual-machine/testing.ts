@@ -1,6 +1,6 @@
 import { AgentError } from '../../agent/errors.ts'
 import type { Condition } from '../../crds/common.ts'
-import { fileIdOf, type Disk } from '../../crds/disk.ts'
+import type { Disk } from '../../crds/disk.ts'
 import type { Image } from '../../crds/image.ts'
 import { disk, image, machine, newDisk } from '../../crds/testing/objects.ts'
 import { diskNames, type VirtualMachine } from '../../crds/virtual-machine.ts'
@@ -150,7 +150,9 @@ export class World {
       usersOf: (_namespace, used) =>
         [...(this.stored ? [this.stored] : []), ...this.others.values()].filter((vm) => diskNames(vm).includes(used)),
       disksOf: (id) => all().filter(({ metadata: { labels } }) => Object.values(labels ?? {}).includes(id)),
-      disksOfFile: (id) => all().filter((one) => fileIdOf(one) === id),
+      // As the index does, which has those that only ask for the file too.
+      disksOfFile: (id) =>
+        all().filter(({ metadata, spec, status }) => (status?.id ?? spec.source?.existing?.id ?? metadata.uid) === id),
       attachedTo: (id) => all().filter(({ status }) => status?.attachedTo?.machineId === id),
       createDisk: async ({ metadata, spec }) => {
         if (this.creationFault) throw this.creationFault

@@ -19,7 +19,12 @@ export function unnamedDisks({ vm, namespace, deps }: Scope, { power, disks = []
   const named = new Set(diskNames(vm).flatMap((name) => fileOf(deps.disk(namespace, name))))
   return disks
     .filter(({ id }) => !named.has(id))
-    .map(({ id }) => ({ id, disk: deps.disksOfFile(id).find(({ metadata }) => metadata.namespace === namespace) }))
+    .map(({ id }) => ({ id, disk: deps.disksOfFile(id).find((disk) => standsFor(disk, namespace, id)) }))
+}
+
+/** One that only asks for the file does not. */
+function standsFor(disk: Disk, namespace: string, id: string): boolean {
+  return disk.metadata.namespace === namespace && fileIdOf(disk) === id
 }
 
 function fileOf(disk: Disk | undefined): string[] {
@@ -31,11 +36,12 @@ export function noteUnnamedDisks(scope: Scope): void {
   const { status, deps } = scope
   const { machineId = '', host = '' } = status
   const fleetHost = deps.fleet.get(host)
-  const machine = fleetHost?.machines.get(machineId)
-  if (fleetHost?.state !== 'Connected' || !machine) return
+  if (fleetHost?.state !== 'Connected') return
+  const machine = fleetHost.machines.get(machineId)
   // What is claimed for the machine says so itself.
   const isClaimed = ({ status: its }: Disk) => its?.attachedTo?.machineId === machineId
-  const names = unnamedDisks(scope, machine).flatMap(({ disk }) => (disk && !isClaimed(disk) ? disk.metadata.name : []))
+  const unnamed = machine ? unnamedDisks(scope, machine) : []
+  const names = unnamed.flatMap(({ disk }) => (disk && !isClaimed(disk) ? disk.metadata.name : []))
   if (names.length === 0) delete status.unnamedDisks
   else status.unnamedDisks = names.toSorted()
 }

@@ -1,4 +1,5 @@
 import { keyOf } from '../../lib/kube/paths.ts'
+import { takenAlong } from '../../policy/recycled-contents.ts'
 import { disksOf, type Caches } from '../cluster/caches.ts'
 import { enqueueAll, onEvery, onIdentity, type Enqueue } from '../cluster/watch.ts'
 import type { FleetEvent } from '../fleet/fleet-host.ts'
@@ -34,7 +35,8 @@ export function watchVirtualMachines(caches: Caches, enqueue: Enqueue): (event: 
     if (!isGone) return
     // It may have said that a disk of it is in the bin.
     const { kind, namespace, name } = entry.spec.resource
-    if (kind === 'Disk') enqueueAll(enqueue, virtualMachines.by('disk', `${namespace}/${name}`))
+    const binned = kind === 'Disk' ? [name] : takenAlong(entry).map((held) => held.name)
+    for (const disk of binned) enqueueAll(enqueue, virtualMachines.by('disk', `${namespace}/${disk}`))
     enqueueAll(enqueue, virtualMachines.by('machineId', makerIn(entry) ?? ''))
   })
   for (const cache of [dataStorages, platformSettings]) cache.onChange(unplaced)

@@ -13,6 +13,8 @@ import { rulesFor } from './index.ts'
 const at = new Date('2026-01-01T00:00:00Z')
 const purgeAt = new Date('2026-01-08T00:00:00Z')
 const delayed = { policy: 'Delayed', at, retention: '7d', purgeAt } as const
+/** It has no root disk of its own, whatever a disk of it is called. */
+const booting = machine({ rootDisk: { diskRef: { name: 'boot' } } })
 const objects = new Map<Kind, Resource>([
   [VirtualMachine, machine()],
   [Disk, disk('data')],
@@ -141,6 +143,15 @@ describe('A delete', () => {
         '2 Disks go along, as spec.disks says: shop/a, shop/b',
         '1 Disk is detached and stays: shop/c',
         'Disk shop/c is to go along, and stays: it belongs to another owner',
+        'it is destroyed at 2026-01-08T00:00:00Z; until then it can be brought back',
+      ],
+    ],
+    [
+      VirtualMachine,
+      { object: booting, disks: ['shop/boot', 'shop/web-root'] },
+      [
+        'VirtualMachine shop/web is stopped and put into the recycle bin',
+        '2 Disks are detached and stay: shop/boot, shop/web-root',
         'it is destroyed at 2026-01-08T00:00:00Z; until then it can be brought back',
       ],
     ],

@@ -12,7 +12,7 @@ function isNotAttached(facts: DeleteFacts) {
   if (machines.length === 0) return undefined
   return refuse(
     'InUse',
-    `${subject(facts)} is attached to VirtualMachine ${listed(machines)}: take it out of spec.disks there first; if it is the root disk, delete the machine instead`,
+    `${subject(facts)} is attached to VirtualMachine ${listed(machines)}: take it out of spec.disks there first, or, where that does not name it (status.unnamedDisks), request Restart in spec.power; if it is the root disk, delete the machine instead`,
   )
 }
 

@@ -5,6 +5,7 @@ import { Disk } from '../../crds/disk.ts'
 import { ownedKinds } from '../../crds/index.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { RECYCLED_USER_FIELDS, RecycledResource } from '../../crds/recycled-resource.ts'
+import { takenAlong } from '../../policy/recycled-contents.ts'
 import { hasNewFinalizer, hasNewOwner } from './owner-references.ts'
 import { refuse } from './rule.ts'
 import { permissionOn, type Change, type Guarded, type WriteFacts } from './write.ts'
@@ -107,13 +108,11 @@ export const recoverDisksInto: Guarded = {
   },
 }
 
-const held = z.object({ disks: z.array(z.object({ name: z.string() })) })
-
-/** Whether what was deleted is a machine that took more along than its root disk. */
+/** Whether what was deleted is a machine that took more along than its root disk. What cannot be read may be one. */
 function hasFurtherDisks(entry: Resource): boolean {
-  const deleted = deletedOf(entry)
-  const { disks = [] } = held.safeParse(entry.spec['contents']).data ?? {}
-  return deleted?.kind.kind === 'VirtualMachine' && disks.some(({ name }) => name !== `${deleted.name}-root`)
+  if (deletedOf(entry)?.kind.kind !== 'VirtualMachine') return false
+  const { data: spec } = RecycledResource.spec.safeParse(entry.spec)
+  return spec === undefined || takenAlong({ spec }).length > 0
 }
 
 /** Whether a change asks for a recovery, calls it off, or moves it. */

@@ -9,6 +9,9 @@ import type { Change, Guarded } from './write.ts'
 /** Deleting a VirtualMachine. */
 export const deleteVirtualMachine: DeleteRules = { inUse: [], consequences, contents: contentsOfMachine }
 
+/** Only such a machine has a root disk that goes with it. */
+const isMadeFromImage = z.object({ rootDisk: z.object({ imageRef: z.object({}) }) })
+
 const ends = {
   Immediate: 'is stopped and destroyed at once',
   Delayed: 'is stopped and put into the recycle bin',
@@ -18,8 +21,8 @@ const ends = {
 function consequences(facts: Consequent): string[] {
   const { object, disks, goAlong, heldBack, decision } = facts
   const own = `${object.metadata.namespace ?? ''}/${object.metadata.name}-root`
-  const hasOwn = disks.includes(own)
-  const others = disks.filter((name) => name !== own && !goAlong.includes(name))
+  const hasOwn = isMadeFromImage.safeParse(object.spec).success && disks.includes(own)
+  const others = disks.filter((name) => !(hasOwn && name === own) && !goAlong.includes(name))
   const end = ends[decision?.policy ?? 'Delayed']
   return [
     `${subject(facts)} ${end}${hasOwn ? ', together with its root disk' : ''}`,

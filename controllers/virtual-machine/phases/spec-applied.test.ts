@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { attachment, disk, machine } from '../../../crds/testing/objects.ts'
+import { fileIdOf } from '../../../crds/disk.ts'
+import { attachment, disk, machine, newDisk } from '../../../crds/testing/objects.ts'
 import { running, World } from '../testing.ts'
 
 const GI = 2 ** 30
@@ -57,6 +58,14 @@ describe('VirtualMachine', () => {
   test('tells of such a disk, so that nobody deletes it, until it is named, also while its host is away', async () => {
     const world = await withUnnamed()
     const shown = () => world.stored?.status?.unnamedDisks
+    expect(shown()).toEqual(['data'])
+    // Another one that asks for its file is not it.
+    const [root, data] = [...world.disks.values()]
+    if (!root || !data) throw new Error('it has no two disks')
+    world.disks.clear()
+    world.disks.set('asks', newDisk({ source: { existing: { id: fileIdOf(data) } } }, { name: 'asks' }))
+    for (const one of [root, data]) world.disks.set(one.metadata.name, one)
+    await world.settle()
     expect(shown()).toEqual(['data'])
     const { writes } = world
     await world.reconcile(3)
