@@ -43,9 +43,6 @@ test('[DEL-16] A create under Restore finds the newest of thousands of entries, 
   })
   const sizes: number[] = []
   const send = async <T>({ query = {} }: Call): Promise<Reply<T>> => {
-    // A machine may have taken it along; here none did.
-    const isOfMachines = query['fieldSelector'] === 'spec.resource.kind=VirtualMachine,spec.resource.namespace=shop'
-    if (isOfMachines) return { status: 200, body: { metadata: {}, items: [] } as T, warnings: [] }
     expect(query['fieldSelector']).toBe('spec.resource.kind=Disk,spec.resource.namespace=shop,spec.resource.name=data')
     const begin = Number(query['continue'] ?? 0)
     const end = begin + Number(query['limit'] ?? COUNT)
@@ -55,7 +52,28 @@ test('[DEL-16] A create under Restore finds the newest of thousands of entries, 
     return { status: 200, body: { metadata, items } as T, warnings: [] }
   }
   const newest = all.toSorted((a, b) => b.metadata.creationTimestamp.localeCompare(a.metadata.creationTimestamp))[0]
-  expect((await findNewestEntry({ send }, data))?.metadata.name).toBe(newest?.metadata.name)
+  expect((await findNewestEntry({ send }, data, []))?.metadata.name).toBe(newest?.metadata.name)
   expect(sizes.reduce((sum, size) => sum + size)).toBe(COUNT)
   expect(Math.max(...sizes)).toBeLessThanOrEqual(100)
+})
+
+test('[DEL-16] [DEL-20] A create of a Disk asks the API server of few of thousands of machines that took such a Disk along', async () => {
+  const COUNT = 2_050
+  const taken = { ...binnedDisk('data'), manifest: { spec: {} } }
+  const all = Array.from({ length: COUNT }, (_, index) => {
+    const one = entry('VirtualMachine', 'web', { disks: [taken] })
+    const creationTimestamp = new Date(Date.UTC(2026, 0, 1, 0, index)).toISOString()
+    return { ...one, metadata: { ...one.metadata, name: uidOf(`of ${index}`), creationTimestamp } }
+  })
+  const asked: string[] = []
+  const send = async <T>({ path, query }: Call): Promise<Reply<T>> => {
+    if (query) return { status: 200, body: { metadata: {}, items: [] } as T, warnings: [] }
+    const one = all.find(({ metadata }) => path.endsWith(`/${metadata.name}`))
+    asked.push(path)
+    // The last one came back since it was seen.
+    if (!one || one === all.at(-1)) throw new KubeError('NotFound', 'there is none')
+    return { status: 200, body: one as T, warnings: [] }
+  }
+  expect((await findNewestEntry({ send }, data, all))?.metadata.name).toBe(uidOf(`of ${COUNT - 2}`))
+  expect(asked).toHaveLength(20)
 })

@@ -7,7 +7,7 @@ import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { readIfThere } from '../lib/kube/read.ts'
 import type { Contents } from '../policy/recycled-contents.ts'
-import { newestOf, wasTakenAlong } from '../policy/recovery.ts'
+import { newestFirst, newestOf, wasTakenAlong } from '../policy/recovery.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
 
@@ -77,31 +77,33 @@ export async function readEntry(kube: Pick<Kube, 'send'>, name: string): Promise
 
 /** A name that is made and deleted every minute has thousands of entries; of so many at a time the newest is kept. */
 const PAGE = 50
+/** So many machines at most are asked whether they took a disk along: those that were deleted last. */
+const MAX_MACHINES = 20
 
 /**
  * The entry that a create of this kind and name brings back, by what the API server has now; undefined where there is none
- * to be had. Throws KubeError.
+ * to be had. `withMachines` are entries of machines that may have taken a Disk of this name along, as they were last seen:
+ * the API server finds no entry by what is in it. Throws KubeError.
  */
 export async function findNewestEntry(
   kube: Pick<Kube, 'send'>,
   object: Resource,
+  withMachines: readonly RecycledResource[],
 ): Promise<RecycledResource | undefined> {
   const { kind, metadata } = object
   const { namespace = '', name } = metadata
   if (name === '') return undefined // It has yet to be given.
-  let newest: RecycledResource | undefined
-  const look = async (fields: Record<string, string>, isMeant: (entry: RecycledResource) => boolean) => {
-    for await (const items of pagesWhere(kube, fields)) {
-      newest = newestOf([...(newest ? [newest] : []), ...items.filter(isMeant)])
-    }
+  const last = newestFirst(withMachines).slice(0, MAX_MACHINES)
+  const found = await Promise.all(last.map((entry) => readEntry(kube, entry.metadata.name)))
+  let newest = newestOf(found.flatMap((entry) => (entry && wasTakenAlong(entry, object) ? entry : [])))
+  for await (const items of pagesOf(kube, { kind, namespace, name })) {
+    newest = newestOf([...(newest ? [newest] : []), ...items])
   }
-  await look({ kind, namespace, name }, () => true)
-  if (kind === 'Disk') await look({ kind: 'VirtualMachine', namespace }, (entry) => wasTakenAlong(entry, object))
   return newest
 }
 
 /** Entries whose object has these fields, as they were when the first page was asked for. */
-async function* pagesWhere(
+async function* pagesOf(
   kube: Pick<Kube, 'send'>,
   fields: Record<string, string>,
 ): AsyncGenerator<readonly RecycledResource[]> {

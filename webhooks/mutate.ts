@@ -1,7 +1,9 @@
 import { OWNER_LABEL } from '../crds/deletion.ts'
+import { Disk } from '../crds/disk.ts'
 import { ownedKinds } from '../crds/index.ts'
 import type { Resource } from '../crds/kind.ts'
 import { originOf, RECOVER_ANNOTATION, RECOVERED_FROM_ANNOTATION } from '../crds/recycled-resource.ts'
+import { keyOf } from '../lib/kube/paths.ts'
 import { ownerOf } from '../policy/ownership.ts'
 import { findNewestEntry, readEntry } from './entries.ts'
 import { sha256Hex } from './facts.ts'
@@ -44,9 +46,14 @@ async function comingFrom({ kube, caches }: Sources, object: Resource): Promise<
     return { owner: entry?.metadata.labels?.[OWNER_LABEL], origin: named }
   }
   if (nameReuseOf(object, settingsOf(caches)) !== 'Restore') return { owner: undefined, origin: undefined }
-  // Not from the cache: what was put away a moment ago must not be made afresh.
-  const entry = await findNewestEntry(kube, object)
+  // Not from the cache alone: what was put away a moment ago must not be made afresh.
+  const entry = await findNewestEntry(kube, object, ofMachines(caches, object))
   return { owner: entry?.metadata.labels?.[OWNER_LABEL], origin: entry?.metadata.name }
+}
+
+/** Entries of machines that may have taken a Disk of this name along. */
+function ofMachines({ recycled }: Sources['caches'], { kind, metadata }: Resource) {
+  return kind === Disk.kind ? recycled.by('disk', keyOf(metadata)) : []
 }
 
 function toPatch({ metadata: { labels, annotations } }: Resource, { owner, origin }: Marks): Patch {

@@ -128,18 +128,27 @@ function isCalledOff({ entry, status: { recoverTo } }: Scope): boolean {
 
 /**
  * Whether anything was made for the entry: from then on there is no way back into the bin, for a file must not be in two
- * entries, nor in one and on a disk. What was made and deleted again may have an entry of its own.
+ * entries, nor in one and on a disk. What was made and deleted again may have an entry of its own. A Disk that is not the
+ * first has no file before that one has its own (controllers/disk/recover.ts), and until then it only waits.
  */
-async function isBegun({ entry, deps }: Scope, parts: readonly Part[]): Promise<boolean> {
-  for (const { place } of parts) {
+async function isBegun(scope: Scope, parts: readonly Part[]): Promise<boolean> {
+  return (await isMade(scope, parts)) || isFileElsewhere(scope)
+}
+
+async function isMade({ entry, deps }: Scope, parts: readonly Part[]): Promise<boolean> {
+  for (const [index, { place }] of parts.entries()) {
     const found = await deps.read(place)
-    if (found && !isAnother(found, entry)) return true
+    const isWaiting = place.kind === 'Disk' && index > 0 && found?.status?.id === undefined
+    if (found && !isAnother(found, entry) && !isWaiting) return true
   }
-  const files = (entry.spec.contents?.disks ?? []).map(({ id }) => id)
+  return false
+}
+
+/** A Disk that only asks for the file gets it from no entry. */
+function isFileElsewhere({ entry, deps }: Scope): boolean {
   const isOther = ({ metadata }: Scope['entry']) => metadata.name !== entry.metadata.name
-  // A Disk that only asks for the file gets it from no entry.
   const isHad = (id: string) => deps.disksOfFile(id).some((disk) => fileIdOf(disk) === id)
-  return files.some((id) => isHad(id) || deps.bin.ofFile(id).some(isOther))
+  return (entry.spec.contents?.disks ?? []).some(({ id }) => isHad(id) || deps.bin.ofFile(id).some(isOther))
 }
 
 /** Says what somebody can do besides: what `spec.action` asked for can go elsewhere as long as nothing was made. */

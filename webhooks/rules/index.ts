@@ -23,6 +23,7 @@ import {
   recoverChange,
   recoverDisksInto,
   recoverInto,
+  recoverMarksInto,
   recoverOfOthers,
 } from './recycled-resource.ts'
 import { isRecoverable, originIsOurs, recoverIsName, recovery, recoveryOfOthers } from './recovery.ts'
@@ -74,7 +75,15 @@ const listed: readonly KindRules[] = [
   {
     ...platform,
     kind: RecycledResource,
-    guarded: [purgeChange, recoverChange, recoverOfOthers, recoverInto, recoverDisksInto, ownerChange],
+    guarded: [
+      purgeChange,
+      recoverChange,
+      recoverOfOthers,
+      recoverInto,
+      recoverDisksInto,
+      recoverMarksInto,
+      ownerChange,
+    ],
     write: [isNotByHand],
     refuseDelete: entriesAreNotDeleted,
   },

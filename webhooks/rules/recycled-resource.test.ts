@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ObjectMeta } from '../../crds/common.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
-import { binnedDisk, entry as newEntry, meta } from '../../crds/testing/objects.ts'
+import { attachment, binnedDisk, entry as newEntry, meta } from '../../crds/testing/objects.ts'
 import { defaultDeletion } from '../../policy/deletion.ts'
 import { rulesFor } from './index.ts'
 import { firstObjection } from './rule.ts'
@@ -149,5 +149,33 @@ describe('What somebody writes to the entry of a machine of alice that took a Di
     ],
   ])('[DEL-20] %s', (_, held, sentence) => {
     expect(objection(web({}), web(recover), holding(...held))?.message).toBe(sentence)
+  })
+
+  const inLab = ['recover recycledresources', 'create virtualmachines lab', 'create disks lab']
+  const NO_MARKS =
+    'alice may not bring back a machine into namespace lab that has Disks deleted with it: ask for the permission delete on disks there, or write another namespace into spec.recoverAs'
+  const marked = { spec: { disks: [attachment('data', true), attachment('scratch')] } }
+  const unmarked = { spec: { disks: [attachment('data')] } }
+  test.each<[string, Partial<Spec>, string[], string | undefined]>([
+    ['has no marks', { contents: { manifest: unmarked } }, inLab, undefined],
+    ['has a mark', { contents: { manifest: marked } }, inLab, NO_MARKS],
+    [
+      'has a mark, and they delete Disks there',
+      { contents: { manifest: marked } },
+      [...inLab, 'delete disks lab'],
+      undefined,
+    ],
+    [
+      'has a mark, and they delete Disks here',
+      { contents: { manifest: marked } },
+      [...inLab, 'delete disks shop'],
+      NO_MARKS,
+    ],
+    ['had a mark when it was last seen', { contents: undefined, lastSeen: { manifest: marked } }, inLab, NO_MARKS],
+    ['had no mark when it was last seen', { contents: undefined, lastSeen: { manifest: unmarked } }, inLab, undefined],
+    ['was seen by nobody yet', { contents: undefined }, inLab, NO_MARKS],
+  ])('[DEL-20] is Recover into another namespace, and it %s', (_, more, held, sentence) => {
+    const wanted = { ...more, ...recover, ...intoLab }
+    expect(objection(web(more), web(wanted), holding(...held))?.message).toBe(sentence)
   })
 })

@@ -8,6 +8,7 @@ import { RECYCLED_USER_FIELDS, RecycledResource } from '../../crds/recycled-reso
 import { takenAlong } from '../../policy/recycled-contents.ts'
 import { hasNewFinalizer, hasNewOwner } from './owner-references.ts'
 import { refuse } from './rule.ts'
+import { marksIn } from './virtual-machine.ts'
 import { permissionOn, type Change, type Guarded, type WriteFacts } from './write.ts'
 
 const OWN_WAY =
@@ -106,6 +107,31 @@ export const recoverDisksInto: Guarded = {
     const { namespace } = recoverInto.needs(change) ?? {}
     return `${change.person} may not bring back the Disks of a machine into namespace ${namespace}: ask for the permission create on ${Disk.plural} there, or write another namespace into spec.recoverAs`
   },
+}
+
+/** In another namespace its marks are on the Disks of that: to set them takes `delete` there. */
+export const recoverMarksInto: Guarded = {
+  needs(change) {
+    const permission = recoverInto.needs(change)
+    const entry = change.before ?? change.object
+    if (!permission || permission.namespace === deletedOf(entry)?.namespace || !hasMarks(entry)) return undefined
+    const { group, plural } = Disk
+    return { ...permission, verb: 'delete', group, plural }
+  },
+  message(change) {
+    const { namespace } = recoverInto.needs(change) ?? {}
+    return `${change.person} may not bring back a machine into namespace ${namespace} that has Disks deleted with it: ask for the permission delete on ${Disk.plural} there, or write another namespace into spec.recoverAs`
+  },
+}
+
+const machineManifest = z.looseObject({ spec: z.looseObject({}) })
+
+/** Whether what was deleted is a machine with marked disks. What cannot be read, or is not written down yet, may be one. */
+function hasMarks(entry: Resource): boolean {
+  if (deletedOf(entry)?.kind.kind !== 'VirtualMachine') return false
+  const { data: spec } = RecycledResource.spec.safeParse(entry.spec)
+  const { data: manifest } = machineManifest.safeParse((spec?.contents ?? spec?.lastSeen)?.manifest)
+  return manifest === undefined || marksIn(manifest.spec).length > 0
 }
 
 /** Whether what was deleted is a machine that took more along than its root disk. What cannot be read may be one. */

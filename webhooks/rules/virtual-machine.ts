@@ -70,7 +70,8 @@ const marked = z.looseObject({
   deleteWithVirtualMachine: z.literal(true),
 })
 
-function marksIn(spec: Readonly<Record<string, unknown>> | undefined): string[] {
+/** Names of the disks that the spec of a machine, which may be of no schema, has go along with it. */
+export function marksIn(spec: Readonly<Record<string, unknown>> | undefined): string[] {
   const disks = z.array(z.unknown()).catch([]).parse(spec?.['disks'])
   return disks.slice(0, MAX_FURTHER_DISKS).flatMap((disk) => marked.safeParse(disk).data?.diskRef.name ?? [])
 }
