@@ -23,7 +23,7 @@ import type { KindRules } from './rules/index.ts'
 import type { Ending } from './rules/namespace.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { isEntryName } from './rules/recovery.ts'
-import type { Change, Permission, Recovery, WriteFacts } from './rules/write.ts'
+import { permissionsFor, type Change, type Permission, type Recovery, type WriteFacts } from './rules/write.ts'
 
 /** Hexadecimal SHA-256. */
 export function sha256Hex(text: string): string {
@@ -132,7 +132,7 @@ export async function gatherWrite(sources: Sources, { rules, ...request }: Write
     owner: ownerOf(user.username, sha256Hex),
     settings: settingsOf(caches),
   }
-  const needed = rules.guarded.flatMap(({ needs }) => needs(change) ?? [])
+  const needed = rules.guarded.flatMap((one) => permissionsFor(one, change))
   const held = new Map(
     await Promise.all(needed.map(async (one) => [idOf(one), await isAllowed(kube, user, one)] as const)),
   )

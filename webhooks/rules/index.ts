@@ -6,7 +6,6 @@ import { brakedKinds, ownedKinds } from '../../crds/index.ts'
 import type { Kind } from '../../crds/kind.ts'
 import { PlatformSettings } from '../../crds/platform-settings.ts'
 import { RecycledResource } from '../../crds/recycled-resource.ts'
-import { MAX_FURTHER_DISKS } from '../../crds/machine-disks.ts'
 import { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { deleteDataStorage } from './data-storage.ts'
 import type { DeleteRules } from './delete.ts'
@@ -54,7 +53,7 @@ const listed: readonly KindRules[] = [
   {
     ...owned,
     kind: VirtualMachine,
-    guarded: [...owned.guarded, ...Array.from({ length: MAX_FURTHER_DISKS }, (_, place) => markChange(place))],
+    guarded: [...owned.guarded, markChange],
     delete: deleteVirtualMachine,
   },
   { ...owned, kind: Disk, guarded: [...owned.guarded, machineChange], delete: deleteDisk },

@@ -157,7 +157,10 @@ describe('spec.deletionPolicy of what is brought back', () => {
   })
 
   test('[DEL-13] is named to who left it out', () => {
-    const message = deletionPolicyChange.message(create(asked, { recovery: kept }))
+    const message = firstObjection(
+      [guard(deletionPolicyChange)],
+      create(asked, { recovery: kept, can: () => false }),
+    )?.message
     expect(message).toContain('write Never there, as it was, or ask for the permission setDeletionPolicy on disks')
   })
 })

@@ -9,7 +9,7 @@ import { takenAlong } from '../../policy/recycled-contents.ts'
 import { hasNewFinalizer, hasNewOwner } from './owner-references.ts'
 import { refuse } from './rule.ts'
 import { marksIn } from './virtual-machine.ts'
-import { permissionOn, type Change, type Guarded, type WriteFacts } from './write.ts'
+import { permissionOn, type Change, type Guarded, type Permission, type WriteFacts } from './write.ts'
 
 const OWN_WAY =
   'set spec.action of the entry to Recover or Purge, and it goes by itself; with Delayed it goes at spec.deletion.purgeAt'
@@ -80,17 +80,9 @@ export const recoverOfOthers: Guarded = {
 
 /** The controllers make it for somebody, who has to be one who may make it. */
 export const recoverInto: Guarded = {
-  needs({ object, before }) {
-    const isWanted = actionOf(object) === 'Recover' || !isDeepStrictEqual(recoverAsOf(object), recoverAsOf(before))
-    const deleted = deletedOf(before ?? object)
-    if (!deleted || !isWanted || !concernsRecovery(object, before)) return undefined
-    const { group, plural } = deleted.kind
-    return { verb: 'create', group, plural, namespace: targetNamespace(object, deleted) }
-  },
-  message({ person, object, before }) {
-    const deleted = deletedOf(before ?? object)
-    const { kind, plural } = deleted?.kind ?? {}
-    const namespace = deleted && targetNamespace(object, deleted)
+  needs: creationOf,
+  message({ person, object, before }, { namespace }) {
+    const { kind, plural } = deletedOf(before ?? object)?.kind ?? {}
     return `${person} may not bring back a ${kind} into namespace ${namespace}: ask for the permission create on ${plural} there, or write another namespace into spec.recoverAs`
   },
 }
@@ -98,30 +90,34 @@ export const recoverInto: Guarded = {
 /** Nor are the Disks that a machine took along made for somebody who may make none there. */
 export const recoverDisksInto: Guarded = {
   needs(change) {
-    const permission = recoverInto.needs(change)
-    if (!permission || !hasFurtherDisks(change.before ?? change.object)) return undefined
+    const creation = creationOf(change)
     const { group, plural } = Disk
-    return { ...permission, group, plural }
+    return creation && hasFurtherDisks(change.before ?? change.object) ? { ...creation, group, plural } : undefined
   },
-  message(change) {
-    const { namespace } = recoverInto.needs(change) ?? {}
-    return `${change.person} may not bring back the Disks of a machine into namespace ${namespace}: ask for the permission create on ${Disk.plural} there, or write another namespace into spec.recoverAs`
-  },
+  message: ({ person }, { namespace }) =>
+    `${person} may not bring back the Disks of a machine into namespace ${namespace}: ask for the permission create on ${Disk.plural} there, or write another namespace into spec.recoverAs`,
 }
 
 /** In another namespace its marks are on the Disks of that: to set them takes `delete` there. */
 export const recoverMarksInto: Guarded = {
   needs(change) {
-    const permission = recoverInto.needs(change)
+    const creation = creationOf(change)
     const entry = change.before ?? change.object
-    if (!permission || permission.namespace === deletedOf(entry)?.namespace || !hasMarks(entry)) return undefined
+    if (!creation || creation.namespace === deletedOf(entry)?.namespace || !hasMarks(entry)) return undefined
     const { group, plural } = Disk
-    return { ...permission, verb: 'delete', group, plural }
+    return { ...creation, verb: 'delete', group, plural }
   },
-  message(change) {
-    const { namespace } = recoverInto.needs(change) ?? {}
-    return `${change.person} may not bring back a machine into namespace ${namespace} that has Disks deleted with it: ask for the permission delete on ${Disk.plural} there, or write another namespace into spec.recoverAs`
-  },
+  message: ({ person }, { namespace }) =>
+    `${person} may not bring back a machine into namespace ${namespace} that has Disks deleted with it: ask for the permission delete on ${Disk.plural} there, or write another namespace into spec.recoverAs`,
+}
+
+/** What making the object takes that a change asks for. */
+function creationOf({ object, before }: Change): Permission | undefined {
+  const isWanted = actionOf(object) === 'Recover' || !isDeepStrictEqual(recoverAsOf(object), recoverAsOf(before))
+  const deleted = deletedOf(before ?? object)
+  if (!deleted || !isWanted || !concernsRecovery(object, before)) return undefined
+  const { group, plural } = deleted.kind
+  return { verb: 'create', group, plural, namespace: targetNamespace(object, deleted) }
 }
 
 const machineManifest = z.looseObject({ spec: z.looseObject({}) })

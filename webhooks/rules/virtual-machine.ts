@@ -38,32 +38,29 @@ function said(names: readonly string[], [one, many]: readonly [string, string]):
     : [`${count(names.length, 'Disk')} ${names.length === 1 ? one : many}: ${listed(names)}`]
 }
 
-/** Who has a machine take a Disk along when that is deleted can delete the Disk: by its place among those that are marked anew. */
-export function markChange(place: number): Guarded {
-  return {
-    needs(change) {
-      const name = newMarks(change)[place]
-      const { group, plural } = Disk
-      return name === undefined
-        ? undefined
-        : { verb: 'delete', group, plural, namespace: change.object.metadata.namespace, name }
-    },
-    message(change) {
-      const { person } = change
-      return `${person} may not have Disk ${newMarks(change)[place]} deleted with the machine: leave deleteWithVirtualMachine out of spec.disks, or ask for the permission delete on ${Disk.plural}`
-    },
-  }
+/** Who has a machine take Disks along when that is deleted can delete the Disks. */
+export const markChange: Guarded = {
+  needs(change) {
+    const { group, plural } = Disk
+    const { namespace } = change.object.metadata
+    return newMarks(change).map((name) => ({ verb: 'delete', group, plural, namespace, name }))
+  },
+  message: ({ person }, { name }) =>
+    `${person} may not have Disk ${name} deleted with the machine: leave deleteWithVirtualMachine out of spec.disks, or ask for the permission delete on ${Disk.plural}`,
 }
 
 /** What is brought back had its marks before. */
 function newMarks({ object, before, recovery }: Change): string[] {
+  const now = marksIn(object.spec)
+  if (now.length === 0) return now
   const was = before?.spec ?? recovered.safeParse(recovery?.entry?.spec.contents?.manifest).data?.spec
   const had = marksIn(was)
-  return marksIn(object.spec).filter((name) => !had.includes(name))
+  return now.filter((name) => !had.includes(name))
 }
 
 const recovered = z.object({ spec: z.looseObject({}) })
 
+const list = z.array(z.unknown())
 // A change is asked about before its schema is looked at.
 const marked = z.looseObject({
   diskRef: z.looseObject({ name: z.string() }),
@@ -72,6 +69,6 @@ const marked = z.looseObject({
 
 /** Names of the disks that the spec of a machine, which may be of no schema, has go along with it. */
 export function marksIn(spec: Readonly<Record<string, unknown>> | undefined): string[] {
-  const disks = z.array(z.unknown()).catch([]).parse(spec?.['disks'])
+  const disks = list.safeParse(spec?.['disks']).data ?? []
   return disks.slice(0, MAX_FURTHER_DISKS).flatMap((disk) => marked.safeParse(disk).data?.diskRef.name ?? [])
 }

@@ -46,17 +46,23 @@ export interface Recovery {
 /** What permissions follow from. */
 export type Change = Omit<WriteFacts, 'can' | 'binned'>
 
-/** A change that takes a permission of its own, besides that to write the object. */
+/** A change that takes permissions of its own, besides that to write the object. */
 export interface Guarded {
-  readonly needs: (change: Change) => Permission | undefined
-  readonly message: (change: Change) => string
+  readonly needs: (change: Change) => Permission | readonly Permission[] | undefined
+  /** Why it is refused without that permission. */
+  readonly message: (change: Change, missing: Permission) => string
 }
 
-/** As a rule: refused without the permission. */
-export function guard({ needs, message }: Guarded): Rule<WriteFacts> {
+/** All that is asked for a change. */
+export function permissionsFor({ needs }: Pick<Guarded, 'needs'>, change: Change): readonly Permission[] {
+  return [needs(change) ?? []].flat()
+}
+
+/** As a rule: refused without one of the permissions. */
+export function guard(guarded: Guarded): Rule<WriteFacts> {
   return (facts) => {
-    const permission = needs(facts)
-    return permission && !facts.can(permission) ? refuse('NotPermitted', message(facts)) : undefined
+    const missing = permissionsFor(guarded, facts).find((permission) => !facts.can(permission))
+    return missing && refuse('NotPermitted', guarded.message(facts, missing))
   }
 }
 
@@ -81,8 +87,9 @@ const manifest = z.object({ spec: z.object({ deletionPolicy: z.string().optional
 
 function recoveredPolicy(object: Resource, recovery: Recovery | undefined): string | undefined {
   const { entry } = recovery ?? {}
+  if (!entry) return undefined
   // A Disk that its machine took along has a manifest of its own there.
-  const taken = entry && wasTakenAlong(entry, object) ? heldAs(entry, object) : entry?.spec.contents
+  const taken = wasTakenAlong(entry, object) ? heldAs(entry, object) : entry.spec.contents
   return manifest.safeParse(taken?.manifest).data?.spec.deletionPolicy
 }
 
