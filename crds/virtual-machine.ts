@@ -192,9 +192,14 @@ export function makerOf({ labels }: { readonly labels?: ObjectMeta['labels'] | u
   return machineIdentity.safeParse(labels?.[MACHINE_ID_LABEL]).data
 }
 
+/** Name of the root disk that is made for a machine of this name. */
+export function ownRootName(machine: string): string {
+  return `${machine}-root`
+}
+
 /** Name of the Disk that a machine boots from: the one that the spec names, or the one that is made from its image. */
 export function rootDiskName({ metadata, spec }: VirtualMachine): string {
-  return spec.rootDisk.diskRef?.name ?? `${metadata.name}-root`
+  return spec.rootDisk.diskRef?.name ?? ownRootName(metadata.name)
 }
 
 /** Names of the disks of a machine, in its namespace, root first. */

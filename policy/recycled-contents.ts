@@ -1,7 +1,7 @@
 import { fileIdOf, type Disk } from '../crds/disk.ts'
 import { downloadOf, type Image } from '../crds/image.ts'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
-import type { VirtualMachine } from '../crds/virtual-machine.ts'
+import { ownRootName, type VirtualMachine } from '../crds/virtual-machine.ts'
 import { MAX_MANIFEST_BYTES, toRecycledManifest } from './recycled-manifest.ts'
 
 export type Contents = NonNullable<RecycledResource['spec']['contents']>
@@ -37,8 +37,8 @@ export function disksOfMachine({ spec }: Pick<RecycledResource, 'spec'>, machine
   // One that boots from a Disk by its name has no root disk of its own, and may have another one of that name.
   const hasOwnRoot = fieldOf(fieldOf(fieldOf(contents?.manifest, 'spec'), 'rootDisk'), 'diskRef') === undefined
   return (contents?.disks ?? []).map((held) => {
-    const isRoot = hasOwnRoot && held.name === `${resource.name}-root`
-    return { held, isRoot, name: isRoot ? `${machine}-root` : held.name }
+    const isRoot = hasOwnRoot && held.name === ownRootName(resource.name)
+    return { held, isRoot, name: isRoot ? ownRootName(machine) : held.name }
   })
 }
 

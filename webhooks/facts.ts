@@ -51,7 +51,7 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
     ? decideDeletion({
         kind: kind.kind,
         override: overrideOf(object),
-        machine: makerIn(caches, object),
+        machine: machineOf(caches, object),
         settings,
         now: sources.now(),
       })
@@ -95,7 +95,7 @@ export function endingsIn({ caches, now }: Sources, namespace: string): Ending[]
 }
 
 /** The machine that a Disk was made for. Of one that is gone, what the recycle bin has of it. */
-function makerIn({ machines, disks, recycled }: Caches, { metadata }: Resource): DeletionQuestion['machine'] {
+function machineOf({ machines, disks, recycled }: Caches, { metadata }: Resource): DeletionQuestion['machine'] {
   const maker = makerOf(metadata)
   if (maker === undefined) return undefined
   const found = machines.by('disk', keyOf(metadata)).find(({ status }) => (status?.machineId ?? maker) === maker)

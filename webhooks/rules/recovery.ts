@@ -7,7 +7,7 @@ import {
   RECOVERED_FROM_ANNOTATION,
   RecycledResource,
 } from '../../crds/recycled-resource.ts'
-import { VirtualMachine } from '../../crds/virtual-machine.ts'
+import { ownRootName, VirtualMachine } from '../../crds/virtual-machine.ts'
 import { knownBytes } from '../../policy/quantity.ts'
 import { disksOfMachine } from '../../policy/recycled-contents.ts'
 import { heldAs, holdsNothing, recoverCommand, recoveryObjection, wasTakenAlong } from '../../policy/recovery.ts'
@@ -146,7 +146,7 @@ type Spec = Resource['spec']
 
 function ofMachine({ metadata, spec }: Resource, before: Spec): string[] {
   if (isDeepStrictEqual(spec['rootDisk'], before['rootDisk'])) return []
-  const disk = `Disk ${metadata.name}-root`
+  const disk = `Disk ${ownRootName(metadata.name)}`
   return [`spec.rootDisk is another than before: ${disk} comes back as it was, and nothing is written to it`]
 }
 

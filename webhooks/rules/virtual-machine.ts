@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { Disk } from '../../crds/disk.ts'
 import { MAX_FURTHER_DISKS } from '../../crds/machine-disks.ts'
+import { ownRootName } from '../../crds/virtual-machine.ts'
 import { contentsOfMachine } from '../../policy/recycled-contents.ts'
 import { subject, type Consequent, type DeleteRules } from './delete.ts'
 import { count, listed } from './rule.ts'
@@ -20,7 +21,7 @@ const ends = {
 
 function consequences(facts: Consequent): string[] {
   const { object, disks, goAlong, heldBack, decision } = facts
-  const own = `${object.metadata.namespace ?? ''}/${object.metadata.name}-root`
+  const own = `${object.metadata.namespace ?? ''}/${ownRootName(object.metadata.name)}`
   const hasOwn = isMadeFromImage.safeParse(object.spec).success && disks.includes(own)
   const others = disks.filter((name) => !(hasOwn && name === own) && !goAlong.includes(name))
   const end = ends[decision?.policy ?? 'Delayed']
