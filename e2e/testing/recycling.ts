@@ -128,7 +128,8 @@ export async function recoverFile({ platform }: UnderTest, plural: 'disks' | 'im
   )
   const found = await eventually(async () => {
     const back = await platform.get(plural, name)
-    return isReady(back) && back
+    // A host whose agent was killed has what it had once it is back.
+    return back && isReady(back) && (plural === 'disks' || isOnAllHosts(back, entry)) && back
   })
   const isSame = plural === 'disks' ? found.status?.id === fileIn(entry) : isSameDownload(found, entry)
   if (!isSame) throw new Error(`${name} has another file: ${JSON.stringify([entry, found])}`)
@@ -154,11 +155,17 @@ async function bringBack({ platform }: UnderTest, name: string, ask: (entry: Ent
 
 const downloaded = z.looseObject({ hosts: z.array(z.string()), downloadHosts: z.array(z.string()), sha256: z.string() })
 
-/** Whether it is on all hosts on which it was before. */
+/** Whether hosts still keep for it what they kept before. */
 function isSameDownload({ status }: Found, { contents }: Entry): boolean {
-  const { hosts, downloadHosts, sha256 } = downloaded.parse(status)
+  const { downloadHosts, sha256 } = downloaded.parse(status)
   const before = contents?.download
-  return before?.sha256 === sha256 && before.hosts.every((host) => hosts.includes(host) && downloadHosts.includes(host))
+  return before?.sha256 === sha256 && before.hosts.every((host) => downloadHosts.includes(host))
+}
+
+/** Whether it is on all hosts on which it was before. */
+function isOnAllHosts({ status }: Found, { contents }: Entry): boolean {
+  const { hosts } = downloaded.parse(status)
+  return (contents?.download?.hosts ?? []).every((host) => hosts.includes(host))
 }
 
 function fileIn({ contents }: Entry): string | undefined {
