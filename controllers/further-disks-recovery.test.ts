@@ -121,6 +121,24 @@ describe('VirtualMachine in the bin with a disk that it took along', () => {
     expect([world.entry.stored, world.freshDisks]).toEqual([undefined, 0])
   })
 
+  test('[DEL-16] [DEL-20] that the API server does not take is not made in part, and can be called off', async () => {
+    const world = await binned()
+    world.refusal = 'machines are not for here'
+    want(world)
+    await world.settle()
+    expect(world.entry.condition('Ready')?.message).toMatch(
+      /^VirtualMachine shop\/web cannot be made: machines are not for here; or write another place .* or take its spec.action away$/,
+    )
+    expect([world.machines.size, world.disks.size]).toEqual([0, 0])
+    world.entry.change(({ spec }) => void delete spec.action)
+    await world.settle()
+    expect(world.entry.stored?.status).toMatchObject({ phase: 'Binned' })
+    world.refusal = undefined
+    want(world)
+    await world.rounds(10)
+    expectBack(world)
+  })
+
   test.each(ofRecoveryWithDisk)(
     '[DEL-20] whose recovery is called off has each file in one place ($what, $at)',
     async ({ at }) => {

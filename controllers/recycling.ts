@@ -16,7 +16,7 @@ import type { Caches } from './cluster/caches.ts'
 import { FIELD_MANAGER } from './cluster/controller.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { newRecycleBin, type RecycleBin } from './recycle-bin/bin.ts'
-import type { Creation, Deps, Found, ManagedFields, Manifest, Place } from './recycled-resource/scope.ts'
+import type { Creation, Deps, Found, ManagedFields, Place } from './recycled-resource/scope.ts'
 
 type Caller = Pick<Kube, 'send'>
 
@@ -66,8 +66,9 @@ export function accessRecycled(
       const there = all[place.kind].get(keyOf(place))
       const isMade = there !== undefined && originOf(there.metadata) === entry
       const made = isMade ? await madeFrom(kube, place, entry) : undefined
-      return made ?? create(kube, place, manifest, entry)
+      return made ?? create(kube, [place, manifest, entry])
     },
+    tryOut: (...asked) => create(kube, asked, { dryRun: 'All' }),
     disown: (place, object) => disown(kube, place, object),
     claimants: ({ metadata, spec: { resource } }) =>
       claimants(all[resource.kind].by('origin', metadata.name), resource),
@@ -94,7 +95,8 @@ async function makeNamespace(kube: Caller, name: string): Promise<'Active' | 'Te
 }
 
 /** Without status, owners and finalizers: an owner that is gone would have it deleted again at once. */
-async function create(kube: Caller, place: Place, { metadata, spec }: Manifest, entry: string): Promise<Creation> {
+async function create(kube: Caller, [place, manifest, entry]: Parameters<Deps['create']>, how = {}): Promise<Creation> {
+  const { metadata, spec } = manifest
   const { namespace, name } = place
   const kind = kinds[place.kind]
   const { labels } = metadata
@@ -107,10 +109,11 @@ async function create(kube: Caller, place: Place, { metadata, spec }: Manifest, 
   }
   const path = collectionPath(kind, namespace)
   try {
-    const call = { method: 'POST', path, query: { fieldManager: FIELD_MANAGER }, body } as const
+    const call = { method: 'POST', path, query: { fieldManager: FIELD_MANAGER, ...how }, body } as const
     return { type: 'made', object: (await kube.send<Found>(call)).body }
   } catch (error) {
-    if (isKubeError(error, 'Invalid', 'Forbidden')) return { type: 'refused', message: error.message }
+    // NotFound: there is no such namespace.
+    if (isKubeError(error, 'Invalid', 'Forbidden', 'NotFound')) return { type: 'refused', message: error.message }
     if (!isKubeError(error, 'AlreadyExists')) throw error
     return (await madeFrom(kube, place, entry)) ?? { type: 'taken' }
   }

@@ -36,6 +36,8 @@ export class RecoveryWorld {
   /** Called before and after each request to the API server; what it throws is thrown. */
   fault: (what: string) => void = () => undefined
   namespace: 'Active' | 'Terminating' = 'Active'
+  /** Why the API server takes no machine. */
+  refusal: string | undefined
   /** Disks that were made empty, or from an image. */
   freshDisks = 0
   readonly #ledger = newLedger()
@@ -220,6 +222,12 @@ export class RecoveryWorld {
       read: async (place) => structuredClone(found(place)),
       makeNamespace: async () => this.namespace,
       create: async (place, manifest, entry) => this.#request('make', () => this.#make(place, manifest, entry)),
+      tryOut: async (place) =>
+        this.#request('try out', () => {
+          if (this.refusal !== undefined) return { type: 'refused', message: this.refusal }
+          const object = found(place)
+          return object ? { type: 'taken' } : { type: 'made', object: { metadata: meta(place.name) } }
+        }),
       disown: async () => this.#request('disown', () => undefined),
       claimants: ({ metadata: { name } }) =>
         this.#allMachines()

@@ -1,11 +1,12 @@
 import * as z from 'zod'
+import { SYSTEM_NAMESPACE } from './system-namespace.ts'
 import type { ObjectMeta } from './common.ts'
 
 /** On each ConfigMap of the webhooks: what it is a record of. */
 export const RECORD_LABEL = 'holdfast.dev/record'
 
 /** Where the webhooks keep one ConfigMap a person and kind, and by which label they are found. */
-export const brakeRecords = { namespace: 'holdfast-system', labelSelector: `${RECORD_LABEL}=brake` } as const
+export const brakeRecords = { namespace: SYSTEM_NAMESPACE, labelSelector: `${RECORD_LABEL}=brake` } as const
 
 const brakeState = z.object({
   deletes: z

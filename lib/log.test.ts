@@ -2,6 +2,15 @@ import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createLog } from './log.ts'
 
+test('a log cuts what an error quotes', () => {
+  let text = ''
+  const log = createLog('test', 'info', new Writable({ write: (chunk, _, next) => next(void (text += String(chunk))) }))
+  const more = { code: 'TooLong', issues: ['y'.repeat(1_000_000)] }
+  log.error({ err: Object.assign(new Error('x'.repeat(1_000_000)), more) }, 'it failed')
+  expect(text.length).toBeLessThan(20_000)
+  expect(text).toContain('"code":"TooLong"')
+})
+
 test('a log writes one JSON object a line, without what is secret in it', () => {
   let text = ''
   const log = createLog('test', 'info', new Writable({ write: (chunk, _, next) => next(void (text += String(chunk))) }))

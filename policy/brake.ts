@@ -113,7 +113,8 @@ export function removalOf(kind: string): { readonly verb: 'delete' | 'purge'; re
 /** Until when somebody released the brake, in milliseconds; 0 when nobody did. */
 function releaseOf({ person, kind, settings }: BrakeMoment): number {
   const mine = settings.brakeReleases.filter((release) => release.person === person && release.kind === kind)
-  return Math.max(0, ...mine.map(({ until }) => Date.parse(until)))
+  // What the API server takes for a time, and JavaScript does not, releases nobody, and takes nothing from the others.
+  return Math.max(0, ...mine.map(({ until }) => Date.parse(until)).filter((ms) => !Number.isNaN(ms)))
 }
 
 function attempted(state: BrakeState, now: Date): BrakeState {

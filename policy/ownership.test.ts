@@ -25,6 +25,11 @@ test.each([
   expect(value).toMatch(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/)
 })
 
+test('nobody is called as the owner that another name is written as', () => {
+  const owner = ownerOf('cicd:deployer', digest)
+  expect(ownerOf(owner, digest)).not.toBe(owner)
+})
+
 test('two names never share an owner', () => {
   const names = ['a:b', 'a/b', 'a b', 'a-b', 'holdfast:user:a:b']
   expect(new Set(names.map((name) => ownerOf(name, digest))).size).toBe(names.length)

@@ -93,6 +93,7 @@ describe('The newest entry of a name', () => {
     spec: { ...one.spec, resource: { ...one.spec.resource, name } },
   })
   const unseen = { contents: { manifest: {} } }
+  const bare = { contents: { manifest: { spec: {} }, disks: [] } }
   const immediate = { deletion: { by: 'ann', at: '2026-01-09T00:00:00Z', policy: 'Immediate' } } as const
   test.each<[string, RecycledResource[], string | undefined]>([
     ['of none', [], undefined],
@@ -107,6 +108,8 @@ describe('The newest entry of a name', () => {
     ['that is still being put away', [at(1), at(2, {}, {})], 'on-2'],
     ['that holds something', [at(1), at(2, unseen, { phase: 'Binned' })], 'on-1'],
     ['of none that holds something', [at(1, unseen, { phase: 'Binned' })], undefined],
+    ['that has more than a manifest', [at(1), at(2, bare, { phase: 'Binned' })], 'on-1'],
+    ['of those with a manifest alone', [at(1, bare, { phase: 'Binned' }), at(2, bare, { phase: 'Binned' })], 'on-2'],
     ['that has a file, if nothing else', [at(1), at(2, {}, { phase: 'Binned' })], 'on-2'],
     ['that comes back here', [at(1), at(2, {}, { phase: 'Recovering' })], 'on-2'],
   ])('[DEL-16] is the one %s', (_, entries, name) => {

@@ -67,9 +67,13 @@ function objectionToStorage(held: HeldDisk | undefined, { spec: { dataStorage } 
   return `has its file on DataStorage ${held.dataStorage}: write that into spec.dataStorage, or leave it out`
 }
 
-/** The one of these entries of one name that a create of that name brings back: the newest that is to be had there. */
+/**
+ * The one of these entries of one name that a create of that name brings back: the newest that is to be had there. One with
+ * nothing but a manifest, of a machine that never ran say, comes back for that alone, and hides none that has more.
+ */
 export function newestOf(entries: readonly RecycledResource[]): RecycledResource | undefined {
-  return newestFirst(entries.filter(isToBeHad))[0]
+  const all = newestFirst(entries.filter(isToBeHad))
+  return all.find((entry) => !entry.spec.contents || holdsMore(entry.spec.contents)) ?? all[0]
 }
 
 /**
@@ -78,8 +82,12 @@ export function newestOf(entries: readonly RecycledResource[]): RecycledResource
  */
 export function holdsNothing({ spec: { contents } }: RecycledResource): boolean {
   if (!contents) return false
-  const { manifest, machineId, disks = [], download } = contents
-  return Object.keys(manifest).length === 0 && machineId === undefined && disks.length === 0 && !download
+  return Object.keys(contents.manifest).length === 0 && !holdsMore(contents)
+}
+
+/** Whether there is more than a manifest, of which all can be made anew. */
+function holdsMore({ machineId, disks = [], download }: NonNullable<RecycledResource['spec']['contents']>): boolean {
+  return machineId !== undefined || disks.length > 0 || download !== undefined
 }
 
 /** What finds entries by what was deleted. */

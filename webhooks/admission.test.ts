@@ -20,6 +20,15 @@ function sourcesWith(answer: (call: Call) => Promise<object>): JudgeSources {
   return { kube: { send }, caches: newCaches(), now, brakes: newBatches(countDeletes) }
 }
 
+test('[DEL-18] [DEL-21] The namespace that Holdfast keeps its records in does not go, not even in a dry run', async () => {
+  const metadata = { name: 'holdfast-system', uid: 'u' }
+  const asked = deleteOf({ group: '', version: 'v1', resource: 'namespaces' }, { metadata })
+  const nobody = sourcesWith(async () => Promise.reject(new Error('nobody is asked')))
+  for (const dryRun of [false, true]) {
+    expect((await validate(nobody, { ...asked, dryRun })).refusal?.reason).toBe('InUse')
+  }
+})
+
 describe('A namespace goes although it cannot be written down who deletes it', () => {
   const request = deleteOf(
     { group: '', version: 'v1', resource: 'namespaces' },
@@ -83,7 +92,7 @@ describe('A CustomResourceDefinition of ours', () => {
   ])('[DEL-21] is not deleted while there is %s, whether a watch has told of it or not', async (number, sources) => {
     expect((await validate(sources, request)).refusal).toEqual({
       reason: 'InUse',
-      message: `the CustomResourceDefinition recycledresources.platform.holdfast.dev has ${number}, which would be deleted with it: delete these first`,
+      message: `the CustomResourceDefinition recycledresources.platform.holdfast.dev has ${number}, which would be deleted with it: recover or purge these first (spec.action)`,
     })
   })
 

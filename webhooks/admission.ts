@@ -1,6 +1,8 @@
 import * as z from 'zod'
 import type { Resource } from '../crds/kind.ts'
+import { RecycledResource } from '../crds/recycled-resource.ts'
 import { RefusalReason } from '../crds/refusal.ts'
+import { SYSTEM_NAMESPACE } from '../crds/system-namespace.ts'
 import { isRecyclable, toStamp } from '../policy/deletion.ts'
 import { emptiesNamespaces } from './callers.ts'
 import type { Batches } from './batches.ts'
@@ -21,7 +23,7 @@ import { beyondBrake, objectionToDelete, objectionToOwner, reminder, type Delete
 import { rulesFor, type KindRules } from './rules/index.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { goesAlongWarnings } from './rules/disk.ts'
-import { namespaceReminder, unrecordedWarning } from './rules/namespace.ts'
+import { keepsSystem, namespaceReminder, unrecordedWarning } from './rules/namespace.ts'
 import { hasNewOwner } from './rules/owner-references.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
 import { asksForPurge } from './rules/recycled-resource.ts'
@@ -139,6 +141,7 @@ const NOTED_WITHIN_MS = 2_000
 async function noteNamespace(sources: Sources, request: AdmissionRequest): Promise<Verdict> {
   const { name, uid, deletionTimestamp } = parseObject(request.oldObject).metadata
   if (deletionTimestamp !== undefined) return allowed
+  if (name === SYSTEM_NAMESPACE) return { refusal: keepsSystem() }
   const endings = endingsIn(sources, name)
   const warnings = namespaceReminder(name, endings)
   if (request.dryRun) return { warnings }
@@ -170,6 +173,8 @@ async function judgeCrd({ kube }: Sources, request: AdmissionRequest): Promise<V
   const objects = await countObjects(kube, { group, plural: names.plural })
   if (objects === 0) return allowed
   const name = `${names.plural}.${group}`
-  const message = `the CustomResourceDefinition ${name} has ${count(objects, 'object')}, which would be deleted with it: delete these first`
+  const first =
+    names.plural === RecycledResource.plural ? 'recover or purge these first (spec.action)' : 'delete these first'
+  const message = `the CustomResourceDefinition ${name} has ${count(objects, 'object')}, which would be deleted with it: ${first}`
   return { refusal: refuse('InUse', message) }
 }

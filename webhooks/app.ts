@@ -10,8 +10,8 @@ import { parseReview, toAnswer, type AdmissionRequest, type Verdict } from './re
 
 export interface AppDeps {
   readonly door: Door
-  /** Gives up when the signal is aborted. */
-  readonly validate: (request: AdmissionRequest, signal: AbortSignal) => Promise<Verdict>
+  /** Gives up when the signal is aborted, which it asks for if it has to wait. */
+  readonly validate: (request: AdmissionRequest, until: Pick<Deadline, 'signal'>) => Promise<Verdict>
   /** Likewise. */
   readonly mutate: AppDeps['validate']
   readonly log: Log
@@ -118,7 +118,7 @@ async function decide(request: AdmissionRequest, judge: AppDeps['validate'], log
   // Not AbortSignal.timeout: it would live on for seconds after each of thousands of answers.
   using deadline = new Deadline(DECISION_MS)
   try {
-    const verdict = await judge(request, deadline.signal)
+    const verdict = await judge(request, deadline)
     if (verdict.refusal) log.info({ ...about, reason: verdict.refusal.reason }, 'a request was refused')
     return verdict
   } catch (err) {

@@ -5,9 +5,9 @@ import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath, type Endpoint } from '../lib/kube/paths.ts'
 import { authorityOf, newAuthorityIdentity, type Identity } from '../lib/tls/authority.ts'
 import { planAuthorities, storedAuthority, type Periods, type StoredAuthority } from './authorities.ts'
+import { SYSTEM_NAMESPACE } from '../crds/system-namespace.ts'
 
 const SECRETS: Endpoint = { group: '', version: 'v1', plural: 'secrets', scope: 'Namespaced' }
-const NAMESPACE = 'holdfast-system'
 const NAME = 'holdfast-webhooks'
 const KEY = 'authorities.json'
 const ATTEMPTS = 5
@@ -89,7 +89,7 @@ const secret = z.object({
 
 async function readSecret(kube: Pick<Kube, 'send'>) {
   try {
-    const path = objectPath(SECRETS, { namespace: NAMESPACE, name: NAME })
+    const path = objectPath(SECRETS, { namespace: SYSTEM_NAMESPACE, name: NAME })
     const { metadata, data } = secret.parse((await kube.send({ method: 'GET', path })).body)
     const authorities = parseAuthorities(Buffer.from(data[KEY], 'base64').toString('utf8'))
     return { authorities, version: metadata.resourceVersion }
@@ -104,7 +104,7 @@ function parseAuthorities(text: string): StoredAuthority[] {
   try {
     return z.array(storedAuthority).parse(JSON.parse(text))
   } catch {
-    throw new Error(`the Secret ${NAMESPACE}/${NAME} cannot be read: delete it, and it is made anew`)
+    throw new Error(`the Secret ${SYSTEM_NAMESPACE}/${NAME} cannot be read: delete it, and it is made anew`)
   }
 }
 
@@ -113,10 +113,10 @@ async function writeSecret(
   authorities: readonly StoredAuthority[],
   version: string | undefined,
 ): Promise<boolean> {
-  const ref = { namespace: NAMESPACE, name: NAME }
+  const ref = { namespace: SYSTEM_NAMESPACE, name: NAME }
   const metadata = { ...ref, ...(version !== undefined && { resourceVersion: version }) }
   const body = { apiVersion: 'v1', kind: 'Secret', metadata, stringData: { [KEY]: JSON.stringify(authorities) } }
-  const path = version === undefined ? collectionPath(SECRETS, NAMESPACE) : objectPath(SECRETS, ref)
+  const path = version === undefined ? collectionPath(SECRETS, SYSTEM_NAMESPACE) : objectPath(SECRETS, ref)
   try {
     await kube.send({ method: version === undefined ? 'POST' : 'PUT', path, body })
     return true

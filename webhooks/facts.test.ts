@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest'
+import { DataStorage } from '../crds/data-storage.ts'
 import { Disk } from '../crds/disk.ts'
 import type { DeletionPolicy } from '../crds/deletion.ts'
-import { attachment, disk, entry, machine, platformSettings } from '../crds/testing/objects.ts'
+import { attachment, dataStorage, disk, entry, machine, platformSettings } from '../crds/testing/objects.ts'
 import type { RecycledResource } from '../crds/recycled-resource.ts'
 import { MACHINE_ID_LABEL, type VirtualMachine } from '../crds/virtual-machine.ts'
 import { defaultDeletion } from '../policy/deletion.ts'
 import { newCaches } from './caches.ts'
 import { endingsIn, gatherDelete } from './facts.ts'
+import { deleteDataStorage } from './rules/data-storage.ts'
 import { deleteDisk } from './rules/disk.ts'
 
 const ID = '11111111-1111-4111-8111-111111111111'
@@ -95,4 +97,17 @@ describe('[DEL-20] Of a namespace that is deleted', () => {
     const kube = { send: async () => ({ status: 200, body: undefined as never, warnings: [] }) }
     expect(endingsIn({ kube, caches, now }, 'shop').map(({ kind, policy }) => `${kind} ${policy}`)).toEqual(ends)
   })
+})
+
+test('[REM-06] What confirms a delete is worth nothing once another Disk is concerned, also beyond those that are named', async () => {
+  const tokenWith = async (last: string) => {
+    const caches = newCaches()
+    const names = [...Array.from({ length: 12 }, (_, index) => `disk-${index}`), last]
+    for (const name of names) caches.disks.put(disk(name))
+    const kube = { send: async () => Promise.reject(new Error('nobody is asked')) }
+    const asked = { kind: DataStorage, rules: deleteDataStorage, object: dataStorage(), user }
+    return (await gatherDelete({ kube, caches, now }, asked)).facts.token
+  }
+  expect(await tokenWith('zeta')).toBe(await tokenWith('zeta'))
+  expect(await tokenWith('zeta')).not.toBe(await tokenWith('eta'))
 })

@@ -21,6 +21,7 @@ import type { UserInfo } from './review.ts'
 import type { Consequent, DeleteFacts, DeleteRules } from './rules/delete.ts'
 import type { KindRules } from './rules/index.ts'
 import type { Ending } from './rules/namespace.ts'
+import { seenBy } from './seen.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { isEntryName } from './rules/recovery.ts'
 import { permissionsFor, type Change, type Permission, type Recovery, type WriteFacts } from './rules/write.ts'
@@ -60,16 +61,26 @@ export async function gatherDelete(sources: Sources, request: DeleteRequest): Pr
   const isAsked = kind.kind === Disk.kind && !isConsequence
   const machines = isAsked ? await holdersNow(kube, object, relations.machines) : relations.machines
   const consequent: Consequent = { object, decision, ...relations, machines }
+  const isAskedFromAfar = kind.scope === 'Cluster' && !isConsequence
   const facts: DeleteFacts = {
-    ...consequent,
+    ...(isAskedFromAfar ? await seenBy(sources, user, consequent) : consequent),
     kind,
     person: user.username,
     isConsequence,
     settings,
     brakeAllows: brake?.verdict.allowed ?? true,
-    token: confirmationToken(object.metadata.uid, rules.consequences(consequent), sha256Hex),
+    token: confirmationToken(
+      object.metadata.uid,
+      [...rules.consequences(consequent), ...namesIn(consequent)],
+      sha256Hex,
+    ),
   }
   return { facts, brake }
+}
+
+/** All that the consequences are about, of which they may name the first few. */
+function namesIn({ machines, disks, goAlong, heldBack, storages, binned }: Consequent): string[] {
+  return [machines, disks, goAlong, [...heldBack.keys()], storages, binned].map((names) => names.toSorted().join(' '))
 }
 
 /** What becomes of what is in a namespace when that is deleted. Disks that go along with their machine are not counted. */

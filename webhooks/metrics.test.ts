@@ -31,6 +31,14 @@ function newWorld() {
   return { ...measured, ask, scrape }
 }
 
+test('It is measured whether the API server asks webhooks', async () => {
+  const { registered, scrape } = newWorld()
+  for (const is of [true, false]) {
+    registered(is)
+    expect(await scrape('holdfast_admission_registered')).toEqual([`holdfast_admission_registered ${is ? 1 : 0}`])
+  }
+})
+
 test('Answers are counted by webhook, kind, operation and reason, and timed', async () => {
   const { ask, scrape } = newWorld()
   for (const object of ['', '', 'InUse', 'broken']) expect(await ask('validate', 'disks', object)).toBe(200)

@@ -7,6 +7,8 @@ import type { AdmissionRequest, Verdict } from './review.ts'
 export interface WebhooksMetrics extends Pick<KubeMetrics, 'requests' | 'reflector'> {
   readonly metrics: Pick<Metrics, 'contentType' | 'render' | 'describe'>
   readonly answered: (answer: Answer) => void
+  /** Whether the API server asks webhooks at all. */
+  readonly registered: (isRegistered: boolean) => void
   /** This process wrote down that a brake holds. */
   readonly latched: (kind: string) => void
 }
@@ -40,6 +42,11 @@ export function newWebhooksMetrics(): WebhooksMetrics {
     help: 'Mass-delete brakes that latched on a question to this process, by kind.',
     labels: ['kind'],
   })
+  const registered = metrics.sampledGauge({
+    name: 'holdfast_admission_registered',
+    help: 'Whether the webhook configurations are there: 0 means that nothing is judged.',
+    labels: [],
+  })
   for (const { kind } of brakedKinds) latches.inc({ kind }, 0)
   return {
     metrics,
@@ -50,6 +57,7 @@ export function newWebhooksMetrics(): WebhooksMetrics {
       total.inc({ webhook, kind: kindOf(resource), operation, answer })
       duration.observe({ webhook, operation }, tookMs / 1000)
     },
+    registered: (isRegistered) => registered.replace([[{}, isRegistered ? 1 : 0]]),
     latched: (kind) => latches.inc({ kind }),
   }
 }

@@ -2,14 +2,15 @@ import * as z from 'zod'
 import type { ObjectMeta } from '../crds/common.ts'
 import type { Resource } from '../crds/kind.ts'
 import type { RefusalReason } from '../crds/refusal.ts'
+import { listOf, mapOf } from './lists.ts'
 
 // Without limits of their own: the body has one. Changes are asked about before their schema is looked at, so that a name
 // of 10 kB has to get through to the answer that says what is wrong with it.
 const userInfo = z.object({
   username: z.string().default(''),
   uid: z.string().optional(),
-  groups: z.array(z.string()).default([]),
-  extra: z.record(z.string(), z.array(z.string())).default({}),
+  groups: listOf(z.string()).default([]),
+  extra: mapOf(listOf(z.string())).default({}),
 })
 export type UserInfo = z.output<typeof userInfo>
 
@@ -41,8 +42,8 @@ const metadata = z.looseObject({
   namespace: z.string().optional(),
   uid: z.string().default(''),
   deletionTimestamp: z.string().optional(),
-  labels: z.record(z.string(), z.string()).optional(),
-  annotations: z.record(z.string(), z.string()).optional(),
+  labels: mapOf(z.string()).optional(),
+  annotations: mapOf(z.string()).optional(),
 })
 const resource = z.looseObject({ metadata })
 

@@ -2,6 +2,7 @@ import type { ServerOptions } from 'node:https'
 import { Server as TlsServer } from 'node:tls'
 import type { Clock } from '../lib/clock.ts'
 import type { Kube } from '../lib/kube/client.ts'
+import type { Deadline } from '../lib/kube/deadline.ts'
 import { withServerClock } from '../lib/kube/server-clock.ts'
 import type { Log } from '../lib/log.ts'
 import { validate, type JudgeSources } from './admission.ts'
@@ -69,16 +70,17 @@ type ClockedKube = ReturnType<typeof withServerClock>
 function toApp({ door, log, metrics }: WebhooksDeps, kube: ClockedKube, caches: Caches) {
   const brakes = newBatches(countDeletes)
   const onUnrecorded = (err: unknown) => log.warn({ err }, 'who deletes a namespace could not be written down')
-  const sourcesUntil = (signal: AbortSignal): JudgeSources => {
-    const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal })
+  const sourcesUntil = (until: Pick<Deadline, 'signal'>): JudgeSources => {
+    const send: Kube['send'] = (call) => kube.send({ deadlineMs: CALL_MS, ...call, signal: until.signal })
     return { kube: { send }, caches, now: kube.clock.now, brakes, onLatched: metrics?.latched, onUnrecorded }
   }
   return {
     door,
     log,
     onAnswered: metrics?.answered,
-    mutate: async (request: AdmissionRequest, signal: AbortSignal) => mutate(sourcesUntil(signal), request),
-    validate: async (request: AdmissionRequest, signal: AbortSignal) => validate(sourcesUntil(signal), request),
+    mutate: async (request: AdmissionRequest, until: Pick<Deadline, 'signal'>) => mutate(sourcesUntil(until), request),
+    validate: async (request: AdmissionRequest, until: Pick<Deadline, 'signal'>) =>
+      validate(sourcesUntil(until), request),
   }
 }
 
@@ -115,10 +117,12 @@ async function keepTrusted(deps: WebhooksDeps, { kube, renew, server, ...first }
   const { clock, log, lookMs, clientCa } = deps
   let { identity, bundle } = first.trust
   const isOver = () => signal.aborted
+  const tell = newRegistrationTeller(deps)
   for (let failures = 0; !isOver();) {
     let isPublished = false
     try {
       isPublished = await publishBundle(kube, bundle)
+      tell(isPublished)
       const trust = await renew()
       const isNew = trust.identity !== identity
       if (isNew && server instanceof TlsServer) {
@@ -134,6 +138,20 @@ async function keepTrusted(deps: WebhooksDeps, { kube, renew, server, ...first }
     await clock.sleep(isPublished ? lookMs : Math.min(lookMs, RETRY_MS), signal).catch(() => undefined)
   }
 }
+
+/** Says when the API server asks nobody, for then nobody judges: no other process can know. */
+function newRegistrationTeller({ log, metrics }: WebhooksDeps): (isRegistered: boolean) => void {
+  let was: boolean | undefined
+  return (is) => {
+    metrics?.registered(is)
+    if (!is && was !== false) log.error(NOT_REGISTERED)
+    if (is && was === false) log.info('the webhook configurations are there again')
+    was = is
+  }
+}
+
+const NOT_REGISTERED =
+  'the webhook configurations holdfast are not there, so nothing is judged: no permission of ours, no brake, no confirmation; run npm start, or apply config/webhooks'
 
 function tlsOptions({ identity }: Trust, clientCa: string | undefined): ServerOptions {
   const { certificate: cert, key } = identity

@@ -108,6 +108,7 @@ describe('Who is not the API server', () => {
 describe('A hostile body', () => {
   const deep = 200_000
   const huge = Buffer.alloc(9 * 1024 * 1024, 0x20)
+  const numbers = Array.from({ length: 1_000_000 }, () => 1)
   test.each<[string, string | Buffer, number]>([
     ['that is empty', '', 400],
     ['that is no JSON', '{', 400],
@@ -129,6 +130,8 @@ describe('A hostile body', () => {
     ['that is huge', huge, 413],
     ['with an object of wrong types', review({ oldObject: { kind: 'Disk', metadata: { name: 'a' }, spec: 'b' } }), 200],
     ['without the object', review({ oldObject: null }), 200],
+    ['with a million wrong groups', review({ userInfo: { groups: numbers } }), 400],
+    ['with a million wrong labels', review({ object: { metadata: { labels: numbers } } }), 200],
   ])('%s is answered with an error', async (_, body, status) => {
     const answer = await post(first.port, '/validate', body, await apiServer())
     expect(answer.status).toBe(status)

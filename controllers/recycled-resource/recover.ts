@@ -9,7 +9,7 @@ import {
 } from '../../crds/recycled-resource.ts'
 import { blocked, decided, done, gone, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { partsOf, type Part } from './parts.ts'
-import type { Found, Place, Scope } from './scope.ts'
+import type { Creation, Found, Place, Scope } from './scope.ts'
 import { stillThere } from './still-there.ts'
 
 /** Nobody tells that a name is free again, or that a namespace is gone. */
@@ -113,7 +113,9 @@ async function bringAllBack(scope: Scope, parts: readonly Part[]): Promise<Outco
     const found = await deps.read(part.place)
     if (isAnother(found, entry)) return nameTaken(part.place)
     if (!found && isFirst && (await isGivenUp(scope, parts))) return backIntoTheBin(scope)
-    const outcome = await bringBack(scope, part, found)
+    const outcome = found
+      ? await seeBack(scope, part, found)
+      : await bringBack(scope, part, isFirst ? parts.at(-1) : undefined)
     if (outcome.type !== 'done') return outcome
     isFirst = false
   }
@@ -172,26 +174,34 @@ function backIntoTheBin({ status }: Scope): Outcome {
   return decided
 }
 
-async function bringBack(scope: Scope, part: Part, found: Found | undefined): Promise<Outcome> {
-  const { place, isItself } = part
-  const object = found ?? (await makeAnew(scope, part))
-  if ('type' in object) return object
-  await scope.deps.disown(place, object)
-  if (isItself(object)) return done
+async function seeBack(scope: Scope, { place, isItself }: Part, found: Found): Promise<Outcome> {
+  await scope.deps.disown(place, found)
+  if (isItself(found)) return done
   const message = `${place.kind} ${place.namespace}/${place.name} is being brought back: see its conditions`
   return waiting(RecycledResourceReason.Recovering, message, LOOK_AGAIN_MS)
 }
 
-async function makeAnew({ entry, deps }: Scope, { place, manifest }: Part): Promise<Found | Outcome> {
-  const { kind, namespace, name } = place
-  if ((await deps.makeNamespace(namespace)) === 'Terminating') {
+/** Makes a part anew. With the first one, `whole` is what they are parts of: nothing is made that could not be whole. */
+async function bringBack(scope: Scope, part: Part, whole: Part | undefined): Promise<Outcome> {
+  const { entry, deps } = scope
+  const { namespace } = part.place
+  // Who may recover need not be one who makes namespaces: the one that it was in is made again, and no other.
+  const isItsOwn = namespace === entry.spec.resource.namespace
+  if (isItsOwn && (await deps.makeNamespace(namespace)) === 'Terminating') {
     const message = `An older namespace ${namespace} is still being deleted`
     return waiting(RecycledResourceReason.NamespaceEnding, message, RETRY_MS)
   }
-  const made = await deps.create(place, manifest, entry.metadata.name)
-  if (made.type === 'made') return made.object
-  if (made.type === 'taken') return nameTaken(place)
-  const message = `${kind} ${namespace}/${name} cannot be made: ${made.message}`
+  if (whole && whole !== part && !(await deps.read(whole.place))) {
+    const tried = await deps.tryOut(whole.place, whole.manifest, entry.metadata.name)
+    if (tried.type !== 'made') return whyNotMade(whole.place, tried)
+  }
+  const made = await deps.create(part.place, part.manifest, entry.metadata.name)
+  return made.type === 'made' ? seeBack(scope, part, made.object) : whyNotMade(part.place, made)
+}
+
+function whyNotMade(place: Place, creation: Exclude<Creation, { readonly type: 'made' }>): Outcome {
+  if (creation.type === 'taken') return nameTaken(place)
+  const message = `${place.kind} ${place.namespace}/${place.name} cannot be made: ${creation.message}`
   return blocked(RecycledResourceReason.RecoveryRefused, message, LOOK_AGAIN_MS)
 }
 

@@ -65,6 +65,8 @@ export interface Deps {
   readonly makeNamespace: (name: string) => Promise<'Active' | 'Terminating'>
   /** Makes an object, unless there is one that came from this entry already. */
   readonly create: (place: Place, manifest: Manifest, entry: string) => Promise<Creation>
+  /** What `create` would come to, by a dry run. */
+  readonly tryOut: (place: Place, manifest: Manifest, entry: string) => Promise<Creation>
   /** Gives up the fields of an object that we made, so that whoever applies its manifest next has no conflict with us. */
   readonly disown: (place: Place, object: Found) => Promise<void>
   /** Where objects are that were made to be what the entry holds, and are not being deleted: the oldest first. */

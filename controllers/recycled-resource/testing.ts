@@ -62,6 +62,7 @@ export function newWorld(phase: 'Pending' | 'Binned', policy: Policy = 'Delayed'
       there.set(place(at), object)
       return { type: 'made', object }
     },
+    tryOut: async (at) => ({ type: 'made', object: { metadata: meta(at.name) } }),
     disown: async () => undefined,
     claimants: () => api.claimants,
     isAwaited: () => false,

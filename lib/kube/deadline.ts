@@ -1,6 +1,9 @@
 /** Ends a call after a time without `touch`, or with the caller's signal. Dispose of it when the call is over. */
 export class Deadline implements Disposable {
-  readonly #controller = new AbortController()
+  /** Made once somebody asks for its signal: most questions to a webhook are answered without. */
+  #controller: AbortController | undefined
+  #reason: unknown
+  #isOver = false
   #timer: NodeJS.Timeout
   readonly #outer: AbortSignal | undefined
   #expired = false
@@ -16,6 +19,8 @@ export class Deadline implements Disposable {
   }
 
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#isOver && !this.#controller.signal.aborted) this.#controller.abort(this.#reason)
     return this.#controller.signal
   }
 
@@ -42,8 +47,14 @@ export class Deadline implements Disposable {
   readonly #expire = (): void => {
     this.#expired = true
     this.onExpired?.()
-    this.#controller.abort()
+    this.#end(undefined)
   }
 
-  readonly #follow = (): void => this.#controller.abort(this.#outer?.reason)
+  readonly #follow = (): void => this.#end(this.#outer?.reason)
+
+  #end(reason: unknown): void {
+    this.#isOver = true
+    this.#reason = reason
+    this.#controller?.abort(reason)
+  }
 }

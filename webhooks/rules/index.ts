@@ -25,7 +25,14 @@ import {
   recoverMarksInto,
   recoverOfOthers,
 } from './recycled-resource.ts'
-import { isRecoverable, originIsOurs, recoverIsName, recovery, recoveryOfOthers } from './recovery.ts'
+import {
+  comesWithoutOwners,
+  isRecoverable,
+  originIsOurs,
+  recoverIsName,
+  recovery,
+  recoveryOfOthers,
+} from './recovery.ts'
 import type { Rule } from './rule.ts'
 import { deleteVirtualMachine, markChange } from './virtual-machine.ts'
 import { deletionPolicyChange, ownerChange, type Guarded, type WriteFacts } from './write.ts'
@@ -45,7 +52,7 @@ export interface KindRules {
 
 const owned = {
   guarded: [deletionPolicyChange, recovery, recoveryOfOthers, ownerChange, newOwners],
-  write: [nameReuseIsKnown, recoverIsName, originIsOurs, isRecoverable, nameIsFree],
+  write: [nameReuseIsKnown, recoverIsName, originIsOurs, isRecoverable, comesWithoutOwners, nameIsFree],
 } as const
 const platform = { guarded: [newOwners], write: [] } as const
 

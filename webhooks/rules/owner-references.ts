@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { Resource } from '../../crds/kind.ts'
+import { listOf } from '../lists.ts'
 import { permissionOn, type Guarded } from './write.ts'
 
 /**
@@ -21,6 +22,11 @@ export function hasNewOwner(object: Resource, before: Resource): boolean {
   return ownersOf(object).some((owner) => !known.has(owner))
 }
 
+/** Whether an object belongs to any other. */
+export function hasOwner(object: Resource): boolean {
+  return ownersOf(object).length > 0
+}
+
 /** Whether an object has a finalizer that it did not have before. */
 export function hasNewFinalizer({ metadata }: Resource, before: Resource): boolean {
   const known = new Set(before.metadata.finalizers)
@@ -28,9 +34,11 @@ export function hasNewFinalizer({ metadata }: Resource, before: Resource): boole
 }
 
 const reference = z.object({ apiVersion: z.string(), kind: z.string(), name: z.string(), uid: z.string() })
-const owned = z.looseObject({ ownerReferences: z.array(reference).default([]) })
+const owned = z.looseObject({ ownerReferences: listOf(reference).default([]) })
 
 // The uid alone does not do: with another kind the same one is not found.
 function ownersOf({ metadata }: Resource): string[] {
-  return owned.parse(metadata).ownerReferences.map((owner) => JSON.stringify(owner))
+  return owned
+    .parse(metadata)
+    .ownerReferences.map(({ apiVersion, kind, name, uid }) => JSON.stringify([apiVersion, kind, name, uid]))
 }

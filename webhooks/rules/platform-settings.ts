@@ -4,6 +4,7 @@ import { deletionSettings, type DeletionSettings } from '../../crds/deletion.ts'
 import type { Kind, Resource } from '../../crds/kind.ts'
 import { removalOf } from '../../policy/brake.ts'
 import { defaultDeletion, deletionOf, isRecyclable } from '../../policy/deletion.ts'
+import { listOf } from '../lists.ts'
 import type { DeleteFacts, DeleteRules } from './delete.ts'
 import { refuse } from './rule.ts'
 import type { Guarded, Permission } from './write.ts'
@@ -16,13 +17,13 @@ export const deletePlatformSettings: DeleteRules = {
 
 /** To change what they say takes permissions, which are asked for when it is changed. */
 function saysNothingOfDeletes({ object }: Pick<DeleteFacts, 'object'>) {
-  if (isDeepStrictEqual(settingsIn(object), defaultDeletion)) return undefined
+  if (isSame(settingsIn(object), defaultDeletion)) return undefined
   const message = `PlatformSettings ${object.metadata.name} says in spec.deletion what is not the default, and would no longer: take spec.deletion out of it first`
   return refuse('InUse', message)
 }
 
 const releases = z
-  .object({ deletion: z.object({ brakeReleases: z.array(z.looseObject({ kind: z.string() })).default([]) }) })
+  .object({ deletion: z.object({ brakeReleases: listOf(z.looseObject({ kind: z.string() })).default([]) }) })
   .transform(({ deletion }) => deletion.brakeReleases)
   .catch([])
 
@@ -48,11 +49,13 @@ function releasesOf({ spec }: Resource, { kind }: Kind) {
 
 /** What the settings say of deletes of a kind is the policy of every object that has none of its own. */
 export function policyOfKind(guarded: Kind): Guarded {
-  const policyIn = (object: Resource | undefined) =>
-    isRecyclable(guarded.kind) ? deletionOf(guarded.kind, settingsIn(object)) : undefined
+  const policyIn = (object: Resource | undefined) => {
+    const settings = settingsIn(object)
+    return settings && isRecyclable(guarded.kind) ? deletionOf(guarded.kind, settings) : settings
+  }
   return {
     needs: ({ object, before }) =>
-      isDeepStrictEqual(policyIn(object), policyIn(before)) ? undefined : permissionOnAll('setDeletionPolicy', guarded),
+      isSame(policyIn(object), policyIn(before)) ? undefined : permissionOnAll('setDeletionPolicy', guarded),
     message: ({ person }) =>
       `${person} may not change what spec.deletion says of the kind ${guarded.kind}: leave it as it was, or ask for the permission setDeletionPolicy on ${guarded.plural}`,
   }
@@ -62,17 +65,20 @@ export function policyOfKind(guarded: Kind): Guarded {
 export function limitOfBrake(guarded: Kind): Guarded {
   return {
     needs: ({ object, before }) =>
-      isDeepStrictEqual(settingsIn(object).brake, settingsIn(before).brake)
-        ? undefined
-        : permissionOnAll('bulkDelete', guarded),
+      isSame(settingsIn(object)?.brake, settingsIn(before)?.brake) ? undefined : permissionOnAll('bulkDelete', guarded),
     message: ({ person }) =>
       `${person} may not change spec.deletion.brake: leave it as it was, or ask for the permission bulkDelete on ${guarded.plural}`,
   }
 }
 
-/** Of one that is not there: the defaults. What the schema refuses is refused in its own words. */
-function settingsIn(object: Resource | undefined): DeletionSettings {
-  return deletionSettings.safeParse(object?.spec['deletion'] ?? {}).data ?? defaultDeletion
+/** Settings of an object; of one that is not there the defaults. Undefined where they cannot be read, which are like no others. */
+function settingsIn(object: Resource | undefined): DeletionSettings | undefined {
+  return deletionSettings.safeParse(object?.spec['deletion'] ?? {}).data
+}
+
+/** The API server takes what we cannot read, such as a time in a zone of +24:00: then anything may have been changed. */
+function isSame(a: object | undefined, b: object | undefined): boolean {
+  return a !== undefined && isDeepStrictEqual(a, b)
 }
 
 function permissionOnAll(verb: string, { group, plural }: Kind): Permission {

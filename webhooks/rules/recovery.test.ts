@@ -65,6 +65,14 @@ function objection(facts: WriteFacts) {
   return firstObjection([...rules.guarded.map(guard), ...rules.write], facts)?.reason
 }
 
+/** The same of an object that the garbage collector deletes when that ConfigMap is gone. */
+function ownedBy(facts: WriteFacts): WriteFacts {
+  const { metadata, ...rest } = facts.object
+  const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: meta('owner').uid }
+  const owners = { ownerReferences: [owner] }
+  return { ...facts, object: { ...rest, metadata: { ...metadata, ...owners } } }
+}
+
 const asked = { [RECOVER]: ENTRY }
 const restored = { [REUSE]: 'Restore' }
 const nobody = { can: () => false }
@@ -109,6 +117,13 @@ describe('A write of what the recycle bin has', () => {
     ['gets another mark', create({ [ORIGIN]: meta('x').uid }, { before, recovery: undefined }), 'NotByHand'],
     ['is marked later', create({}, { before: unmarked, recovery: undefined }), 'NotByHand'],
     ['is a new one', create({}, { recovery: undefined, object: unmarked }), undefined],
+    ['asks, and goes with another object', ownedBy(create(asked, everybody)), 'NotRecoverable'],
+    ['restores, and goes with another object', ownedBy(create(restored, everybody)), 'NotRecoverable'],
+    [
+      'is a new one that goes with another object',
+      ownedBy(create({}, { recovery: undefined, object: unmarked })),
+      undefined,
+    ],
   ])('[DEL-16] that %s', (_name, facts, reason) => {
     expect(objection(facts)).toBe(reason)
   })

@@ -13,6 +13,7 @@ import { disksOfMachine } from '../../policy/recycled-contents.ts'
 import { heldAs, holdsNothing, recoverCommand, recoveryObjection, wasTakenAlong } from '../../policy/recovery.ts'
 import { nameOf } from '../review.ts'
 import { nameReuseOf } from './name-reuse.ts'
+import { hasOwner } from './owner-references.ts'
 import { refuse } from './rule.ts'
 import { permissionOn, type Guarded, type WriteFacts } from './write.ts'
 
@@ -95,6 +96,18 @@ export function isRecoverable({ object, binned, recovery: wanted }: WriteFacts) 
   }
   const objection = recoveryObjection(entry, object)
   return objection === undefined ? undefined : refuse('NotRecoverable', `entry ${name} of the recycle bin ${objection}`)
+}
+
+/**
+ * Something that is there may own what is brought back, and whoever deletes that has the garbage collector delete this, whatever
+ * kept it in the bin. To add an owner afterwards passes the guards of a delete.
+ */
+export function comesWithoutOwners({ object, recovery: wanted }: WriteFacts) {
+  if (!wanted || !hasOwner(object)) return undefined
+  return refuse(
+    'NotRecoverable',
+    'what is brought back from the recycle bin has no owners at first: leave metadata.ownerReferences out, and add them once it is there',
+  )
 }
 
 /** What somebody should know whose manifest brings something back, or would like to. */

@@ -25,9 +25,14 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** Up to ten of the names, and how many more. */
-export function listed(names: readonly string[]): string {
-  const shown = names.toSorted((a, b) => a.localeCompare(b)).slice(0, MAX_NAMES)
+/** In place of a name that is not for who asks. */
+export const UNSEEN = ''
+
+/** Up to ten of the names, or so many, and how many more. */
+export function listed(names: readonly string[], most = MAX_NAMES): string {
+  const seen = names.filter((name) => name !== UNSEEN)
+  if (seen.length === 0) return `${names.length} that you may not see`
+  const shown = seen.toSorted((a, b) => a.localeCompare(b)).slice(0, most)
   const more = names.length - shown.length
   return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }

@@ -36,7 +36,7 @@ function consequences(facts: Consequent): string[] {
 function said(names: readonly string[], [one, many]: readonly [string, string]): string[] {
   return names.length === 0
     ? []
-    : [`${count(names.length, 'Disk')} ${names.length === 1 ? one : many}: ${listed(names)}`]
+    : [`${count(names.length, 'Disk')} ${names.length === 1 ? one : many}: ${listed(names, MAX_FURTHER_DISKS)}`]
 }
 
 /** Who has a machine take Disks along when that is deleted can delete the Disks. */
