@@ -139,6 +139,21 @@ describe('VirtualMachine in the bin with a disk that it took along', () => {
     expectBack(world)
   })
 
+  test('[DEL-16] [DEL-20] whose name is taken meanwhile is not made in part, and can be called off', async () => {
+    const world = await binned()
+    world.namespace = 'Terminating'
+    want(world)
+    await world.settle()
+    world.claim({}, { annotations: {} })
+    world.namespace = 'Active'
+    await world.settle()
+    expect(world.entry.condition('Ready')).toMatchObject({ reason: 'NameTaken' })
+    expect(world.disks.has('data')).toBe(false)
+    world.entry.change(({ spec }) => void delete spec.action)
+    await world.settle()
+    expect(world.entry.stored?.status).toMatchObject({ phase: 'Binned' })
+  })
+
   test.each(ofRecoveryWithDisk)(
     '[DEL-20] whose recovery is called off has each file in one place ($what, $at)',
     async ({ at }) => {

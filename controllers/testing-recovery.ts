@@ -222,11 +222,13 @@ export class RecoveryWorld {
       read: async (place) => structuredClone(found(place)),
       makeNamespace: async () => this.namespace,
       create: async (place, manifest, entry) => this.#request('make', () => this.#make(place, manifest, entry)),
-      tryOut: async (place) =>
+      tryOut: async (place, _manifest, entry) =>
         this.#request('try out', () => {
           if (this.refusal !== undefined) return { type: 'refused', message: this.refusal }
-          const object = found(place)
-          return object ? { type: 'taken' } : { type: 'made', object: { metadata: meta(place.name) } }
+          const object = found(place) ?? {
+            metadata: meta(place.name, { annotations: { [RECOVERED_FROM_ANNOTATION]: entry } }),
+          }
+          return originOf(object.metadata) === entry ? { type: 'made', object } : { type: 'taken' }
         }),
       disown: async () => this.#request('disown', () => undefined),
       claimants: ({ metadata: { name } }) =>

@@ -35,10 +35,11 @@ async function controllers(): Promise<string> {
 }
 
 async function webhooks(): Promise<string> {
-  const { metrics, requests, reflector, answered, latched } = newWebhooksMetrics()
+  const { metrics, requests, reflector, answered, latched, registered } = newWebhooksMetrics()
   const resource = { group: 'storage.holdfast.dev', version: 'v1alpha1', resource: 'disks' }
   answered({ webhook: 'validate', request: { operation: 'DELETE', resource }, verdict: {}, tookMs: 5 })
   latched('Disk')
+  registered(true)
   requests({
     method: 'GET',
     path: '/api/v1/namespaces/a/configmaps/b',

@@ -114,7 +114,8 @@ export function newestFirst(entries: readonly RecycledResource[]): RecycledResou
   return entries.toSorted((a, b) => madeAt(b).localeCompare(madeAt(a)) || version(b) - version(a))
 }
 
-function isToBeHad(entry: RecycledResource): boolean {
+/** Whether a create can bring an entry back. */
+export function isToBeHad(entry: RecycledResource): boolean {
   const { resource, deletion, action } = entry.spec
   const { phase } = entry.status ?? {}
   if (deletion.policy === 'Immediate' || action === 'Purge' || phase === 'Purging' || holdsNothing(entry)) return false

@@ -20,15 +20,6 @@ function sourcesWith(answer: (call: Call) => Promise<object>): JudgeSources {
   return { kube: { send }, caches: newCaches(), now, brakes: newBatches(countDeletes) }
 }
 
-test('[DEL-18] [DEL-21] The namespace that Holdfast keeps its records in does not go, not even in a dry run', async () => {
-  const metadata = { name: 'holdfast-system', uid: 'u' }
-  const asked = deleteOf({ group: '', version: 'v1', resource: 'namespaces' }, { metadata })
-  const nobody = sourcesWith(async () => Promise.reject(new Error('nobody is asked')))
-  for (const dryRun of [false, true]) {
-    expect((await validate(nobody, { ...asked, dryRun })).refusal?.reason).toBe('InUse')
-  }
-})
-
 describe('A namespace goes although it cannot be written down who deletes it', () => {
   const request = deleteOf(
     { group: '', version: 'v1', resource: 'namespaces' },

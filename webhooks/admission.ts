@@ -2,7 +2,6 @@ import * as z from 'zod'
 import type { Resource } from '../crds/kind.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
 import { RefusalReason } from '../crds/refusal.ts'
-import { SYSTEM_NAMESPACE } from '../crds/system-namespace.ts'
 import { isRecyclable, toStamp } from '../policy/deletion.ts'
 import { emptiesNamespaces } from './callers.ts'
 import type { Batches } from './batches.ts'
@@ -23,7 +22,7 @@ import { beyondBrake, objectionToDelete, objectionToOwner, reminder, type Delete
 import { rulesFor, type KindRules } from './rules/index.ts'
 import { settingsOf, type Sources } from './sources.ts'
 import { goesAlongWarnings } from './rules/disk.ts'
-import { keepsSystem, namespaceReminder, unrecordedWarning } from './rules/namespace.ts'
+import { namespaceReminder, unrecordedWarning } from './rules/namespace.ts'
 import { hasNewOwner } from './rules/owner-references.ts'
 import { nameReuseWarnings } from './rules/name-reuse.ts'
 import { asksForPurge } from './rules/recycled-resource.ts'
@@ -141,7 +140,6 @@ const NOTED_WITHIN_MS = 2_000
 async function noteNamespace(sources: Sources, request: AdmissionRequest): Promise<Verdict> {
   const { name, uid, deletionTimestamp } = parseObject(request.oldObject).metadata
   if (deletionTimestamp !== undefined) return allowed
-  if (name === SYSTEM_NAMESPACE) return { refusal: keepsSystem() }
   const endings = endingsIn(sources, name)
   const warnings = namespaceReminder(name, endings)
   if (request.dryRun) return { warnings }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { ServerOptions } from 'node:https'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { ZodError } from 'zod'
@@ -40,11 +41,14 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   const app = newApp(deps.https)
   readStrictly(app)
   const objectionTo = newDoorkeeper(door)
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, next) => {
     const status = objectionTo(request)
-    if (status === undefined) return
+    if (status === undefined) {
+      next()
+      return
+    }
     log.warn({ address: request.ip, status }, 'a caller that is not the API server was refused')
-    await answerNobody(reply, status)
+    void answerNobody(reply, status)
   })
   limitHeld(app, deps.maxHeldBytes ?? MAX_HELD_BYTES, log)
   answerErrors(app, log)
@@ -77,34 +81,31 @@ function newApp(https: ServerOptions | undefined): FastifyInstance {
 /** Refuses what there is no memory for, before its body is read: a process that runs out of it answers nobody. */
 function limitHeld(app: FastifyInstance, maxBytes: number, log: Log): void {
   let heldBytes = 0
-  app.addHook('onRequest', async ({ headers }, reply) => {
+  app.addHook('onRequest', ({ headers }, reply, next) => {
     const isCounted = headers['transfer-encoding'] === undefined
     const bytes = isCounted ? Math.min(Number(headers['content-length'] ?? 0), MAX_BODY_BYTES) : MAX_BODY_BYTES
     if (heldBytes + bytes > maxBytes) {
       log.warn({ heldBytes, bytes }, 'a request was refused, for there is no memory for it')
-      await reply.code(503).header('connection', 'close').send({ message: BUSY })
+      void reply.code(503).header('connection', 'close').send({ message: BUSY })
       return
     }
     heldBytes += bytes
     // However it ends.
     reply.raw.once('close', () => (heldBytes -= bytes))
+    next()
   })
 }
 
 /** JSON in UTF-8 and nothing else; names that would change what objects are get an error. */
 function readStrictly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
-  const decoder = new TextDecoder('utf-8', { fatal: true })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    let text: string
-    try {
-      text = typeof body === 'string' ? body : decoder.decode(body)
-    } catch {
+    if (typeof body !== 'string' && !isUtf8(body)) {
       done(new Unreadable('the body is not UTF-8'))
       return
     }
-    void parse(request, text, done)
+    void parse(request, body.toString(), done)
   })
 }
 
@@ -137,7 +138,7 @@ function answerErrors(app: FastifyInstance, log: Log): void {
   })
 }
 
-async function answerNobody(reply: FastifyReply, status: 401 | 404): Promise<FastifyReply> {
+function answerNobody(reply: FastifyReply, status: 401 | 404): FastifyReply {
   // What it would send is not read.
   return reply
     .code(status)

@@ -7,7 +7,7 @@ import { isKubeError } from '../lib/kube/errors.ts'
 import { collectionPath, objectPath } from '../lib/kube/paths.ts'
 import { readIfThere } from '../lib/kube/read.ts'
 import type { Contents } from '../policy/recycled-contents.ts'
-import { newestFirst, newestOf, wasTakenAlong } from '../policy/recovery.ts'
+import { isToBeHad, newestFirst, newestOf, wasTakenAlong } from '../policy/recovery.ts'
 
 type Deletion = RecycledResource['spec']['deletion']
 
@@ -82,8 +82,9 @@ const MAX_MACHINES = 20
 
 /**
  * The entry that a create of this kind and name brings back, by what the API server has now; undefined where there is none
- * to be had. `withMachines` are entries of machines that may have taken a Disk of this name along, as they were last seen:
- * the API server finds no entry by what is in it. Throws KubeError.
+ * to be had. `withMachines` are entries of machines that may have taken a Disk of this name along, as they were last seen: the API
+ * server finds no entry by what is in it. One that it wrote a moment ago may be missing there; then the Disk is made anew, and
+ * the recovery of the machine says `NameTaken`. Throws KubeError.
  */
 export async function findNewestEntry(
   kube: Pick<Kube, 'send'>,
@@ -93,7 +94,7 @@ export async function findNewestEntry(
   const { kind, metadata } = object
   const { namespace = '', name } = metadata
   if (name === '') return undefined // It has yet to be given.
-  const last = newestFirst(withMachines).slice(0, MAX_MACHINES)
+  const last = newestFirst(withMachines.filter(isToBeHad)).slice(0, MAX_MACHINES)
   const found = await Promise.all(last.map((entry) => readEntry(kube, entry.metadata.name)))
   let newest = newestOf(found.flatMap((entry) => (entry && wasTakenAlong(entry, object) ? entry : [])))
   for await (const items of pagesOf(kube, { kind, namespace, name })) {

@@ -9,7 +9,7 @@ import { keyOf } from '../lib/kube/paths.ts'
 import { confirmationToken } from '../policy/confirmation.ts'
 import { decideDeletion, entriesOfMaker, isRecyclable, type DeletionQuestion } from '../policy/deletion.ts'
 import { ownerOf } from '../policy/ownership.ts'
-import { entryKey, newestFirst } from '../policy/recovery.ts'
+import { entryKey, newestFirst, newestOf } from '../policy/recovery.ts'
 import { isAllowed } from './access.ts'
 import type { Caches } from './caches.ts'
 import { isConsequenceOf } from './callers.ts'
@@ -160,9 +160,11 @@ function idOf(permission: Permission): string {
   return JSON.stringify(permission)
 }
 
-/** Entries of that name that can be brought back, the newest first. */
+/** Entries of that name that can be brought back: first the one that a create under Restore gets, then the newest. */
 function binnedAs({ recycled }: Caches, { kind, metadata }: Resource) {
   const alone = recycled.by('object', entryKey(kind, metadata.namespace, metadata.name))
   const entries = [...alone, ...(kind === Disk.kind ? recycled.by('disk', keyOf(metadata)) : [])]
-  return newestFirst(entries.filter(({ spec }) => spec.deletion.policy !== 'Immediate'))
+  const best = newestOf(entries)
+  const others = newestFirst(entries.filter((one) => one !== best && one.spec.deletion.policy !== 'Immediate'))
+  return best ? [best, ...others] : others
 }

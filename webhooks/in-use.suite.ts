@@ -17,6 +17,8 @@ const CRDS = {
   scope: 'Cluster',
 } as const
 
+const NAMESPACES = { group: '', version: 'v1', plural: 'namespaces', scope: 'Cluster' } as const
+
 /** The webhooks hear of a change within a moment. */
 const eventually = { timeout: 5_000, interval: 50 }
 
@@ -153,6 +155,13 @@ export function describeInUse(running: () => World): void {
       await Promise.all(['d1', 'd2'].map((name) => make(ida, Disk, name, { spec: { source } })))
       const warnings = async () => (await remove(ida, Image, 'base', { dryRun: true })).warnings[1]
       await expect.poll(warnings, eventually).toMatch(/^it is named by 3 VirtualMachines and 2 Disks: /)
+    })
+
+    test('[DEL-18] [DEL-21] the namespace that Holdfast keeps its records in is refused by the API server itself', async () => {
+      const path = objectPath(NAMESPACES, { name: 'holdfast-system' })
+      const answer = await answerTo(world.kube.send({ method: 'DELETE', path, query: { dryRun: 'All' } }))
+      expect(answer).toContain("ValidatingAdmissionPolicy 'system-namespace.holdfast.dev'")
+      expect(answer).toContain('it holds the keys and records of Holdfast')
     })
 
     test('[DEL-21] a CustomResourceDefinition with objects is refused with their number, others are not', async () => {

@@ -44,7 +44,7 @@ export function newWebhooksMetrics(): WebhooksMetrics {
   })
   const registered = metrics.sampledGauge({
     name: 'holdfast_admission_registered',
-    help: 'Whether the webhook configurations are there: 0 means that nothing is judged.',
+    help: 'Whether the webhook configurations are there: 0 means that not all is judged.',
     labels: [],
   })
   for (const { kind } of brakedKinds) latches.inc({ kind }, 0)

@@ -31,7 +31,7 @@ const configuration = z.object({
 
 /**
  * Tells the API server whom to trust: writes the bundle (PEM) into our webhook configurations, and nothing else of them.
- * False while one of them is not installed. Throws KubeError.
+ * False while one of them is not installed, or names no webhook. Throws KubeError.
  */
 export async function publishBundle(kube: Pick<Kube, 'send'>, bundle: string): Promise<boolean> {
   const caBundle = Buffer.from(bundle).toString('base64')
@@ -46,7 +46,7 @@ async function publishIn(
 ): Promise<boolean> {
   const path = objectPath(endpoint, { name: NAME })
   const found = await read(kube, path)
-  if (!found) return false
+  if (!found || found.webhooks.length === 0) return false
   if (found.webhooks.every(({ clientConfig }) => clientConfig.caBundle === caBundle)) return true
   const webhooks = found.webhooks.map(({ name }) => ({ name, clientConfig: { caBundle } }))
   await kube.send({

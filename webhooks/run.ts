@@ -141,17 +141,21 @@ async function keepTrusted(deps: WebhooksDeps, { kube, renew, server, ...first }
 
 /** Says when the API server asks nobody, for then nobody judges: no other process can know. */
 function newRegistrationTeller({ log, metrics }: WebhooksDeps): (isRegistered: boolean) => void {
-  let was: boolean | undefined
+  let missed = 0
+  let wasThere = false
   return (is) => {
     metrics?.registered(is)
-    if (!is && was !== false) log.error(NOT_REGISTERED)
-    if (is && was === false) log.info('the webhook configurations are there again')
-    was = is
+    missed = is ? 0 : missed + 1
+    // They are installed once the webhooks answer.
+    if (missed === (wasThere ? 1 : MISSED_AT_START)) log.error(NOT_REGISTERED)
+    wasThere ||= is
   }
 }
 
+/** Looks, half a second apart. */
+const MISSED_AT_START = 120
 const NOT_REGISTERED =
-  'the webhook configurations holdfast are not there, so nothing is judged: no permission of ours, no brake, no confirmation; run npm start, or apply config/webhooks'
+  'of the webhook configurations holdfast one is not there, so that not all is judged: permissions of ours, brakes, confirmations; run npm start, or apply config/webhooks'
 
 function tlsOptions({ identity }: Trust, clientCa: string | undefined): ServerOptions {
   const { certificate: cert, key } = identity

@@ -37,5 +37,5 @@ test('[REM-03] What somebody may not read is counted, and not named', async () =
     ['Disk secret/old (e)'],
   ])
   expect(listed(['shop/web', UNSEEN])).toBe('shop/web and 1 more')
-  expect(listed([UNSEEN, UNSEEN])).toBe('2 that you may not see')
+  expect(listed([UNSEEN, UNSEEN])).toBe('2 that cannot be named here')
 })

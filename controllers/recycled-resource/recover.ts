@@ -191,7 +191,7 @@ async function bringBack(scope: Scope, part: Part, whole: Part | undefined): Pro
     const message = `An older namespace ${namespace} is still being deleted`
     return waiting(RecycledResourceReason.NamespaceEnding, message, RETRY_MS)
   }
-  if (whole && whole !== part && !(await deps.read(whole.place))) {
+  if (whole && whole !== part) {
     const tried = await deps.tryOut(whole.place, whole.manifest, entry.metadata.name)
     if (tried.type !== 'made') return whyNotMade(whole.place, tried)
   }

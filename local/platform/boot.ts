@@ -54,6 +54,7 @@ export async function watchBoot(
     }
     await sleep(POLL_MS)
   }
+  if (signal.aborted) return
   say(`the guest of ${name} has not said yet that it booted: see ${join(marks.folder, log)}`)
 }
 

@@ -57,7 +57,7 @@ interface InPath {
 export async function installKinds(cluster: Kubectl): Promise<{ readonly hasPolicies: boolean }> {
   await using kube = await connect(cluster)
   const hasPolicies = await servesPolicies(kube)
-  await apply(cluster, 'crd', 'rbac', ...(hasPolicies ? ['admission'] : []))
+  await apply(cluster, 'crd', 'rbac', 'policies', ...(hasPolicies ? ['admission'] : []))
   await untilEstablished(kube)
   return { hasPolicies }
 }

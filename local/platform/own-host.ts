@@ -58,7 +58,7 @@ async function stopGuests(agent: HostAgent, { say, hurry }: Ending): Promise<voi
   }, PROGRESS_MS)
   try {
     if ((await whenItAnswers(running, hurry)).length === 0) return
-    say('shutting guests down; once more Ctrl-C leaves them running')
+    say('shutting guests down; Ctrl-C now leaves them running')
     await Promise.race([
       agent.stopGuests(),
       sleep(2 ** 31 - 1, undefined, { signal: hurry, ref: false }).catch(() => undefined),

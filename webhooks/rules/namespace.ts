@@ -1,7 +1,6 @@
 import type { DeletionPolicy } from '../../crds/deletion.ts'
-import { SYSTEM_NAMESPACE } from '../../crds/system-namespace.ts'
 import { RecycledResource, type RecyclableKind } from '../../crds/recycled-resource.ts'
-import { count, refuse } from './rule.ts'
+import { count } from './rule.ts'
 
 /** What becomes of one object in a namespace that is deleted. */
 export interface Ending {
@@ -13,12 +12,6 @@ const ends = {
   Immediate: 'destroyed at once, and there is no way back',
   Delayed: 'put into the recycle bin',
   Never: 'put into the recycle bin for good',
-}
-
-/** Without it nobody leads, and no delete can be judged: it goes when Holdfast is taken out of the cluster, after its webhooks. */
-export function keepsSystem() {
-  const message = `the namespace ${SYSTEM_NAMESPACE} holds the keys and records of Holdfast, without which nothing is done and every write to its kinds is refused: leave it; to take Holdfast out of the cluster, delete its webhook configurations (holdfast) before`
-  return refuse('InUse', message)
 }
 
 /** What somebody should know who deletes a namespace. */

@@ -106,7 +106,7 @@ export function comesWithoutOwners({ object, recovery: wanted }: WriteFacts) {
   if (!wanted || !hasOwner(object)) return undefined
   return refuse(
     'NotRecoverable',
-    'what is brought back from the recycle bin has no owners at first: leave metadata.ownerReferences out, and add them once it is there',
+    'what is brought back from the recycle bin has no owners at first: leave metadata.ownerReferences out, and add them once it is there; or make a new one with the annotation holdfast.dev/on-name-reuse: Fresh',
   )
 }
 

@@ -151,6 +151,13 @@ describe('What somebody writes to the entry of a machine of alice that took a Di
     expect(objection(web({}), web(recover), holding(...held))?.message).toBe(sentence)
   })
 
+  test('[DEL-20] is Recover before it is put away, where they make no Disks', () => {
+    const pending = { contents: undefined, lastSeen: { manifest: {} } }
+    expect(objection(web(pending), web({ ...pending, ...recover }), holding(...machines))?.message).toContain(
+      'ask for the permission create on disks there',
+    )
+  })
+
   const inLab = ['recover recycledresources', 'create virtualmachines lab', 'create disks lab']
   const NO_MARKS =
     'alice may not bring back a machine into namespace lab that has Disks deleted with it: ask for the permission delete on disks there, or write another namespace into spec.recoverAs'
@@ -171,8 +178,7 @@ describe('What somebody writes to the entry of a machine of alice that took a Di
       [...inLab, 'delete disks shop'],
       NO_MARKS,
     ],
-    ['had a mark when it was last seen', { contents: undefined, lastSeen: { manifest: marked } }, inLab, NO_MARKS],
-    ['had no mark when it was last seen', { contents: undefined, lastSeen: { manifest: unmarked } }, inLab, undefined],
+    ['had no mark when it was last seen', { contents: undefined, lastSeen: { manifest: unmarked } }, inLab, NO_MARKS],
     ['was seen by nobody yet', { contents: undefined }, inLab, NO_MARKS],
   ])('[DEL-20] is Recover into another namespace, and it %s', (_, more, held, sentence) => {
     const wanted = { ...more, ...recover, ...intoLab }

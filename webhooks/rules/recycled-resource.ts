@@ -122,19 +122,22 @@ function creationOf({ object, before }: Change): Permission | undefined {
 
 const machineManifest = z.looseObject({ spec: z.looseObject({}) })
 
-/** Whether what was deleted is a machine with marked disks. What cannot be read, or is not written down yet, may be one. */
+/** Whether what was deleted is a machine with marked disks. What cannot be read, or is not put away yet, may be one. */
 function hasMarks(entry: Resource): boolean {
   if (deletedOf(entry)?.kind.kind !== 'VirtualMachine') return false
   const { data: spec } = RecycledResource.spec.safeParse(entry.spec)
-  const { data: manifest } = machineManifest.safeParse((spec?.contents ?? spec?.lastSeen)?.manifest)
+  const { data: manifest } = machineManifest.safeParse(spec?.contents?.manifest)
   return manifest === undefined || marksIn(manifest.spec).length > 0
 }
 
-/** Whether what was deleted is a machine that took more along than its root disk. What cannot be read may be one. */
+/**
+ * Whether what was deleted is a machine that took more along than its root disk. What cannot be read, or is not put away yet,
+ * may be one: until its guest is off, its spec can be changed.
+ */
 function hasFurtherDisks(entry: Resource): boolean {
   if (deletedOf(entry)?.kind.kind !== 'VirtualMachine') return false
   const { data: spec } = RecycledResource.spec.safeParse(entry.spec)
-  return spec === undefined || takenAlong({ spec }).length > 0
+  return spec?.contents === undefined || takenAlong({ spec }).length > 0
 }
 
 /** Whether a change asks for a recovery, calls it off, or moves it. */

@@ -31,7 +31,7 @@ export const UNSEEN = ''
 /** Up to ten of the names, or so many, and how many more. */
 export function listed(names: readonly string[], most = MAX_NAMES): string {
   const seen = names.filter((name) => name !== UNSEEN)
-  if (seen.length === 0) return `${names.length} that you may not see`
+  if (seen.length === 0) return `${names.length} that cannot be named here`
   const shown = seen.toSorted((a, b) => a.localeCompare(b)).slice(0, most)
   const more = names.length - shown.length
   return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
