@@ -5,9 +5,7 @@ import type { Kube } from '../lib/kube/client.ts'
 import { keyOf, objectPath } from '../lib/kube/paths.ts'
 import { readIfThere } from '../lib/kube/read.ts'
 import { disksOf } from './caches.ts'
-
-/** More are named in no refusal, and are not asked about. */
-const MOST = 10
+import { MAX_NAMES } from './rules/rule.ts'
 
 /**
  * Of the machines that hold a disk as far as was heard, those that do so now: of one that was just deleted a cache hears
@@ -18,14 +16,15 @@ export async function holdersNow(
   disk: Resource,
   machines: readonly string[],
 ): Promise<string[]> {
+  // More are named in no refusal, and are not asked about.
   const looked = await Promise.all(
-    machines.slice(0, MOST).map(async (key) => {
+    machines.slice(0, MAX_NAMES).map(async (key) => {
       const [namespace = '', name = ''] = key.split('/')
       const machine = await readIfThere<VirtualMachine>(kube, objectPath(VirtualMachine, { namespace, name }))
       return machine && holds(machine, disk) ? [key] : []
     }),
   )
-  return [...looked.flat(), ...machines.slice(MOST)]
+  return [...looked.flat(), ...machines.slice(MAX_NAMES)]
 }
 
 /** Whether a machine has a disk or asks for it, and is not being deleted itself. */

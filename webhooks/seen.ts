@@ -5,11 +5,8 @@ import { VirtualMachine } from '../crds/virtual-machine.ts'
 import { isAllowed } from './access.ts'
 import type { UserInfo } from './review.ts'
 import type { Consequent } from './rules/delete.ts'
-import { UNSEEN } from './rules/rule.ts'
+import { MAX_NAMES, UNSEEN } from './rules/rule.ts'
 import type { Sources } from './sources.ts'
-
-/** More are named in no refusal, and are not asked about. */
-const MOST_NAMESPACES = 10
 
 /**
  * What somebody may be told of an object that is in no namespace and is used from many: what they may not read is counted, and
@@ -18,8 +15,9 @@ const MOST_NAMESPACES = 10
 export async function seenBy({ kube }: Pick<Sources, 'kube'>, user: UserInfo, facts: Consequent): Promise<Consequent> {
   const mayGet = async ({ group, plural }: Kind, namespace?: string) =>
     isAllowed(kube, user, { verb: 'get', group, plural, ...(namespace !== undefined && { namespace }) })
+  // More are named in no refusal, and are not asked about.
   const withoutUnseen = async (kind: Kind, names: readonly string[]) => {
-    const namespaces = [...new Set(names.map(namespaceOf))].toSorted().slice(0, MOST_NAMESPACES)
+    const namespaces = [...new Set(names.map(namespaceOf))].toSorted().slice(0, MAX_NAMES)
     const asked = await Promise.all(namespaces.map(async (one) => ((await mayGet(kind, one)) ? one : [])))
     const seen = new Set(asked.flat())
     return names.map((name) => (seen.has(namespaceOf(name)) ? name : UNSEEN))

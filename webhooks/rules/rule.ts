@@ -18,7 +18,8 @@ export function refuse(reason: RefusalReason, message: string): Refusal {
   return { reason, message }
 }
 
-const MAX_NAMES = 10
+/** How many are named in one sentence. */
+export const MAX_NAMES = 10
 
 /** `1 Disk` or `2 Disks`. */
 export function count(number: number, noun: string): string {
