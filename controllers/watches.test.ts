@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { ObservedMachine } from '../agent/contract.ts'
 import { attachment, disk, entry, machine } from '../crds/testing/objects.ts'
 import { MACHINE_ID_LABEL } from '../crds/virtual-machine.ts'
 import { newCaches } from './cluster/caches.ts'
@@ -38,6 +39,31 @@ test('A disk of a machine that is gone is looked at again when it is known that 
   expect(looked).toContain('Disk shop/web-root')
   expect(looked).toContain('VirtualMachine shop/other')
 })
+
+test('A disk is looked at when another machine than its own is seen to have it, and when that lets it go', () => {
+  const caches = newCaches()
+  const looked: string[] = []
+  const tell = watchDisks(caches, (key) => looked.push(key))
+  const attachedTo = { virtualMachine: 'web', machineId: OLD }
+  const id = '33333333-3333-4333-8333-333333333333'
+  const has = (machineId: string, ...disks: string[]) => {
+    looked.length = 0
+    const held = disks.map((one) => ({ id: one, storage: 'local' }))
+    tell({ type: 'Machine', host: 'host-a', machine: observed(machineId, held) })
+    return looked
+  }
+  caches.disks.put(disk('data', { id, attachedTo }))
+  expect(has(OLD, id)).toEqual([])
+  expect(has(NEW, id)).toEqual(['shop/data'])
+  caches.disks.put(disk('data', { id, attachedTo, heldBy: { machineId: NEW } }, { resourceVersion: '2' }))
+  expect(has(NEW)).toEqual(['shop/data'])
+})
+
+function observed(id: string, disks: ObservedMachine['disks']): ObservedMachine {
+  const decision = { id: '44444444-4444-4444-8444-444444444444', epoch: 1 }
+  const now = { power: 'Running', state: 'Running', restarts: 0, revision: 1 } as const
+  return { id, name: 'shop/web', decision, ...now, pendingRestart: [], disks }
+}
 
 test.each([
   ['the disk that it boots from', entry('Disk', 'web-root', {})],

@@ -91,6 +91,21 @@ export const Disk = defineKind({
       })
       .optional()
       .describe('The one machine that may open it.'),
+    heldBy: z
+      .object({
+        machineId: z.uuid().describe('Identity of the machine.'),
+        name: z
+          .string()
+          .max(320)
+          .optional()
+          .describe(
+            'VirtualMachine that it was started for, as namespace/name. Absent when that is in another namespace.',
+          ),
+      })
+      .optional()
+      .describe(
+        'Machine of the host that has the file although the disk is not attached to it, as an orphan or one that was given the disk after the state was stored that the platform was restored from. No other machine gets the disk, and it is not deleted, until that one lets it go.',
+      ),
   }),
   rules: [
     {

@@ -200,9 +200,15 @@ describe('A platform restored from an older state', () => {
   })
 
   test('lets a guest run on that was started since, with the disks that it has, and says how to settle that', async () => {
-    const { pid, file: root = '' } = before.get('taker') ?? {}
+    const { pid, file: root = '', machineId } = before.get('taker') ?? {}
     const { id = '' } = (await platform.get('disks', 'wanders'))?.status ?? {}
-    expect((await refusal('giver', 'StartedSince')).message).toContain('set runStrategy to Always')
+    // It names a disk too that another one has by now.
+    expect((await refusal('giver', 'DiskInUse')).message).toContain(`Machine ${machineId} of the host has Disk wanders`)
+    const since = condition(await platform.get('virtualmachines', 'giver'), 'PowerStateReached')
+    expect([since?.reason, since?.message]).toEqual([
+      'StartedSince',
+      expect.stringContaining('set runStrategy to Always'),
+    ])
     const kept = await eventually(async () => {
       const found = condition(await platform.get('virtualmachines', 'taker'), 'SpecApplied')
       return found?.reason === 'DiskInUse' && found
@@ -214,6 +220,11 @@ describe('A platform restored from an older state', () => {
     await eventually(async () =>
       String((await platform.get('virtualmachines', 'taker'))?.status?.['unnamedDisks']).includes('wanders'),
     )
+    const wanders = await eventually(async () => {
+      const found = await platform.get('disks', 'wanders')
+      return condition(found)?.reason === 'InUse' && found
+    })
+    expect(wanders.status?.['heldBy']).toEqual({ machineId, name: 'default/taker' })
     expect(await platform.kubectl('delete', 'hfdisk', 'wanders', '--wait=false')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('default/taker'),

@@ -79,6 +79,17 @@ export function describeInUse(running: () => World): void {
       expect(await refusal(Disk, 'data')()).toBe('accepted')
     })
 
+    test('a Disk that a machine of its host has, whatever it is attached to, is refused with that machine', async () => {
+      await make(ida, Disk, 'held', { spec: { dataStorage: 'slow' } })
+      const heldBy = { machineId: '11111111-1111-4111-8111-111111111111', name: 'default/since' }
+      await report(world.kube, Disk, 'held', { host: 'host-a', dataStorage: 'slow', heldBy })
+      expect(await answerTo(remove(ida, Disk, 'held'))).toBe(
+        `Disk default/held is in use by machine ${heldBy.machineId} of Host host-a, which was started for VirtualMachine default/since: name the Disk in spec.disks there, or, where that VirtualMachine is gone, adopt the machine with spec.adopt.machineId; what is attached can be taken out, and deleted then`,
+      )
+      await report(world.kube, Disk, 'held', { heldBy: null })
+      expect(await answerTo(remove(ida, Disk, 'held'))).toBe('accepted')
+    })
+
     test('[DEL-20] the delete of a machine says which Disks go along, and an attached one is refused marked or not', async () => {
       const marked = [
         { diskRef: { name: 'own' }, deleteWithVirtualMachine: true },

@@ -61,6 +61,16 @@ test.each<[why: string, change: Partial<Situation>, step: Step]>([
     { record: stopped, process: 'running', plug: detach },
     { do: 'PressPowerButton' },
   ],
+  [
+    'is to be started again with a disk that it may not get',
+    { record: restart, process: 'running', claimed: false },
+    { do: 'Claim' },
+  ],
+  [
+    'is to be off, and not to come back',
+    { record: stopped, process: 'running', claimed: false },
+    { do: 'PressPowerButton' },
+  ],
   ['runs without its claims', { process: 'running', claimed: false }, { do: 'Claim' }],
   ['runs and is silent', { process: 'Silent' }, { do: 'Wait' }],
   ['is paused by its disk', { process: 'io-error' }, { do: 'Wait' }],

@@ -60,7 +60,7 @@ const PRESS_AGAIN_MS = 3000
 /** Decides purely, from scratch each time: it does not matter which step an agent died in. */
 export function decide(situation: Situation): Step {
   const power = powerFor(situation)
-  if (situation.process !== 'None') return endOf(situation) ?? (isToEnd(situation) ? shutDown : keepOn)(situation)
+  if (situation.process !== 'None') return endOf(situation) ?? (isToEnd(situation) ? bringToEnd : keepOn)(situation)
   if (situation.surplus && power !== 'Absent') return { do: 'Release' }
   switch (power) {
     case 'Running':
@@ -92,6 +92,12 @@ function endOf({ process }: Situation): Step | undefined {
 
 function isToEnd(situation: Situation): boolean {
   return powerFor(situation) !== 'Running' || isRestartDue(situation.record)
+}
+
+/** A guest is not ended to start again with disks that it cannot have. */
+function bringToEnd(situation: Situation): Step {
+  const isToComeBack = powerFor(situation) === 'Running'
+  return isToComeBack && !situation.claimed ? { do: 'Claim' } : shutDown(situation)
 }
 
 function keepOn(situation: Situation): Step {

@@ -44,6 +44,22 @@ test('Machine that no longer wants what was refused is as ordered', async () => 
   expect(running).not.toHaveProperty('problem')
 })
 
+test('Machine that is to be started again with a disk that it is refused runs on until it gets that', async () => {
+  await using world = await newWorld()
+  const machine = world.newMachine(desired)
+  await machine.order(desired)
+  const { pid } = await machine.converged(WAIT_MS)
+  world.refuse(new AgentError('DISK_CLAIMED', 'by another'))
+  const more = { id: randomUUID(), storage: 'fast' }
+  const again = decidedAnew(desired, { once: 'Restart', disks: [disk, more], gracePeriodSeconds: 0 })
+  await machine.order(again)
+  await expect(machine.converged(WAIT_MS)).rejects.toMatchObject({ code: 'DISK_CLAIMED' })
+  expect(machine.observed()).toMatchObject({ state: 'Running', pid, problem: { code: 'DISK_CLAIMED' } })
+  world.refuse(undefined)
+  await machine.order(again)
+  await expect.poll(() => machine.observed().state).toBe('Stopping')
+})
+
 test('Machine that was decided anew does not bear what was refused to the last decision', async () => {
   await using world = await newWorld()
   const machine = world.newMachine(desired)

@@ -111,7 +111,8 @@ export class Machine {
         process: state,
         pid: guest?.process.pid,
         starting: isStarting,
-        stopping: shutdown !== undefined || isRestartDue(record),
+        // One that cannot have what it is to be started again with runs on.
+        stopping: shutdown !== undefined || (isRestartDue(record) && !this.#refusal),
         guestProblem: guest?.problem,
         elsewhere: guest?.isElsewhere === true,
         held: this.#deps.isHeld(),

@@ -23,10 +23,13 @@ export interface Caches {
   readonly virtualMachines: ObjectCache<VirtualMachine, 'image' | 'disk' | 'host' | 'machineId' | 'waiting' | 'origin'>
   /**
    * `image`: `namespace/name` of its source. `host`: that reaches it. `id`: name of its file, or of the one that it asks for. `maker`: machine that it
-   * was made for. `user`: machine that it is attached to. `holder`: `namespace/name` of that. `waiting`: `placement` until it has a data storage.
+   * was made for. `user`: machine that it is attached to. `holder`: `namespace/name` of that. `keeper`: machine that has it all the same. `waiting`: `placement` until it has a data storage.
    * `origin`: entry of the recycle bin that it comes from.
    */
-  readonly disks: ObjectCache<Disk, 'image' | 'host' | 'id' | 'maker' | 'user' | 'holder' | 'waiting' | 'origin'>
+  readonly disks: ObjectCache<
+    Disk,
+    'image' | 'host' | 'id' | 'maker' | 'user' | 'holder' | 'keeper' | 'waiting' | 'origin'
+  >
   /**
    * `path`: of its file below the import folder. `download`: digest of the file that hosts download for it.
    * `origin`: entry of the recycle bin that it comes from.
@@ -65,6 +68,7 @@ export function newCaches(): Caches {
       maker: ({ metadata }) => listed(makerOf(metadata)),
       user: ({ status }) => listed(status?.attachedTo?.machineId),
       holder: ({ metadata, status }) => within(metadata.namespace, status?.attachedTo?.virtualMachine),
+      keeper: ({ status }) => listed(status?.heldBy?.machineId),
       waiting: ({ status }) => (status?.dataStorage === undefined ? ['placement'] : []),
       origin: ({ metadata }) => listed(originOf(metadata)),
     }),

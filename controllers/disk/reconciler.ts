@@ -1,5 +1,6 @@
 import { Disk } from '../../crds/disk.ts'
 import type { Reconciler } from '../../lib/reconcile/reconcile.ts'
+import { noteHolder } from './holder.ts'
 import { isClaimForMaker } from './maker.ts'
 import { growDisk } from './phases/grow.ts'
 import { requireImage } from './phases/image.ts'
@@ -14,7 +15,11 @@ export function diskReconciler(deps: Deps): Reconciler<Disk, Scope> {
     finalizer: Disk.finalizer ?? '',
     phases: [requireImage, placeDisk, provisionDisk, growDisk],
     cleanup: [removeDisk],
-    open: (disk) => openScope(disk, deps),
+    open(disk) {
+      const scope = openScope(disk, deps)
+      noteHolder(scope)
+      return scope
+    },
 
     // The controller of virtual machines attaches other disks, and owns that field there.
     owned(status, { metadata }) {

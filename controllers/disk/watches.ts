@@ -1,4 +1,7 @@
+import type { ObservedMachine } from '../../agent/contract.ts'
+import type { Disk } from '../../crds/disk.ts'
 import { originOf } from '../../crds/recycled-resource.ts'
+import { makerOf } from '../../crds/virtual-machine.ts'
 import { keyOf } from '../../lib/kube/paths.ts'
 import type { Caches } from '../cluster/caches.ts'
 import { enqueueAll, onEvery, onIdentity, type Enqueue } from '../cluster/watch.ts'
@@ -39,8 +42,16 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
 
   return (event) => {
     if (event.type === 'Disk') enqueueAll(enqueue, disks.by('id', event.disk.id), 'AtOnce')
+    if (event.type === 'Machine') enqueueAll(enqueue, disksHeldOddly(disks, event.machine), 'AtOnce')
     if (event.type !== 'Host') return
     enqueueAll(enqueue, disks.by('host', event.host))
     unplaced()
   }
+}
+
+/** Disks that a machine has though they are not its own by our records, or had until now. */
+function disksHeldOddly(disks: Caches['disks'], { id: machineId, disks: held = [] }: ObservedMachine): Disk[] {
+  const isOwn = ({ metadata, status }: Disk) => (status?.attachedTo?.machineId ?? makerOf(metadata)) === machineId
+  const others = held.flatMap(({ id }) => disks.by('id', id)).filter((disk) => !isOwn(disk))
+  return [...others, ...disks.by('keeper', machineId)]
 }

@@ -32,6 +32,8 @@ export interface MachineView {
   all(): Iterable<ObservedMachine>
   /** Those of this `namespace/name`. */
   named(name: string): Iterable<ObservedMachine>
+  /** The one that has the disk of this id, whether it runs or is off. One that was refused the disk does not. */
+  holderOf(disk: string): ObservedMachine | undefined
   /** Takes what the host answered, unless something later is known. False when it says nothing that was not known. */
   note(machine: ObservedMachine): boolean
 }

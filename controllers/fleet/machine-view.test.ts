@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { MachineState, ObservedMachine } from '../../agent/contract.ts'
 import { newMachineView } from './machine-view.ts'
 
+const DISK = '22222222-2222-4222-8222-222222222222'
 const ID = '11111111-1111-4111-8111-111111111111'
 
 describe('MachineView', () => {
@@ -44,6 +45,30 @@ describe('MachineView', () => {
     expect(view.get(ID)).toBeUndefined()
     view.note(seen(4, 'Starting'))
     expect(view.get(ID)?.state).toBe('Starting')
+  })
+
+  test('tells which machine has a disk: neither one that was refused it, nor one that let it go', () => {
+    const view = newMachineView()
+    const disks = [{ id: DISK, storage: 'local' }]
+    view.note({ ...seen(1), disks })
+    expect([view.holderOf(DISK)?.id, view.holderOf(ID)]).toEqual([ID, undefined])
+    const refused = { code: 'DISK_CLAIMED', message: 'by another' }
+    view.note({ ...seen(2, 'Stopped'), disks, problem: refused })
+    expect(view.holderOf(DISK)).toBeUndefined()
+    view.note({ ...seen(3), disks, problem: refused })
+    expect(view.holderOf(DISK)?.id).toBe(ID)
+    view.note({ ...seen(4), disks: [], pendingDisks: [{ id: DISK, action: 'Detach' }] })
+    expect(view.holderOf(DISK)?.id).toBe(ID)
+    view.note({ ...seen(5), disks: [] })
+    expect(view.holderOf(DISK)).toBeUndefined()
+
+    view.note({ ...seen(6), disks })
+    view.note(seen(7, 'Absent'))
+    expect(view.holderOf(DISK)).toBeUndefined()
+    view.replace([{ ...seen(1), disks }])
+    expect(view.holderOf(DISK)?.id).toBe(ID)
+    view.replace([])
+    expect(view.holderOf(DISK)).toBeUndefined()
   })
 
   test('takes a new session as it is, for a new agent counts from the start', () => {

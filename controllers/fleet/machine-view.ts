@@ -14,21 +14,28 @@ const MAX_REMEMBERED = 1_000
 export function newMachineView(): ReplaceableView {
   const machines = new Map<string, ObservedMachine>()
   /** Ids by name. */
-  const names = new Map<string, Set<string>>()
+  const names = new IdsBy()
+  /** The like, by the disks that they were ordered with. */
+  const disks = new IdsBy()
   /** Revisions at which machines were seen to be absent. The oldest comes first. */
   const gone = new Map<string, number>()
 
   const forget = (id: string) => {
-    const { name = '' } = machines.get(id) ?? {}
+    const known = machines.get(id)
+    if (!known) return
     machines.delete(id)
-    names.get(name)?.delete(id)
-    if (names.get(name)?.size === 0) names.delete(name)
+    names.remove(known.name, id)
+    for (const disk of disksOf(known)) disks.remove(disk, id)
   }
   const keep = (machine: ObservedMachine) => {
     const { id, name } = machine
-    if (machines.get(id)?.name !== name) forget(id)
+    const known = machines.get(id)
+    if (known?.name !== name || !isDeepStrictEqual(disksOf(known), disksOf(machine))) {
+      forget(id)
+      names.add(name, id)
+      for (const disk of disksOf(machine)) disks.add(disk, id)
+    }
     machines.set(id, machine)
-    names.set(name, (names.get(name) ?? new Set()).add(id))
   }
   const bury = ({ id, revision }: ObservedMachine) => {
     forget(id)
@@ -41,11 +48,12 @@ export function newMachineView(): ReplaceableView {
   return {
     get: (id) => machines.get(id),
     all: () => machines.values(),
-    named(name) {
-      const ids = names.get(name)
-      // Every machine that is placed asks this of every host, and nearly none has one.
-      return ids ? [...ids].flatMap((id) => machines.get(id) ?? []) : []
-    },
+    named: (name) => names.of(name).flatMap((id) => machines.get(id) ?? []),
+    holderOf: (disk) =>
+      disks
+        .of(disk)
+        .flatMap((id) => machines.get(id) ?? [])
+        .find((machine) => !isRefused(machine, disk)),
     note(machine) {
       const before = machines.get(machine.id)
       const known = before?.revision ?? gone.get(machine.id) ?? 0
@@ -57,8 +65,49 @@ export function newMachineView(): ReplaceableView {
     replace(all) {
       machines.clear()
       names.clear()
+      disks.clear()
       gone.clear()
       for (const machine of all) keep(machine)
     },
+  }
+}
+
+/** Those that it has yet to give back among them. */
+function disksOf({ disks = [], pendingDisks = [] }: ObservedMachine): string[] {
+  return [...new Set([...disks, ...pendingDisks].map(({ id }) => id))]
+}
+
+/** A machine that is off claims all of its disks or none; one that runs waits for those that it was refused. */
+function isRefused({ state, problem, pendingDisks = [] }: ObservedMachine, disk: string): boolean {
+  if (state === 'Stopped' && problem?.code === 'DISK_CLAIMED') return true
+  return pendingDisks.some(({ id, action }) => id === disk && action === 'Attach')
+}
+
+const NONE: readonly string[] = []
+
+/** Ids of machines by something that they have. */
+class IdsBy {
+  readonly #ids = new Map<string, Set<string>>()
+
+  // Every machine that is placed asks this of every host, and nearly none has one.
+  of(key: string): readonly string[] {
+    const found = this.#ids.get(key)
+    return found ? [...found] : NONE
+  }
+
+  add(key: string, id: string): void {
+    const found = this.#ids.get(key)
+    if (found) found.add(id)
+    else this.#ids.set(key, new Set([id]))
+  }
+
+  remove(key: string, id: string): void {
+    const found = this.#ids.get(key)
+    found?.delete(id)
+    if (found?.size === 0) this.#ids.delete(key)
+  }
+
+  clear(): void {
+    this.#ids.clear()
   }
 }

@@ -65,12 +65,23 @@ describe('VirtualMachine with spec.adopt', () => {
     expect(world.stored?.status?.machineId).toBeUndefined()
     expect(world.condition('Placed')).toMatchObject({
       reason: 'AdoptionRefused',
-      message: expect.stringContaining(`has further disks (${further})`),
+      message: expect.stringContaining(`make a Disk of each of ${further} with spec.source.existing`),
     })
     world.disks.set('web-data', disk('web-data', { id: further }))
+    await world.settle()
+    expect(world.condition('Placed')?.message).toMatch(/: name Disk web-data in spec.disks$/)
     world.store.change(({ spec }) => void (spec.disks = [attachment('web-data')]))
     await world.reconcile()
     expect(world.stored?.status?.machineId).toBe(ID)
+  })
+
+  test('is adopted with a Disk that is being deleted, which waits for it then', async () => {
+    const boot = disk('boot', { id: DISK, heldBy: { machineId: ID } }, { deletionTimestamp: '2026-01-01T00:00:00Z' })
+    const world = adopting({}, { rootDisk: { diskRef: { name: 'boot' } } })
+    world.disks.set('boot', boot)
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+    expect(world.disks.get('boot')?.status?.attachedTo).toEqual({ virtualMachine: 'web', machineId: ID })
   })
 
   test('has what its guest has, and no more than its host has room for', async () => {

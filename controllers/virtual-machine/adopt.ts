@@ -77,10 +77,24 @@ function objectionTo(scope: Scope, { host, machine }: Holder): Outcome | undefin
       `Host ${host.name} does not tell what machine ${machine.id} has: make the data storage with its disks usable there`,
     )
   const lost = disksNobodyNames(scope, { ...machine, disks })
-  if (lost.length === 0) return undefined
-  return refused(
-    `Machine ${machine.id} has further disks (${lost.join(', ')}), which would be taken from it, and which no object stands for: make a Disk of each with spec.source.existing, and name them in spec.disks`,
+  return lost.length === 0 ? undefined : refused(howToNameThem(scope, machine.id, lost))
+}
+
+/** A Disk that stands for the file already, be it deleted meanwhile, is the one to name. */
+function howToNameThem({ namespace, deps }: Scope, machineId: string, lost: readonly string[]): string {
+  const isOurs = (disk: Disk) => disk.metadata.namespace === namespace
+  const known = new Map(
+    lost.map((id) => [id, deps.disksOfFile(id).find((disk) => isOurs(disk) && fileIdOf(disk) === id)]),
   )
+  const named = lost.flatMap((id) => known.get(id)?.metadata.name ?? [])
+  const nameless = lost.filter((id) => known.get(id) === undefined)
+  const next = [
+    ...(named.length > 0 ? [`name Disk ${named.join(', ')} in spec.disks`] : []),
+    ...(nameless.length > 0
+      ? [`make a Disk of each of ${nameless.join(', ')} with spec.source.existing, and name them in spec.disks`]
+      : []),
+  ]
+  return `Machine ${machineId} has further disks, which would be taken from it: ${next.join('; ')}`
 }
 
 function bind(scope: Scope, holder: Holder): Outcome {

@@ -73,10 +73,8 @@ function mayGo(scope: Scope, disk: Disk, { spec }: RecycledResource): boolean {
 
 /** Whether its host has another machine with the file, whatever our records say: they may be older than what runs. */
 function isOfAnotherGuest({ status, deps }: Scope, disk: Disk): boolean {
-  const machines = deps.fleet.get(status.host ?? '')?.machines.all() ?? []
-  return [...machines].some(
-    ({ id, disks = [] }) => id !== status.machineId && disks.some((one) => one.id === fileIdOf(disk)),
-  )
+  const holder = deps.fleet.get(status.host ?? '')?.machines.holderOf(fileIdOf(disk))
+  return holder !== undefined && holder.id !== status.machineId
 }
 
 /** Somebody may have copied its manifest, label and all: a copy is not ours to delete. */

@@ -112,6 +112,23 @@ describe('A machine whose disks are not all there', () => {
     expect(lastOrder(world)).toMatchObject({ once: 'Restart' })
   })
 
+  test('does not get one that its host says another machine has, whatever the records say', async () => {
+    const world = new World(machine({ disks: [attachment('data')] }))
+    world.disks.set('data', disk('data', { heldBy: { machineId: OTHER } }))
+    await world.reconcile()
+    world.finishDisk('web-root')
+    await world.settle()
+    expect(world.condition('Ready')).toMatchObject({
+      reason: 'DiskInUse',
+      message: `Machine ${OTHER} of the host has Disk data: see the message of the Disk, or use another disk`,
+    })
+    expect(world.disks.get('data')?.status?.attachedTo).toBeUndefined()
+
+    world.disks.set('data', disk('data'))
+    await world.reconcile()
+    expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  })
+
   test('gives back one that was claimed and never ordered', async () => {
     const world = new World(machine({ disks: [attachment('data')] }))
     world.disks.set('data', disk('data'))

@@ -1,3 +1,4 @@
+import { Disk } from '../../crds/disk.ts'
 import { contentsOfDisk } from '../../policy/recycled-contents.ts'
 import { MACHINE_ID_LABEL, makerOf } from '../../crds/virtual-machine.ts'
 import { subject, type Consequent, type DeleteFacts, type DeleteRules } from './delete.ts'
@@ -5,7 +6,7 @@ import { listed, refuse } from './rule.ts'
 import { permissionOn, type Guarded, type WriteFacts } from './write.ts'
 
 /** Deleting a Disk. */
-export const deleteDisk: DeleteRules = { inUse: [isNotAttached], consequences, contents: contentsOfDisk }
+export const deleteDisk: DeleteRules = { inUse: [isNotAttached, isNotHeld], consequences, contents: contentsOfDisk }
 
 function isNotAttached(facts: DeleteFacts) {
   const { machines } = facts
@@ -13,6 +14,17 @@ function isNotAttached(facts: DeleteFacts) {
   return refuse(
     'InUse',
     `${subject(facts)} is attached to VirtualMachine ${listed(machines)}: take it out of spec.disks there first, or, where that does not name it (status.unnamedDisks), request Restart in spec.power; if it is the root disk, delete the machine instead`,
+  )
+}
+
+/** As its host said last. That machine may be one that no object stands for. */
+function isNotHeld(facts: DeleteFacts) {
+  const { heldBy, host } = Disk.status.pick({ heldBy: true, host: true }).safeParse(facts.object.status).data ?? {}
+  if (heldBy === undefined) return undefined
+  const whose = heldBy.name === undefined ? '' : `, which was started for VirtualMachine ${heldBy.name}`
+  return refuse(
+    'InUse',
+    `${subject(facts)} is in use by machine ${heldBy.machineId} of Host ${host}${whose}: name the Disk in spec.disks there, or, where that VirtualMachine is gone, adopt the machine with spec.adopt.machineId; what is attached can be taken out, and deleted then`,
   )
 }
 

@@ -5,6 +5,7 @@ import { originOf } from '../../../crds/recycled-resource.ts'
 import { blocked, done, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import { knownBytes, toBytes } from '../../../policy/quantity.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
+import { heldByOther } from '../holder.ts'
 import { claimForMaker } from '../maker.ts'
 import type { Scope } from '../scope.ts'
 import { agentOf, putDisk, RETRY_MS, toDesiredDisk } from './host-disk.ts'
@@ -18,18 +19,22 @@ export const provisionDisk: Phase<Scope> = {
     const objection = objectionToFile(disk)
     if (objection) return objection
     claimForMaker(scope)
-    if (status.size !== undefined) return lookForIt(scope)
-    const agent = agentOf(scope)
-    if ('type' in agent) return agent
-    const order = withImage(scope, toDesiredDisk(scope))
-    if ('type' in order) return order
-    const answer = await putDisk(scope, agent, order)
-    if ('type' in answer) return answer
-    if (answer.state === 'Creating') return waiting(DiskReason.Creating, 'The disk is being made', RETRY_MS)
-    scope.deps.made.note(disk)
-    noteSeen(scope)
-    return done
+    const outcome = await (status.size === undefined ? makeIt(scope) : lookForIt(scope))
+    return outcome.type === 'done' ? (heldByOther(scope) ?? outcome) : outcome
   },
+}
+
+async function makeIt(scope: Scope): Promise<Outcome> {
+  const agent = agentOf(scope)
+  if ('type' in agent) return agent
+  const order = withImage(scope, toDesiredDisk(scope))
+  if ('type' in order) return order
+  const answer = await putDisk(scope, agent, order)
+  if ('type' in answer) return answer
+  if (answer.state === 'Creating') return waiting(DiskReason.Creating, 'The disk is being made', RETRY_MS)
+  scope.deps.made.note(scope.disk)
+  noteSeen(scope)
+  return done
 }
 
 /** A status can be written by others too: a Disk that says without a reason that it is a file of another name gets none. */

@@ -19,6 +19,7 @@ import { binnedRootObjection } from '../binned-root.ts'
 import { unreachable } from '../order.ts'
 import { rootStorage } from '../root-storage.ts'
 import type { Scope } from '../scope.ts'
+import { isHeldBy } from '../surplus.ts'
 
 /** Makes the root disk, and claims every disk for this machine, so that no other can open it. */
 export const prepareDisks: Phase<Scope> = {
@@ -114,9 +115,9 @@ async function makeRootDisk(scope: Scope): Promise<Disk | Outcome> {
 
 async function claim(scope: Scope, disk: Disk): Promise<Outcome> {
   const { status, name, deps } = scope
-  const { machineId = '', host } = status
+  const { machineId = '' } = status
   const maker = makerOf(disk.metadata)
-  const objection = takenBy(scope, disk) ?? unusable(disk, host, deps)
+  const objection = takenBy(scope, disk) ?? unusable(scope, disk)
   if (objection) return objection
   // The label claims the disk that was made for this machine, from its first moment and without another write.
   const claimed = maker !== undefined || disk.status?.attachedTo?.machineId === machineId
@@ -127,7 +128,7 @@ async function claim(scope: Scope, disk: Disk): Promise<Outcome> {
 function takenBy({ status: own, namespace, deps }: Scope, { metadata, status }: Disk): Outcome | undefined {
   const { name } = metadata
   const { machineId = '' } = own
-  const holder = status?.attachedTo
+  const { attachedTo: holder, heldBy } = status ?? {}
   const maker = makerOf(metadata)
   if (maker !== undefined && maker !== machineId) {
     return blocked(
@@ -135,10 +136,14 @@ function takenBy({ status: own, namespace, deps }: Scope, { metadata, status }: 
       `Disk ${name} was made for another VirtualMachine: use another disk, or take its label ${MACHINE_ID_LABEL} off if that machine is gone`,
     )
   }
-  if (holder === undefined || holder.machineId === machineId) return undefined
-  // A machine that went without giving its disks back holds none; should it still run, its host refuses ours.
-  if (!isHeld(holder, deps.virtualMachine(namespace, holder.virtualMachine))) return undefined
-  const message = `Disk ${name} is attached to VirtualMachine ${holder.virtualMachine}: detach it there first, or use another disk`
+  const isOthers = holder !== undefined && holder.machineId !== machineId
+  // A machine that went without giving its disks back holds none; should it still run, its host says so.
+  if (isOthers && isHeld(holder, deps.virtualMachine(namespace, holder.virtualMachine))) {
+    const message = `Disk ${name} is attached to VirtualMachine ${holder.virtualMachine}: detach it there first, or use another disk`
+    return blocked(VirtualMachineReason.DiskInUse, message)
+  }
+  if (heldBy === undefined || heldBy.machineId === machineId) return undefined
+  const message = `Machine ${heldBy.machineId} of the host has Disk ${name}: see the message of the Disk, or use another disk`
   return blocked(VirtualMachineReason.DiskInUse, message)
 }
 
@@ -146,10 +151,20 @@ function isLost({ status }: Disk): boolean {
   return status?.conditions?.some(({ type, reason }) => type === 'Ready' && reason === DiskReason.FileMissing) ?? false
 }
 
-function unusable(disk: Disk, host: string | undefined, { isMade }: Scope['deps']): Outcome | undefined {
+/** What a guest has that is adopted, it is adopted with: its Disk waits for it to let go. */
+function isAdoptedWith({ vm, status: { host = '', machineId = '' }, deps }: Scope, disk: Disk): boolean {
+  if (vm.spec.adopt?.machineId !== machineId) return false
+  const machine = deps.fleet.get(host)?.machines.get(machineId)
+  return machine !== undefined && isHeldBy(machine, disk)
+}
+
+function unusable(scope: Scope, disk: Disk): Outcome | undefined {
+  const { host } = scope.status
   const { name, deletionTimestamp } = disk.metadata
   if (deletionTimestamp !== undefined)
-    return waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is being deleted`)
+    return isAdoptedWith(scope, disk)
+      ? undefined
+      : waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is being deleted`)
   const at = disk.status?.host
   if (at !== undefined && at !== host) {
     return blocked(
@@ -161,7 +176,7 @@ function unusable(disk: Disk, host: string | undefined, { isMade }: Scope['deps'
   if (obstacle !== undefined && isLost(disk)) {
     return blocked(VirtualMachineReason.DiskNotFound, `The file of Disk ${name} is gone: ${obstacle}`)
   }
-  return obstacle === undefined || isMade(disk)
+  return obstacle === undefined || scope.deps.isMade(disk)
     ? undefined
     : waiting(VirtualMachineReason.DiskNotReady, `Disk ${name} is not ready: ${obstacle}`)
 }
