@@ -80,9 +80,9 @@ export function describeInUse(running: () => World): void {
     })
 
     test('a Disk that a machine of its host has, whatever it is attached to, is refused with that machine', async () => {
-      await make(ida, Disk, 'held', { spec: { dataStorage: 'slow' } })
+      await make(ida, Disk, 'held', { spec: { dataStorage: 'other' } })
       const heldBy = { machineId: '11111111-1111-4111-8111-111111111111', name: 'default/since' }
-      await report(world.kube, Disk, 'held', { host: 'host-a', dataStorage: 'slow', heldBy })
+      await report(world.kube, Disk, 'held', { host: 'host-a', dataStorage: 'other', heldBy })
       expect(await answerTo(remove(ida, Disk, 'held'))).toBe(
         `Disk default/held is in use by machine ${heldBy.machineId} of Host host-a, which was started for VirtualMachine default/since: name the Disk in spec.disks there, or, where that VirtualMachine is gone, adopt the machine with spec.adopt.machineId; what is attached can be taken out, and deleted then`,
       )
