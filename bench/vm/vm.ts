@@ -9,7 +9,8 @@ import { destroyingSettings, setUp } from '../settings.ts'
 import { median, round, table } from '../statistics.ts'
 import { readModel, startByHand } from './by-hand.ts'
 import { agentOf, type Runs } from './runs.ts'
-import { countWrites, growth } from '../writes.ts'
+import { growth } from '../prometheus.ts'
+import { countWrites } from '../writes.ts'
 
 const WRITES_OF = 5
 const SETTLE_MS = 3_000
