@@ -13,6 +13,8 @@ export interface Figures {
   readonly failures: ReadonlyMap<string, number>
   /** CPU of the controllers for one machine more, of many made at once. */
   readonly cpuMsPerVm: number
+  /** Of one reconcile on the mean, while many were made at once. */
+  readonly reconcileMs: { readonly virtualMachine: number; readonly disk: number }
   /** From the create of a machine that is made alone until it is Ready. */
   readonly readyMs: number
   readonly restartMs: number
@@ -35,6 +37,8 @@ export function report({ figures, rounds, say }: Outcome) {
   const columns: readonly (readonly [string, (of: Figures) => number])[] = [
     ['machines', ({ machines }) => machines],
     ['CPU ms for one more', ({ cpuMsPerVm }) => cpuMsPerVm],
+    ['reconcile ms of it', ({ reconcileMs }) => reconcileMs.virtualMachine],
+    ['and of its Disk', ({ reconcileMs }) => reconcileMs.disk],
     ['ms to Ready, one alone', ({ readyMs }) => readyMs],
     ['ms from restart to act', ({ restartMs }) => restartMs],
     ['MiB', ({ rssMb }) => rssMb],
@@ -54,6 +58,10 @@ export function report({ figures, rounds, say }: Outcome) {
     peakRssMb: round(usual?.peakRssMb ?? Number.NaN, 0),
     machines: each(({ machines }) => machines),
     cpuMsPerVm: each(({ cpuMsPerVm }) => cpuMsPerVm),
+    reconcileMs: {
+      virtualMachine: each(({ reconcileMs }) => reconcileMs.virtualMachine),
+      disk: each(({ reconcileMs }) => reconcileMs.disk),
+    },
     readyMs: each(({ readyMs }) => readyMs),
     restartMsEach: each(({ restartMs }) => restartMs),
     peakRssMbEach: each(({ peakRssMb }) => peakRssMb),

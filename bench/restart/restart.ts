@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { askControllers, failuresSince } from '../controllers.ts'
+import { askControllers, failuresSince, reconcileMsSince } from '../controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform, type BenchPlatform } from '../platform.ts'
 import { createMachine, followPopulation, inParallel, type Population } from '../scale/machines.ts'
@@ -53,10 +53,15 @@ export async function benchRestart({ rounds, machines, env, say }: BenchOptions)
 
 async function addMore({ home, kube }: BenchPlatform, population: Population, prefix: string) {
   const pid = (await pidsOf(home)).get('controllers') ?? 0
-  const before = await usageOf(pid)
+  const [before, asked] = [await usageOf(pid), await askControllers(home)]
   await inParallel(MORE, LANES, async (index) => void (await createMachine(kube, `${prefix}${index}`)))
   await population.untilReady(prefix, MORE)
   const cpuMsPerVm = (((await usageOf(pid)).cpuSeconds - before.cpuSeconds) * 1000) / MORE
+  const askedAgain = await askControllers(home)
+  const reconcileMs = {
+    virtualMachine: reconcileMsSince(asked, askedAgain, 'virtualmachine'),
+    disk: reconcileMsSince(asked, askedAgain, 'disk'),
+  }
   const took: number[] = []
   for (let index = 0; index < ALONE; index++) {
     const name = `${prefix}alone-${index}`
@@ -65,7 +70,7 @@ async function addMore({ home, kube }: BenchPlatform, population: Population, pr
     await population.untilReady(name, 1)
     took.push(performance.now() - startedAt)
   }
-  return { cpuMsPerVm, readyMs: median(took) }
+  return { cpuMsPerVm, readyMs: median(took), reconcileMs }
 }
 
 /** Milliseconds from the start of the next process until a machine that was made meanwhile has its place. */
