@@ -1,4 +1,4 @@
-import { median, round, table } from '../statistics.ts'
+import { median, printer, round } from '../statistics.ts'
 
 /** In their order. */
 export const STEPS = ['create', 'delete', 'recover', 'purge'] as const
@@ -27,10 +27,7 @@ const NO_WRITE = /subjectaccessreviews|leases/
 
 /** Prints tables, and returns the figures. */
 export function report({ rounds, machines, say }: Outcome) {
-  const print = (rows: readonly (readonly (string | number)[])[]) => {
-    for (const line of table(rows)) say(line)
-    say('')
-  }
+  const print = printer(say)
   const seconds = (step: StepName) => median(rounds.map((took) => took[step].seconds))
   const toCreate = (step: StepName) => median(rounds.map((took) => took[step].seconds / took.create.seconds))
   print([

@@ -4,6 +4,7 @@ import { isReady } from '../followed.ts'
 import { createPatiently, inParallel, isPassing, type Population } from '../scale/machines.ts'
 
 const LANES = 50
+const SIZES = [100, 1_000, 10_000]
 const PREFIX = 'vm-'
 /** Machines that are not Ready by then never are. */
 const LIMIT_MS = 3_600_000
@@ -18,6 +19,12 @@ export interface Fill {
   /** Creates that were given up. */
   readonly failed: number
   readonly neverReady: number
+}
+
+/** Among how many machines is measured, when there are to be so many at most. */
+export function sizesUpTo(machines: number): number[] {
+  const sizes = SIZES.filter((size) => size <= machines)
+  return sizes.length > 0 ? sizes : [machines]
 }
 
 /** Makes machines `from` to `to - 1`. What goes wrong is counted, and does not end it. */

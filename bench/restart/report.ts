@@ -1,5 +1,5 @@
 import { sumOf } from '../prometheus.ts'
-import { round, table } from '../statistics.ts'
+import { printer, round } from '../statistics.ts'
 import type { Fill } from './fill.ts'
 
 /** Of which the promise speaks. */
@@ -18,8 +18,11 @@ export interface Figures {
   /** From the create of a machine that is made alone until it is Ready. */
   readonly readyMs: number
   readonly restartMs: number
+  /** Of the process that was started again, and found them all. */
   readonly rssMb: number
   readonly peakRssMb: number
+  /** Of the process that made them. */
+  readonly makerPeakRssMb: number
 }
 
 export interface Outcome {
@@ -28,34 +31,22 @@ export interface Outcome {
   readonly say: (line: string) => void
 }
 
-/** Prints tables, and returns the figures: lists have one of each number of machines. */
+/**
+ * Prints tables, and returns the figures: lists have one of each number of machines, single ones are of 1,000 machines, or
+ * of as many as there were.
+ */
 export function report({ figures, rounds, say }: Outcome) {
-  const print = (rows: readonly (readonly (string | number)[])[]) => {
-    for (const line of table(rows)) say(line)
-    say('')
-  }
-  const columns: readonly (readonly [string, (of: Figures) => number])[] = [
-    ['machines', ({ machines }) => machines],
-    ['CPU ms for one more', ({ cpuMsPerVm }) => cpuMsPerVm],
-    ['reconcile ms of it', ({ reconcileMs }) => reconcileMs.virtualMachine],
-    ['and of its Disk', ({ reconcileMs }) => reconcileMs.disk],
-    ['ms to Ready, one alone', ({ readyMs }) => readyMs],
-    ['ms from restart to act', ({ restartMs }) => restartMs],
-    ['MiB', ({ rssMb }) => rssMb],
-    ['MiB at most', ({ peakRssMb }) => peakRssMb],
-  ]
-  print([columns.map(([name]) => name), ...figures.map((of) => columns.map(([, value]) => round(value(of), 1)))])
-  print([
-    ['made at once', 'seconds', 'a second', 'sent again', 'given up', 'never Ready', 'failures of the controllers'],
-    ...figures.map(fillRow),
-  ])
-  const each = (value: (of: Figures) => number) => figures.map((of) => round(value(of), 1))
-  const usual = figures.find(({ machines }) => machines === USUAL)
+  const { few, usual, many } = landmarks(figures)
+  const ratio = round(costOf(many) / costOf(few), 3)
   const errors = figures.map(errorsOf).reduce((sum, count) => sum + count, 0)
+  show(figures, say)
+  say(`one machine more costs ${ratio} times as much CPU among ${many.machines} as among ${few.machines}`)
   say(errors === 0 ? 'no error' : `${errors} errors`)
+  const each = (value: (of: Figures) => number) => figures.map((of) => round(value(of), 1))
   return {
-    restartMs: round(usual?.restartMs ?? Number.NaN, 0),
-    peakRssMb: round(usual?.peakRssMb ?? Number.NaN, 0),
+    ratio,
+    restartMs: round(usual.restartMs, 0),
+    peakRssMb: round(Math.max(usual.peakRssMb, usual.makerPeakRssMb), 0),
     machines: each(({ machines }) => machines),
     cpuMsPerVm: each(({ cpuMsPerVm }) => cpuMsPerVm),
     reconcileMs: {
@@ -64,7 +55,8 @@ export function report({ figures, rounds, say }: Outcome) {
     },
     readyMs: each(({ readyMs }) => readyMs),
     restartMsEach: each(({ restartMs }) => restartMs),
-    peakRssMbEach: each(({ peakRssMb }) => peakRssMb),
+    peakRssMbRestarted: each(({ peakRssMb }) => peakRssMb),
+    peakRssMbMade: each(({ makerPeakRssMb }) => makerPeakRssMb),
     fillSeconds: each(({ fill }) => fill.seconds),
     fillVmsPerSecond: each(({ fill }) => speedOf(fill)),
     createsAgain: each(({ fill }) => fill.again),
@@ -74,6 +66,37 @@ export function report({ figures, rounds, say }: Outcome) {
     errors,
     rounds,
   }
+}
+
+function landmarks(figures: readonly Figures[]): Readonly<Record<'few' | 'usual' | 'many', Figures>> {
+  const [few, many] = [figures[0], figures.at(-1)]
+  if (!few || !many) throw new Error('there is at least one number of machines')
+  return { few, usual: figures.find(({ machines }) => machines === USUAL) ?? many, many }
+}
+
+function show(figures: readonly Figures[], say: (line: string) => void): void {
+  const print = printer(say)
+  const columns: readonly (readonly [string, (of: Figures) => number])[] = [
+    ['machines', ({ machines }) => machines],
+    ['CPU ms for one more', ({ cpuMsPerVm }) => cpuMsPerVm],
+    ['reconcile ms of it', ({ reconcileMs }) => reconcileMs.virtualMachine],
+    ['and of its Disk', ({ reconcileMs }) => reconcileMs.disk],
+    ['ms to Ready, one alone', ({ readyMs }) => readyMs],
+    ['ms from restart to act', ({ restartMs }) => restartMs],
+    ['MiB', ({ rssMb }) => rssMb],
+    ['MiB at most', ({ peakRssMb }) => peakRssMb],
+    ['of who made them', ({ makerPeakRssMb }) => makerPeakRssMb],
+  ]
+  print([columns.map(([name]) => name), ...figures.map((of) => columns.map(([, value]) => round(value(of), 1)))])
+  print([
+    ['made at once', 'seconds', 'a second', 'sent again', 'given up', 'never Ready', 'failures of the controllers'],
+    ...figures.map(fillRow),
+  ])
+}
+
+/** At least the tenth of a millisecond that figures have, so that there is a ratio of any two. */
+function costOf({ cpuMsPerVm }: Figures): number {
+  return Math.max(cpuMsPerVm, 0.1)
 }
 
 function speedOf({ made, seconds }: Fill): number {

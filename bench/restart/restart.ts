@@ -5,12 +5,11 @@ import { startPlatform, type BenchPlatform } from '../platform.ts'
 import { createMachine, followPopulation, inParallel, type Population } from '../scale/machines.ts'
 import { median } from '../statistics.ts'
 import { pidsOf, usageOf } from '../usage.ts'
-import { fill } from './fill.ts'
+import { fill, sizesUpTo } from './fill.ts'
 import { report, type Figures } from './report.ts'
 
 const HOSTS = 50
 const LANES = 50
-const SIZES = [100, 1_000, 10_000]
 /** Machines that are made to see what one more costs. */
 const MORE = 200
 const ALONE = 20
@@ -28,7 +27,7 @@ export async function benchRestart({ rounds, machines, env, say }: BenchOptions)
   await using population = followPopulation(platform.kube)
   const figures: Figures[] = []
   let there = 0
-  for (const size of SIZES.filter((many) => many <= machines)) {
+  for (const size of sizesUpTo(machines)) {
     const before = await askControllers(platform.home)
     const filled = await fill(platform.kube, population, { from: there, to: size })
     there = size
@@ -45,8 +44,8 @@ export async function benchRestart({ rounds, machines, env, say }: BenchOptions)
     }
     await sleep(SETTLE_MS)
     const usage = await usageOf((await pidsOf(platform.home)).get('controllers') ?? 0)
-    const peakRssMb = Math.max(made.peakRssMb, usage.peakRssMb)
-    figures.push({ machines: size, fill: filled, failures, ...oneMore, restartMs: median(took), ...usage, peakRssMb })
+    const memory = { rssMb: usage.rssMb, peakRssMb: usage.peakRssMb, makerPeakRssMb: made.peakRssMb }
+    figures.push({ machines: size, fill: filled, failures, ...oneMore, restartMs: median(took), ...memory })
   }
   return report({ figures, rounds, say })
 }

@@ -1,4 +1,4 @@
-import { median, round, table } from '../statistics.ts'
+import { median, printer, round } from '../statistics.ts'
 import type { Usage } from '../usage.ts'
 
 /** What Holdfast did in one round. */
@@ -22,10 +22,7 @@ export interface Outcome {
 
 /** Prints tables, and returns the figures. */
 export function report({ rounds, machines, idle, usage, say }: Outcome) {
-  const print = (rows: readonly (readonly (string | number)[])[]) => {
-    for (const line of table(rows)) say(line)
-    say('')
-  }
+  const print = printer(say)
   const speeds = rounds.map(({ seconds }) => machines / seconds)
   const replays = rounds.map(({ replaySeconds }) => machines / replaySeconds)
   const ratio = median(rounds.map(({ seconds, replaySeconds }) => replaySeconds / seconds))
