@@ -98,8 +98,8 @@ function report({ minutes, usage, guests, say }: Outcome) {
   for (const line of table([
     [`agent with ${guests} guests that do nothing`, ''],
     ['% of a core, median minute', round(idle, 2)],
-    ['MiB now', round(usage.rssMb, 1)],
-    ['MiB at most', round(usage.peakRssMb, 1)],
+    ['MB now', round(usage.rssMb, 1)],
+    ['MB at most', round(usage.peakRssMb, 1)],
     ['all guests together, % of a core', round(spent, 1)],
   ]))
     say(line)

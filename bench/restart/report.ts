@@ -83,8 +83,8 @@ function show(figures: readonly Figures[], say: (line: string) => void): void {
     ['and of its Disk', ({ reconcileMs }) => reconcileMs.disk],
     ['ms to Ready, one alone', ({ readyMs }) => readyMs],
     ['ms from restart to act', ({ restartMs }) => restartMs],
-    ['MiB', ({ rssMb }) => rssMb],
-    ['MiB at most', ({ peakRssMb }) => peakRssMb],
+    ['MB', ({ rssMb }) => rssMb],
+    ['MB at most', ({ peakRssMb }) => peakRssMb],
     ['of who made them', ({ makerPeakRssMb }) => makerPeakRssMb],
   ]
   print([columns.map(([name]) => name), ...figures.map((of) => columns.map(([, value]) => round(value(of), 1)))])

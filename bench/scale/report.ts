@@ -49,7 +49,7 @@ export function report({ rounds, machines, idle, usage, say }: Outcome) {
     Math.round(rssMb),
     Math.round(peakRssMb),
   ])
-  print([['program', 'CPU s while made', 'MiB now', 'MiB at most'], ...programs])
+  print([['program', 'CPU s while made', 'MB now', 'MB at most'], ...programs])
   const idleWrites = [...idle.writes.values()].reduce((sum, count) => sum + count, 0)
   print([
     ['idle for a minute', ''],

@@ -66,7 +66,7 @@ export function report({ played, deletes, peakRssMb, lanes, machines, say }: Out
     ratios(`deletes, ${lanes} at once`, [deletes.together]),
   ])
   print([
-    [`webhooks among ${machines} machines`, 'MiB at most'],
+    [`webhooks among ${machines} machines`, 'MB at most'],
     ['after creates and updates', Math.round(peakRssMb.writes)],
     ['after deletes', Math.round(peakRssMb.all)],
   ])
