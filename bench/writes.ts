@@ -1,5 +1,8 @@
 import type { Kube } from '../lib/kube/client.ts'
-import { countsOf } from './prometheus.ts'
+import { countsOf, sumOf } from './prometheus.ts'
+
+/** Who leads, and what somebody only asks for: none of it is an object that changed. */
+const NOT_KEPT = /leases|reviews$/
 
 const writing = /^(POST|PUT|PATCH|APPLY|DELETE) /
 
@@ -14,4 +17,32 @@ export async function countWrites(kube: Kube): Promise<Map<string, number>> {
       return [[`${verb} ${resource}${subresource === '' ? '' : `/${subresource}`}`, count] as const]
     }),
   )
+}
+
+/** Whether a write, by verb and resource, is one of something that lasts. */
+export function isKept(key: string): boolean {
+  return !NOT_KEPT.test(key)
+}
+
+/** What was written for one machine and its disk: all that is kept, but for the create of whoever wanted the machine. */
+export interface WritesPerMachine {
+  /** By verb and resource. */
+  readonly writes: ReadonlyMap<string, number>
+  readonly all: number
+  readonly onMachine: number
+  readonly onDisk: number
+  readonly events: number
+}
+
+/** Of writes that were counted while so many machines were created, and nothing else was wanted. */
+export function writesPerMachine(counted: ReadonlyMap<string, number>, machines: number): WritesPerMachine {
+  const ours = [...counted].filter(([key]) => isKept(key) && key !== 'POST virtualmachines')
+  const writes = new Map(ours.map(([key, count]) => [key, count / machines]))
+  return {
+    writes,
+    all: sumOf(writes),
+    onMachine: sumOf(writes, (key) => key.includes(' virtualmachines')),
+    onDisk: sumOf(writes, (key) => key.includes(' disks')),
+    events: sumOf(writes, (key) => key.includes(' events')),
+  }
 }

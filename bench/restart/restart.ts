@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { askControllers, failuresSince, reconcileMsSince } from '../controllers.ts'
+import { sinceNextControllers } from '../next-controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform, type BenchPlatform } from '../platform.ts'
 import { createMachine, followPopulation, inParallel, type Population } from '../scale/machines.ts'
@@ -15,7 +16,6 @@ const MORE = 200
 const ALONE = 20
 /** What the controllers still do for the last machines. */
 const SETTLE_MS = 10_000
-const LOOK_MS = 10
 
 /**
  * How long controllers that are started again take until they act on a new machine, with few, many and very many there;
@@ -78,11 +78,7 @@ async function restart({ home, kube }: BenchPlatform, population: Population, na
   process.kill(pid, 'SIGKILL')
   await createMachine(kube, name)
   const placed = population.untilMachine(name, ({ status }) => status?.host !== undefined)
-  // Who is killed again and again is left off for longer and longer: that is not what is measured.
-  while ([pid, undefined].includes((await pidsOf(home)).get('controllers'))) await sleep(LOOK_MS)
-  const startedAt = performance.now()
-  await placed
-  const took = performance.now() - startedAt
+  const took = await sinceNextControllers(home, pid, placed)
   await population.untilReady(name, 1)
   await sleep(SETTLE_MS)
   return took
