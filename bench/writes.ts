@@ -1,5 +1,6 @@
 import type { Kube } from '../lib/kube/client.ts'
 import { countsOf, sumOf } from './prometheus.ts'
+import { round } from './statistics.ts'
 
 /** Who leads, and what somebody only asks for: none of it is an object that changed. */
 const NOT_KEPT = /leases|reviews$/
@@ -44,5 +45,22 @@ export function writesPerMachine(counted: ReadonlyMap<string, number>, machines:
     onMachine: sumOf(writes, (key) => key.includes(' virtualmachines')),
     onDisk: sumOf(writes, (key) => key.includes(' disks')),
     events: sumOf(writes, (key) => key.includes(' events')),
+  }
+}
+
+/** Rows of a table of them. */
+export function writesRows({ writes, all }: WritesPerMachine): (string | number)[][] {
+  const each = [...writes].map(([key, count]) => [key, round(count, 3)])
+  return [["API writes a machine, the user's create and Leases apart", ''], ...each, ['all', round(all, 3)]]
+}
+
+/** Them as figures of a benchmark. */
+export function writesFigures({ writes, all, onMachine, onDisk, events }: WritesPerMachine) {
+  return {
+    writesPerVm: round(all, 3),
+    vmWritesPerVm: round(onMachine, 3),
+    diskWritesPerVm: round(onDisk, 3),
+    eventsPerVm: round(events, 3),
+    writes: Object.fromEntries([...writes].map(([key, count]) => [key, round(count, 3)])),
   }
 }

@@ -1,7 +1,7 @@
 import { sumOf } from '../prometheus.ts'
 import { median, printer, round } from '../statistics.ts'
 import type { Usage } from '../usage.ts'
-import { writesPerMachine, type WritesPerMachine } from '../writes.ts'
+import { writesFigures, writesPerMachine, writesRows, type WritesPerMachine } from '../writes.ts'
 
 /** What Holdfast did in one round, and the client that thinks of nothing. */
 export interface Round {
@@ -60,11 +60,7 @@ export function report({ rounds, machines, say }: Outcome) {
     ratio: round(median(rounds.map(({ seconds, replaySeconds }) => replaySeconds / seconds)), 3),
     vmsPerSecond: round(median(speeds), 1),
     replayVmsPerSecond: round(median(replays), 1),
-    writesPerVm: round(written.all, 3),
-    vmWritesPerVm: round(written.onMachine, 3),
-    diskWritesPerVm: round(written.onDisk, 3),
-    eventsPerVm: round(written.events, 3),
-    writes: Object.fromEntries([...written.writes].map(([key, count]) => [key, round(count, 3)])),
+    ...writesFigures(written),
     peakRssMb: Math.round(controllers?.peakRssMb ?? 0),
     peakRssMbBy: by(programs, ({ peakRssMb }) => Math.round(peakRssMb)),
     cpuSeconds: round(controllers?.cpuSeconds ?? 0, 2),
@@ -85,11 +81,7 @@ function speed(name: string, values: readonly number[]): (string | number)[] {
 
 function showUse(written: WritesPerMachine, programs: readonly Program[], say: (line: string) => void): void {
   const print = printer(say)
-  print([
-    ["API writes a machine, the user's create and Leases apart", ''],
-    ...[...written.writes].map(([key, count]) => [key, round(count, 3)]),
-    ['all', round(written.all, 3)],
-  ])
+  print(writesRows(written))
   print([
     ['program', 'CPU s while made', 'MB now', 'MB at most'],
     ...programs.map(({ name, cpuSeconds, rssMb, peakRssMb }) => [
