@@ -1,13 +1,13 @@
-import { askControllers } from '../controllers.ts'
+import { Host } from '../../crds/host.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { objectPath } from '../../lib/kube/paths.ts'
-import { Host } from '../../crds/host.ts'
+import { askControllers } from '../controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
 import { sumOf } from '../prometheus.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from '../scale/machines.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
-import { CASES, report, type Case, type Round, type Run } from './report.ts'
+import { CASES, NAMES, report, type Case, type Round, type Run } from './report.ts'
 import { begin, end, standBefore, TROUBLED, type Neighbours } from './troubles.ts'
 
 const HOSTS = 50
@@ -43,22 +43,27 @@ export async function benchNeighbours({ rounds, machines, env, say }: BenchOptio
 
   const done: Round[] = []
   for (let index = 1; index <= rounds; index++) {
-    const round = await playRound(stage, index)
-    done.push(round)
-    const speeds = CASES.map((name) => `${name} ${round[name].vmsPerSecond.toFixed(1)}`)
-    say(`round ${index} of ${rounds}: machines a second: ${speeds.join(', ')}`)
+    const tell = (name: Case, { vmsPerSecond }: Run) =>
+      say(`round ${index} of ${rounds}, ${NAMES[name]}: ${vmsPerSecond.toFixed(1)} machines a second`)
+    done.push(await playRound(stage, index, tell))
   }
   return report({ rounds: done, machines, hosts: HOSTS - Object.keys(TROUBLED).length, say })
 }
 
 /** None is always the first. */
-async function playRound(stage: Stage, index: number): Promise<Round> {
+async function playRound(stage: Stage, index: number, tell: (name: Case, run: Run) => void): Promise<Round> {
   const runs = new Map<Case, Run>()
   for (const turn of CASES.keys()) {
     const name = CASES[(turn + index - 1) % CASES.length] ?? 'well'
-    runs.set(name, await play(stage, name, `${name}-${index}-`))
+    const run = await play(stage, name, `${name}-${index}-`)
+    tell(name, run)
+    runs.set(name, run)
   }
-  const of = (name: Case) => runs.get(name) ?? { vmsPerSecond: 0, benchCpuSeconds: 0, hangingSeconds: 0 }
+  const of = (name: Case) => {
+    const run = runs.get(name)
+    if (!run) throw new Error(`${name} was not played`)
+    return run
+  }
   return { well: of('well'), slow: of('slow'), dead: of('dead'), flooding: of('flooding'), together: of('together') }
 }
 

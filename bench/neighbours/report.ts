@@ -26,7 +26,8 @@ export interface Outcome {
   readonly say: (line: string) => void
 }
 
-const NAMES: Readonly<Record<Case, string>> = {
+/** As they are told. */
+export const NAMES: Readonly<Record<Case, string>> = {
   well: 'all hosts are well',
   slow: 'one other takes 2 s for an answer',
   dead: 'one other is dead',
