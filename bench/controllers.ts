@@ -20,8 +20,8 @@ export interface Controllers {
   /** By kind in lower case: how many reconciles there were, and how long they took together. */
   readonly reconciles: ReadonlyMap<string, number>
   readonly reconcileSeconds: ReadonlyMap<string, number>
-  /** How long those that have no end yet have lasted, together. */
-  readonly unfinishedSeconds: ReadonlyMap<string, number>
+  /** By host: how long calls of its agent took together, those too that had no answer. */
+  readonly agentSeconds: ReadonlyMap<string, number>
 }
 
 /** Asks the controllers of a local platform, as Prometheus would. */
@@ -67,7 +67,7 @@ export function readControllers(pid: number, text: string): Controllers {
     ]),
     reconciles: countsOf(text, `${time}_count`, ['controller']),
     reconcileSeconds: countsOf(text, `${time}_sum`, ['controller']),
-    unfinishedSeconds: countsOf(text, 'workqueue_unfinished_work_seconds', ['name']),
+    agentSeconds: countsOf(text, 'holdfast_agent_request_duration_seconds_sum', ['host']),
   }
 }
 

@@ -4,7 +4,7 @@ import { objectPath } from '../../lib/kube/paths.ts'
 import { askControllers } from '../controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
-import { sumOf } from '../prometheus.ts'
+import { growth, sumOf } from '../prometheus.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from '../scale/machines.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
 import { CASES, NAMES, report, type Case, type Round, type Run } from './report.ts'
@@ -71,21 +71,22 @@ async function play(stage: Stage, name: Case, prefix: string): Promise<Run> {
   const { kube, home, population, neighbours, machines } = stage
   await createMachine(kube, `${prefix}flooder`, TROUBLED.flooding)
   await population.untilReady(`${prefix}flooder`, 1)
+  const asked = await askControllers(home)
   await begin(neighbours, name)
   const before = process.cpuUsage()
   await order(stage, TROUBLED.slow, `${prefix}beside-slow-`)
   await order(stage, TROUBLED.dead, `${prefix}beside-dead-`)
   const seconds = await makeOnHealthy(stage, prefix)
   const { user, system } = process.cpuUsage(before)
-  const { unfinishedSeconds } = await askControllers(home)
   end(neighbours)
   await population.untilReady(`${prefix}beside-`, 2 * BESIDE)
+  const waited = growth(asked.agentSeconds, (await askControllers(home)).agentSeconds)
   await untilConnected(kube)
   await removeAll(stage)
   return {
     vmsPerSecond: machines / seconds,
     benchCpuSeconds: (user + system) / MICROSECONDS,
-    hangingSeconds: sumOf(unfinishedSeconds),
+    waitedSeconds: sumOf(waited, (host) => Object.values(TROUBLED).includes(host)),
   }
 }
 

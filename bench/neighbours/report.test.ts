@@ -2,14 +2,14 @@ import { expect, test } from 'vitest'
 import { oddFigures } from '../testing.ts'
 import { report, type Round, type Run } from './report.ts'
 
-const run = (vmsPerSecond: number, benchCpuSeconds = 1): Run => ({ vmsPerSecond, benchCpuSeconds, hangingSeconds: 0 })
+const run = (vmsPerSecond: number, benchCpuSeconds = 1): Run => ({ vmsPerSecond, benchCpuSeconds, waitedSeconds: 0 })
 
 function round(speeds: readonly [well: number, slow: number, dead: number, flooding: number, together: number]): Round {
   const [well, slow, dead, flooding, together] = speeds
   return {
     well: run(well),
     slow: run(slow),
-    dead: { ...run(dead), hangingSeconds: 400 },
+    dead: { ...run(dead), waitedSeconds: 400 },
     flooding: run(flooding, 5),
     together: run(together, 6),
   }
@@ -27,7 +27,7 @@ test('Each trouble has a ratio of its own to the same round without', () => {
     vmsPerSecond: 32,
     vmsPerSecondBy: { well: 40, slow: 40, dead: 38, flooding: 36, together: 32 },
     benchCpuSeconds: { well: 1, slow: 1, dead: 1, flooding: 5, together: 6 },
-    hangingSeconds: { well: 0, slow: 0, dead: 400, flooding: 0, together: 0 },
+    waitedSeconds: { well: 0, slow: 0, dead: 400, flooding: 0, together: 0 },
     machines: 1_000,
     rounds: 3,
   })
