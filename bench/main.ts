@@ -28,8 +28,9 @@ const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
   vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
   scale   1,000 machines over 50 simulated hosts, next to a client that only sends the same calls; writes, memory, CPU
   neighbours
-          machines on hosts that are well, while others are slow, dead and flooding
-  restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of one more
+          machines on hosts that are well, while others are slow, dead or flooding, each alone and all at once
+  restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of
+          one more, and how fast and with which errors they were all made
   webhook latency of admission among 1,000 machines, next to a webhook that allows everything; memory
   recycle 1,000 machines deleted into the recycle bin, brought back, and purged: seconds and API writes of each
   agent   memory and CPU of an agent whose 50 guests do nothing`

@@ -28,3 +28,11 @@ export function table(rows: readonly (readonly (string | number)[])[]): string[]
       .join('  '),
   )
 }
+
+/** Says tables, with an empty line after each. */
+export function printer(say: (line: string) => void): (rows: readonly (readonly (string | number)[])[]) => void {
+  return (rows) => {
+    for (const line of table(rows)) say(line)
+    say('')
+  }
+}

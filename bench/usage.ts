@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import * as z from 'zod'
 
 const NS_PER_SECOND = 1e9
-const KIB_PER_MIB = 1024
+const BYTES_PER_KIB = 1024
+const BYTES_PER_MB = 1e6
 
 const programs = z.object({
   supervisor: z.object({ pid: z.int() }),
@@ -13,7 +14,7 @@ const programs = z.object({
 /** What a process has used so far, threads that have ended left out. */
 export interface Usage {
   readonly cpuSeconds: number
-  /** The most memory that it ever had. */
+  /** The most memory that it ever had, in units of a million bytes. */
   readonly peakRssMb: number
   readonly rssMb: number
 }
@@ -32,10 +33,11 @@ export async function usageOf(pid: number): Promise<Usage> {
   // To the nanosecond. What `stat` says is counted in ticks, of which an idle process gets too many.
   const times = await Promise.all(threads.map((thread) => readFile(join(folder, 'task', thread, 'schedstat'), 'utf8')))
   const nanoseconds = times.reduce((sum, time) => sum + Number(time.split(' ')[0]), 0)
-  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1])
+  const mb = (name: string) =>
+    (Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * BYTES_PER_KIB) / BYTES_PER_MB
   return {
     cpuSeconds: nanoseconds / NS_PER_SECOND,
-    peakRssMb: kib('VmHWM') / KIB_PER_MIB,
-    rssMb: kib('VmRSS') / KIB_PER_MIB,
+    peakRssMb: mb('VmHWM'),
+    rssMb: mb('VmRSS'),
   }
 }

@@ -1,25 +1,66 @@
 import type { Kube } from '../lib/kube/client.ts'
+import { countsOf, sumOf } from './prometheus.ts'
+import { round } from './statistics.ts'
 
-const writing = new Set(['POST', 'PUT', 'PATCH', 'APPLY', 'DELETE'])
+/** Who leads, and what somebody only asks for: none of it is an object that changed. */
+const NOT_KEPT = /leases|reviews$/
+
+const writing = /^(POST|PUT|PATCH|APPLY|DELETE) /
 
 /** Requests that write, by verb and resource, since the API server started; those that changed nothing count too. */
 export async function countWrites(kube: Kube): Promise<Map<string, number>> {
   const { body } = await kube.send<string>({ method: 'GET', path: '/metrics' })
-  const counts = new Map<string, number>()
-  for (const [, labels = '', value = ''] of body.matchAll(/^apiserver_request_total\{(.*)\} (\S+)$/gm)) {
-    const label = new Map([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = '', text = '']) => [name, text]))
-    const [verb = '', resource = '', subresource = ''] = ['verb', 'resource', 'subresource'].map((name) =>
-      label.get(name),
-    )
-    if (!writing.has(verb)) continue
-    const key = `${verb} ${resource}${subresource === '' ? '' : `/${subresource}`}`
-    counts.set(key, (counts.get(key) ?? 0) + Number(value))
-  }
-  return counts
+  const counts = countsOf(body, 'apiserver_request_total', ['verb', 'resource', 'subresource'])
+  return new Map(
+    [...counts].flatMap(([key, count]) => {
+      if (!writing.test(key)) return []
+      const [verb, resource, subresource = ''] = key.split(' ')
+      return [[`${verb} ${resource}${subresource === '' ? '' : `/${subresource}`}`, count] as const]
+    }),
+  )
 }
 
-/** How much each count grew. */
-export function growth(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): Map<string, number> {
-  const grown = [...after].map(([key, value]) => [key, value - (before.get(key) ?? 0)] as const)
-  return new Map(grown.filter(([, value]) => value > 0))
+/** Whether a write, by verb and resource, is one of something that lasts. */
+export function isKept(key: string): boolean {
+  return !NOT_KEPT.test(key)
+}
+
+/** What was written for one machine and its disk: all that is kept, but for the create of whoever wanted the machine. */
+export interface WritesPerMachine {
+  /** By verb and resource. */
+  readonly writes: ReadonlyMap<string, number>
+  readonly all: number
+  readonly onMachine: number
+  readonly onDisk: number
+  readonly events: number
+}
+
+/** Of writes that were counted while so many machines were created, and nothing else was wanted. */
+export function writesPerMachine(counted: ReadonlyMap<string, number>, machines: number): WritesPerMachine {
+  const ours = [...counted].filter(([key]) => isKept(key) && key !== 'POST virtualmachines')
+  const writes = new Map(ours.map(([key, count]) => [key, count / machines]))
+  return {
+    writes,
+    all: sumOf(writes),
+    onMachine: sumOf(writes, (key) => key.includes(' virtualmachines')),
+    onDisk: sumOf(writes, (key) => key.includes(' disks')),
+    events: sumOf(writes, (key) => key.includes(' events')),
+  }
+}
+
+/** Rows of a table of them. */
+export function writesRows({ writes, all }: WritesPerMachine): (string | number)[][] {
+  const each = [...writes].map(([key, count]) => [key, round(count, 3)])
+  return [["API writes a machine, the user's create and Leases apart", ''], ...each, ['all', round(all, 3)]]
+}
+
+/** Them as figures of a benchmark. */
+export function writesFigures({ writes, all, onMachine, onDisk, events }: WritesPerMachine) {
+  return {
+    writesPerVm: round(all, 3),
+    vmWritesPerVm: round(onMachine, 3),
+    diskWritesPerVm: round(onDisk, 3),
+    eventsPerVm: round(events, 3),
+    writes: Object.fromEntries([...writes].map(([key, count]) => [key, round(count, 3)])),
+  }
 }

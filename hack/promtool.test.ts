@@ -52,7 +52,13 @@ async function webhooks(): Promise<string> {
 }
 
 const sample: Sample = {
-  host: { cpus: 2, memoryBytes: 8, memoryAvailableBytes: 4, cpuSeconds: { user: 1 } },
+  host: {
+    cpus: 2,
+    memoryBytes: 8,
+    memoryAvailableBytes: 4,
+    cpuSeconds: { user: 1 },
+    network: [{ name: 'eno1', receivedBytes: 1, transmittedBytes: 2 }],
+  },
   storages: [{ name: 'local', space: { capacityBytes: 2, availableBytes: 1 } }],
   machines: [
     {

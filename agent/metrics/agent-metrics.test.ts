@@ -75,6 +75,22 @@ test('Of two machines with one name the one that has a process is shown', async 
   }
 })
 
+test('A host shows the traffic of its interfaces, and one that is gone has no series', async () => {
+  const scrape = newWorld()
+  const eno1 = { name: 'eno1', receivedBytes: 10, transmittedBytes: 20 }
+  const usb0 = { name: 'usb0', receivedBytes: 1, transmittedBytes: 2 }
+  const [host, of] = [{ cpus: 4, memoryBytes: 2 ** 33 }, 'host="host-1",interface']
+  expect(await scrape({ host: { ...host, network: [eno1, usb0] } })).toEqual(
+    expect.arrayContaining([
+      `holdfast_host_network_receive_bytes_total{${of}="eno1"} 10`,
+      `holdfast_host_network_transmit_bytes_total{${of}="eno1"} 20`,
+      `holdfast_host_network_transmit_bytes_total{${of}="usb0"} 2`,
+    ]),
+  )
+  const later = await scrape({ host: { ...host, network: [eno1] } })
+  expect(later.filter((line) => line.includes('usb0'))).toEqual([])
+})
+
 test('A simulated host says nothing of what it does not have', async () => {
   const scrape = newWorld()
   const lines = await scrape({ machines: [{ machine }] })

@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { newMetrics, type Metrics } from '../../lib/metrics/metrics.ts'
 import type { MeasuredStorage } from '../storage/space-meter.ts'
-import type { HostUsage } from './host-usage.ts'
+import type { HostUsage, InterfaceTraffic } from './host-usage.ts'
 import { addMachineMetrics } from './machine-metrics.ts'
 import { newSampler, type Sample } from './sampler.ts'
 
@@ -48,11 +48,31 @@ function addHostMetrics(metrics: Metrics, host: string): (usage: HostUsage) => v
     help: 'Time that all CPUs of the host together have spent since its boot, by what they did.',
     labels: ['host', 'mode'],
   })
-  return ({ cpus: count, memoryBytes, memoryAvailableBytes, cpuSeconds: byMode = {} }) => {
+  const showTraffic = addTrafficMetrics(metrics, host)
+  return ({ cpus: count, memoryBytes, memoryAvailableBytes, cpuSeconds: byMode = {}, network = [] }) => {
     cpus.replace([[{ host }, count]])
     memory.replace([[{ host }, memoryBytes]])
     available.replace(memoryAvailableBytes === undefined ? [] : [[{ host }, memoryAvailableBytes]])
     cpuSeconds.replace(Object.entries(byMode).map(([mode, seconds]) => [{ host, mode }, seconds]))
+    showTraffic(network)
+  }
+}
+
+function addTrafficMetrics(metrics: Metrics, host: string): (network: readonly InterfaceTraffic[]) => void {
+  const labels = ['host', 'interface'] as const
+  const received = metrics.sampledCounter({
+    name: 'holdfast_host_network_receive_bytes_total',
+    help: 'Bytes that the host has received, by interface: of those with hardware.',
+    labels,
+  })
+  const transmitted = metrics.sampledCounter({
+    name: 'holdfast_host_network_transmit_bytes_total',
+    help: 'Bytes that the host has sent, by interface: of those with hardware.',
+    labels,
+  })
+  return (network) => {
+    received.replace(network.map(({ name, receivedBytes }) => [{ host, interface: name }, receivedBytes]))
+    transmitted.replace(network.map(({ name, transmittedBytes }) => [{ host, interface: name }, transmittedBytes]))
   }
 }
 

@@ -7,22 +7,15 @@ import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
 import { deleteMachines, followPopulation, inParallel } from '../scale/machines.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
-import { median, round, table } from '../statistics.ts'
 import { pidsOf, usageOf } from '../usage.ts'
 import { agentOf } from '../vm/runs.ts'
+import { report, type Minute } from './report.ts'
 
 const LANES = 5
 /** A guest without anything to boot stays in its firmware, and has given up by then. */
 const SETTLE_MS = 30_000
 const IDLE_MS = 60_000
 const MAX_OVERCOMMIT_PERCENT = 3200
-
-interface Minute {
-  /** Percent of a core. */
-  readonly agent: number
-  /** Of all guests together. */
-  readonly guests: number
-}
 
 /** What the agent of this machine takes while its guests do nothing. They have 16 MiB and a blank disk. */
 export async function benchAgent({ rounds, machines, env, say }: BenchOptions) {
@@ -84,31 +77,4 @@ async function idleMinute(agent: number, guests: readonly number[]): Promise<Min
   const [seconds, after] = [(performance.now() - startedAt) / 1000, await both()]
   const percent = (key: keyof Minute) => ((after[key] - before[key]) * 100) / seconds
   return { agent: percent('agent'), guests: percent('guests') }
-}
-
-interface Outcome {
-  readonly minutes: readonly Minute[]
-  readonly usage: Awaited<ReturnType<typeof usageOf>>
-  readonly guests: number
-  readonly say: (line: string) => void
-}
-
-function report({ minutes, usage, guests, say }: Outcome) {
-  const [idle, spent] = [median(minutes.map(({ agent }) => agent)), median(minutes.map((of) => of.guests))]
-  for (const line of table([
-    [`agent with ${guests} guests that do nothing`, ''],
-    ['% of a core, median minute', round(idle, 2)],
-    ['MiB now', round(usage.rssMb, 1)],
-    ['MiB at most', round(usage.peakRssMb, 1)],
-    ['all guests together, % of a core', round(spent, 1)],
-  ]))
-    say(line)
-  return {
-    peakRssMb: round(usage.peakRssMb, 1),
-    rssMb: round(usage.rssMb, 1),
-    idleCpuPercent: round(idle, 3),
-    guests,
-    guestsCpuPercent: round(spent, 1),
-    rounds: minutes.length,
-  }
 }

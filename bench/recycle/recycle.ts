@@ -7,7 +7,8 @@ import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
 import { connectAgents, readAgentTls } from '../scale/hosts.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from '../scale/machines.ts'
-import { countWrites, growth } from '../writes.ts'
+import { growth } from '../prometheus.ts'
+import { countWrites } from '../writes.ts'
 import { report, STEPS, type Round, type Step } from './report.ts'
 
 const HOSTS = 50

@@ -1,4 +1,5 @@
-import { median, round, table } from '../statistics.ts'
+import { median, printer, round } from '../statistics.ts'
+import { isKept } from '../writes.ts'
 
 /** In their order. */
 export const STEPS = ['create', 'delete', 'recover', 'purge'] as const
@@ -22,15 +23,9 @@ export interface Outcome {
   readonly say: (line: string) => void
 }
 
-/** Neither is kept: a permission that is asked for, and who leads. */
-const NO_WRITE = /subjectaccessreviews|leases/
-
 /** Prints tables, and returns the figures. */
 export function report({ rounds, machines, say }: Outcome) {
-  const print = (rows: readonly (readonly (string | number)[])[]) => {
-    for (const line of table(rows)) say(line)
-    say('')
-  }
+  const print = printer(say)
   const seconds = (step: StepName) => median(rounds.map((took) => took[step].seconds))
   const toCreate = (step: StepName) => median(rounds.map((took) => took[step].seconds / took.create.seconds))
   print([
@@ -48,7 +43,7 @@ export function report({ rounds, machines, say }: Outcome) {
   const last = rounds.at(-1)
   const each = (step: StepName, key: string) => (last?.[step].writes.get(key) ?? 0) / machines
   const all = new Set(STEPS.flatMap((step) => [...(last?.[step].writes.keys() ?? [])]))
-  const keys = [...all].filter((key) => !NO_WRITE.test(key)).toSorted()
+  const keys = [...all].filter(isKept).toSorted()
   const writes = (step: StepName) =>
     round(
       keys.reduce((sum, key) => sum + each(step, key), 0),

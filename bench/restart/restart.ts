@@ -1,46 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { askControllers, failuresSince, reconcileMsSince } from '../controllers.ts'
+import { sinceNextControllers } from '../next-controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform, type BenchPlatform } from '../platform.ts'
 import { createMachine, followPopulation, inParallel, type Population } from '../scale/machines.ts'
-import { median, round, table } from '../statistics.ts'
+import { median } from '../statistics.ts'
 import { pidsOf, usageOf } from '../usage.ts'
+import { fill, sizesUpTo } from './fill.ts'
+import { report, type Figures } from './report.ts'
 
 const HOSTS = 50
 const LANES = 50
-/** Of which the promise speaks. */
-const USUAL = 1_000
-const SIZES = [100, USUAL, 10_000]
 /** Machines that are made to see what one more costs. */
 const MORE = 200
 const ALONE = 20
 /** What the controllers still do for the last machines. */
 const SETTLE_MS = 10_000
-const LOOK_MS = 10
 
-interface Figures {
-  readonly machines: number
-  /** CPU of the controllers for one machine more, of many made at once. */
-  readonly cpuMsPerVm: number
-  /** From the create of a machine that is made alone until it is Ready. */
-  readonly readyMs: number
-  readonly restartMs: number
-  readonly rssMb: number
-  readonly peakRssMb: number
-}
-
-/** How long controllers that are started again take until they act on a new machine, with few, many and very many there; their memory; and what one machine more costs. */
+/**
+ * How long controllers that are started again take until they act on a new machine, with few, many and very many there;
+ * their memory; how fast so many are made and what goes wrong meanwhile; and what one machine more costs.
+ */
 export async function benchRestart({ rounds, machines, env, say }: BenchOptions) {
   say(`starting a platform with ${HOSTS} simulated hosts`)
   await using platform = await startPlatform(env, ['--simulated-hosts', String(HOSTS), '--start-delay', '0'])
   await using population = followPopulation(platform.kube)
   const figures: Figures[] = []
   let there = 0
-  for (const size of SIZES.filter((many) => many <= machines)) {
-    await fill(platform, population, { from: there, to: size })
+  for (const size of sizesUpTo(machines)) {
+    const before = await askControllers(platform.home)
+    const filled = await fill(platform.kube, population, { from: there, to: size })
     there = size
-    say(`${size} machines are there`)
+    say(`${size} machines are there, the last ${filled.made} after ${filled.seconds.toFixed(1)} s`)
     await sleep(SETTLE_MS)
     const oneMore = await addMore(platform, population, `more-${size}-`)
+    const failures = failuresSince(before, await askControllers(platform.home))
     // Each restart is a new process: this one made them all.
     const made = await usageOf((await pidsOf(platform.home)).get('controllers') ?? 0)
     const took: number[] = []
@@ -50,23 +44,23 @@ export async function benchRestart({ rounds, machines, env, say }: BenchOptions)
     }
     await sleep(SETTLE_MS)
     const usage = await usageOf((await pidsOf(platform.home)).get('controllers') ?? 0)
-    const peakRssMb = Math.max(made.peakRssMb, usage.peakRssMb)
-    figures.push({ machines: size, ...oneMore, restartMs: median(took), ...usage, peakRssMb })
+    const memory = { rssMb: usage.rssMb, peakRssMb: usage.peakRssMb, makerPeakRssMb: made.peakRssMb }
+    figures.push({ machines: size, fill: filled, failures, ...oneMore, restartMs: median(took), ...memory })
   }
-  return report(figures, rounds, say)
-}
-
-async function fill({ kube }: BenchPlatform, population: Population, { from, to }: { from: number; to: number }) {
-  await inParallel(to - from, LANES, async (index) => void (await createMachine(kube, `vm-${from + index}`)))
-  await population.untilReady('vm-', to)
+  return report({ figures, rounds, say })
 }
 
 async function addMore({ home, kube }: BenchPlatform, population: Population, prefix: string) {
   const pid = (await pidsOf(home)).get('controllers') ?? 0
-  const before = await usageOf(pid)
+  const [before, asked] = [await usageOf(pid), await askControllers(home)]
   await inParallel(MORE, LANES, async (index) => void (await createMachine(kube, `${prefix}${index}`)))
   await population.untilReady(prefix, MORE)
   const cpuMsPerVm = (((await usageOf(pid)).cpuSeconds - before.cpuSeconds) * 1000) / MORE
+  const askedAgain = await askControllers(home)
+  const reconcileMs = {
+    virtualMachine: reconcileMsSince(asked, askedAgain, 'virtualmachine'),
+    disk: reconcileMsSince(asked, askedAgain, 'disk'),
+  }
   const took: number[] = []
   for (let index = 0; index < ALONE; index++) {
     const name = `${prefix}alone-${index}`
@@ -75,7 +69,7 @@ async function addMore({ home, kube }: BenchPlatform, population: Population, pr
     await population.untilReady(name, 1)
     took.push(performance.now() - startedAt)
   }
-  return { cpuMsPerVm, readyMs: median(took) }
+  return { cpuMsPerVm, readyMs: median(took), reconcileMs }
 }
 
 /** Milliseconds from the start of the next process until a machine that was made meanwhile has its place. */
@@ -84,37 +78,8 @@ async function restart({ home, kube }: BenchPlatform, population: Population, na
   process.kill(pid, 'SIGKILL')
   await createMachine(kube, name)
   const placed = population.untilMachine(name, ({ status }) => status?.host !== undefined)
-  // Who is killed again and again is left off for longer and longer: that is not what is measured.
-  while ([pid, undefined].includes((await pidsOf(home)).get('controllers'))) await sleep(LOOK_MS)
-  const startedAt = performance.now()
-  await placed
-  const took = performance.now() - startedAt
+  const took = await sinceNextControllers(home, pid, placed)
   await population.untilReady(name, 1)
   await sleep(SETTLE_MS)
   return took
-}
-
-function report(figures: readonly Figures[], rounds: number, say: (line: string) => void) {
-  const columns: readonly (readonly [string, (of: Figures) => number])[] = [
-    ['machines', ({ machines }) => machines],
-    ['CPU ms for one more', ({ cpuMsPerVm }) => cpuMsPerVm],
-    ['ms to Ready, one alone', ({ readyMs }) => readyMs],
-    ['ms from restart to act', ({ restartMs }) => restartMs],
-    ['MiB', ({ rssMb }) => rssMb],
-    ['MiB at most', ({ peakRssMb }) => peakRssMb],
-  ]
-  const rows = figures.map((of) => columns.map(([, value]) => round(value(of), 1)))
-  for (const line of table([columns.map(([name]) => name), ...rows])) say(line)
-  const each = (value: (of: Figures) => number) => figures.map((of) => round(value(of), 1))
-  const usual = figures.find(({ machines }) => machines === USUAL)
-  return {
-    restartMs: round(usual?.restartMs ?? Number.NaN, 0),
-    peakRssMb: round(usual?.peakRssMb ?? Number.NaN, 0),
-    machines: each(({ machines }) => machines),
-    cpuMsPerVm: each(({ cpuMsPerVm }) => cpuMsPerVm),
-    readyMs: each(({ readyMs }) => readyMs),
-    restartMsEach: each(({ restartMs }) => restartMs),
-    peakRssMbEach: each(({ peakRssMb }) => peakRssMb),
-    rounds,
-  }
 }

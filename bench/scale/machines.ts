@@ -107,7 +107,7 @@ function namesOf<R extends Resource>({ objects }: Followed<R>, is: (object: R) =
 }
 
 const DELETE_LANES = 10
-const MAX_DELETES = 20
+const MAX_AGAIN = 20
 const AGAIN_MS = 500
 
 /** Has all machines deleted, each by a delete of its own. Returns how many had to be sent again. */
@@ -116,19 +116,36 @@ export async function deleteMachines(kube: Kube, population: Population): Promis
   let again = 0
   await inParallel(machines.length, DELETE_LANES, async (index) => {
     const path = objectPath(VirtualMachine, { namespace: 'default', name: machines[index]?.metadata.name ?? '' })
-    again += await deletePatiently(kube, path)
+    again += await patiently(() => kube.send({ method: 'DELETE', path }))
   })
   return again
 }
 
+/** As `createMachine`, and as often as it takes. Returns how often it had to be sent again. */
+export async function createPatiently(kube: Kube, name: string): Promise<number> {
+  return patiently(async (again) => {
+    try {
+      await createMachine(kube, name)
+    } catch (error) {
+      // It was made, and the answer was lost.
+      if (again === 0 || !isKubeError(error, 'AlreadyExists')) throw error
+    }
+  })
+}
+
+/** Whether a call may get through when it is sent again. */
+export function isPassing(error: unknown): boolean {
+  return isKubeError(error, 'Unreachable', 'Timeout', 'TooManyRequests', 'Other')
+}
+
 /** On a computer that is very busy admission runs out of time, and asks to try again. Returns how often that was. */
-async function deletePatiently(kube: Kube, path: string): Promise<number> {
+async function patiently(send: (again: number) => Promise<unknown>): Promise<number> {
   for (let again = 0; ; again++) {
     try {
-      await kube.send({ method: 'DELETE', path })
+      await send(again)
       return again
     } catch (error) {
-      if (again === MAX_DELETES || !isKubeError(error, 'Unreachable', 'Other')) throw error
+      if (again === MAX_AGAIN || !isPassing(error)) throw error
       await sleep(AGAIN_MS)
     }
   }

@@ -5,11 +5,13 @@ import { Disk } from '../../crds/disk.ts'
 import { rootDiskName } from '../../crds/virtual-machine.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { objectPath } from '../../lib/kube/paths.ts'
+import { sinceNextControllers } from '../next-controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { CONTROLLERS_KUBECONFIG, startPlatform } from '../platform.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
 import { pidsOf, usageOf, type Usage } from '../usage.ts'
-import { countWrites, growth } from '../writes.ts'
+import { growth } from '../prometheus.ts'
+import { countWrites, isKept } from '../writes.ts'
 import { connectAgents, readAgentTls, type AgentTls } from './hosts.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from './machines.ts'
 import { record } from './recording.ts'
@@ -30,13 +32,12 @@ interface Stage {
   readonly home: string
   readonly tls: AgentTls
   readonly population: Population
-  readonly say: (line: string) => void
   readonly machines: number
 }
 
 /**
  * Many machines over simulated hosts, next to a client that thinks of nothing and only sends again what Holdfast sent
- * for one of them. In turns; then how much is written and used while nothing happens.
+ * for one of them. In turns; and how much is written and used while nothing happens.
  */
 export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
   say(`starting a platform with ${HOSTS} simulated hosts`)
@@ -45,44 +46,64 @@ export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
   await using population = followPopulation(kube)
   await setUp(kube, await destroyingSettings(kube))
   await using controllers = await Kube.connect(join(home, CONTROLLERS_KUBECONFIG))
-  const stage: Stage = { kube, controllers, home, tls: await readAgentTls(home), population, say, machines }
+  const stage: Stage = { kube, controllers, home, tls: await readAgentTls(home), population, machines }
 
   say('looking at what the controllers do for one machine')
-  const script = await withoutControllers(stage, () => watchOne(stage))
+  const { result: script } = await withoutControllers(stage, () => watchOne(stage))
   await settled(stage, 'warm', WARM_UP)
   await removeAll(stage)
 
   const done: Round[] = []
-  for (let round = 1; round <= rounds; round++) {
-    const replaySeconds = await withoutControllers(stage, () => replayMany(stage, script, `replay-${round}-`))
-    await removeAll(stage)
-    const made = await makeMany(stage, `vm-${round}-`)
-    const idle = round === rounds ? await idleUsage(stage) : undefined
-    const usage = round === rounds ? await usageOfAll(home) : undefined
-    const deleteSeconds = await removeAll(stage)
-    done.push({ ...made, replaySeconds, deleteSeconds })
+  for (let index = 1; index <= rounds; index++) {
+    const played = await playRound(stage, script, index)
+    done.push(played)
     say(
-      `round ${round} of ${rounds}: replay ${rate(machines, replaySeconds)}, Holdfast ${rate(machines, made.seconds)} machines a second; all deleted in ${deleteSeconds.toFixed(1)} s`,
+      `round ${index} of ${rounds}: replay ${rate(machines, played.replaySeconds)}, Holdfast ${rate(machines, played.seconds)} machines a second; all deleted in ${played.deleteSeconds.toFixed(1)} s`,
     )
-    if (idle && usage) return report({ rounds: done, machines, idle, usage, say })
   }
-  throw new Error('a benchmark has at least one round')
+  return report({ rounds: done, machines, say })
 }
 
 const rate = (machines: number, seconds: number) => (machines / seconds).toFixed(1)
 
-/** Does work while the platform has no controllers. Afterwards they lead again. */
-async function withoutControllers<T>({ home, kube, population }: Stage, work: () => Promise<T>): Promise<T> {
+/** Neither is always the first: what the computer does meanwhile falls on both. */
+async function playRound(stage: Stage, script: Script, index: number): Promise<Round> {
+  const replayed = () => replayRound(stage, script, `replay-${index}-`)
+  if (index % 2 === 1) {
+    const first = await replayed()
+    return { ...first, ...(await holdfastRound(stage, `vm-${index}-`)) }
+  }
+  const first = await holdfastRound(stage, `vm-${index}-`)
+  return { ...first, ...(await replayed()) }
+}
+
+async function replayRound(stage: Stage, script: Script, prefix: string) {
+  const { result, restartMs } = await withoutControllers(stage, () => replayMany(stage, script, prefix))
+  await removeAll(stage)
+  return { replaySeconds: result, restartMs }
+}
+
+async function holdfastRound(stage: Stage, prefix: string) {
+  const made = await makeMany(stage, prefix)
+  const idle = await idleUsage(stage)
+  const usage = await usageOfAll(stage.home)
+  return { ...made, idle, usage, deleteSeconds: await removeAll(stage) }
+}
+
+/** Does work while the platform has no controllers. Afterwards they lead again: how long that took, with all there that was made. */
+async function withoutControllers<T>({ home, kube, population }: Stage, work: () => Promise<T>) {
   const pids = await pidsOf(home)
-  const supervisor = pids.get('supervisor') ?? 0
+  const [supervisor, controllers] = [pids.get('supervisor') ?? 0, pids.get('controllers') ?? 0]
   process.kill(supervisor, 'SIGSTOP') // It would start them again. Were they frozen, their watches would hold up the server.
-  process.kill(pids.get('controllers') ?? 0, 'SIGKILL')
+  process.kill(controllers, 'SIGKILL')
   try {
-    return await work()
+    const result = await work()
+    await createMachine(kube, 'probe')
+    const placed = population.untilMachine('probe', ({ status }) => status?.host !== undefined)
+    process.kill(supervisor, 'SIGCONT')
+    return { result, restartMs: await sinceNextControllers(home, controllers, placed) }
   } finally {
     process.kill(supervisor, 'SIGCONT')
-    await createMachine(kube, 'probe')
-    await population.untilMachine('probe', ({ status }) => status?.host !== undefined)
   }
 }
 
@@ -147,13 +168,12 @@ async function removeAll({ kube, population }: Stage): Promise<number> {
 }
 
 /** What happens in a minute in which nobody wants anything. */
-async function idleUsage({ kube, home, say }: Stage) {
-  say('all is quiet for a minute')
+async function idleUsage({ kube, home }: Stage) {
   const [before, used] = [await countWrites(kube), await usageOfAll(home)]
   await sleep(IDLE_MS)
   const after = await usageOfAll(home)
   const cpu = (after.get('controllers')?.cpuSeconds ?? 0) - (used.get('controllers')?.cpuSeconds ?? 0)
-  const writes = [...growth(before, await countWrites(kube))].filter(([key]) => !key.includes('leases'))
+  const writes = [...growth(before, await countWrites(kube))].filter(([key]) => isKept(key))
   return { writes: new Map(writes), cpuPercent: (cpu * 100_000) / IDLE_MS }
 }
 

@@ -6,10 +6,11 @@ import { follow, isReady, type Followed } from '../followed.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
-import { median, round, table } from '../statistics.ts'
 import { readModel, startByHand } from './by-hand.ts'
+import { report } from './report.ts'
 import { agentOf, type Runs } from './runs.ts'
-import { countWrites, growth } from '../writes.ts'
+import { growth } from '../prometheus.ts'
+import { countWrites, writesPerMachine, type WritesPerMachine } from '../writes.ts'
 
 const WRITES_OF = 5
 const SETTLE_MS = 3_000
@@ -102,7 +103,8 @@ async function remove(kube: Kube, name: string, machines: Machines): Promise<voi
   await sleep(500) // Its disk goes a moment later.
 }
 
-async function writesOf(kube: Kube, machines: Machines): Promise<Map<string, number>> {
+async function writesOf(kube: Kube, machines: Machines): Promise<WritesPerMachine> {
+  await sleep(SETTLE_MS) // What was removed before goes on being written about.
   const before = await countWrites(kube)
   const names = Array.from({ length: WRITES_OF }, (_, index) => `writes-${index}`)
   for (const name of names) {
@@ -110,50 +112,5 @@ async function writesOf(kube: Kube, machines: Machines): Promise<Map<string, num
     await untilReady(machines, name)
   }
   await sleep(SETTLE_MS)
-  return growth(before, await countWrites(kube))
-}
-
-interface Outcome {
-  readonly floor: readonly number[]
-  readonly running: readonly number[]
-  readonly readied: readonly number[]
-  readonly firsts: readonly number[]
-  readonly writes: ReadonlyMap<string, number>
-  readonly say: (line: string) => void
-}
-
-function report({ floor, running, readied, firsts, writes, say }: Outcome) {
-  const [floorMs, ms, readyMs, firstMs] = [median(floor), median(running), median(readied), median(firsts)]
-  const each = (key: string) => (writes.get(key) ?? 0) / WRITES_OF
-  const line = (name: string, values: readonly number[]) => [
-    name,
-    Math.round(median(values)),
-    Math.round(Math.min(...values)),
-    round(median(values) / floorMs, 2),
-  ]
-  for (const text of table([
-    ['', 'median ms', 'best ms', 'ratio'],
-    line('qemu-img and QEMU by hand', floor),
-    line('create to QEMU running', running),
-    line('create to Ready', readied),
-    line('create to QEMU running, first disk of its size', firsts),
-  ]))
-    say(text)
-  say('')
-  const ours = [...writes].filter(([key]) => /virtualmachines|disks|events/.test(key) && key !== 'POST virtualmachines')
-  for (const text of table([['API writes a machine', ''], ...ours.map(([key, count]) => [key, count / WRITES_OF])]))
-    say(text)
-  return {
-    ratio: round(ms / floorMs, 3),
-    readyRatio: round(readyMs / floorMs, 3),
-    firstRatio: round(firstMs / floorMs, 3),
-    writesPerVm: each('APPLY virtualmachines/status') + each('PATCH virtualmachines') + each('APPLY virtualmachines'),
-    diskWritesPerVm: each('POST disks') + each('APPLY disks/status') + each('PATCH disks'),
-    eventsPerVm: each('POST events'),
-    floorMs: round(floorMs, 1),
-    ms: round(ms, 1),
-    readyMs: round(readyMs, 1),
-    firstMs: round(firstMs, 1),
-    rounds: floor.length,
-  }
+  return writesPerMachine(growth(before, await countWrites(kube)), WRITES_OF)
 }

@@ -1,4 +1,4 @@
-import { median, percentile, round, table } from '../statistics.ts'
+import { median, percentile, printer, round } from '../statistics.ts'
 import type { Sample } from './load.ts'
 
 /** The same questions to both. */
@@ -28,10 +28,7 @@ const SHARES = [50, 90, 99] as const
 
 /** Prints tables, and returns the figures: medians of the rounds. */
 export function report({ played, deletes, peakRssMb, lanes, machines, say }: Outcome) {
-  const print = (rows: readonly (readonly (string | number)[])[]) => {
-    for (const line of table(rows)) say(line)
-    say('')
-  }
+  const print = printer(say)
   const alone = played.map((pairs) => pairs.alone)
   const together = played.map((pairs) => pairs.together)
   const header = ['p50 ms', 'p90 ms', 'p99 ms', 'a second', 'refused']
@@ -69,7 +66,7 @@ export function report({ played, deletes, peakRssMb, lanes, machines, say }: Out
     ratios(`deletes, ${lanes} at once`, [deletes.together]),
   ])
   print([
-    [`webhooks among ${machines} machines`, 'MiB at most'],
+    [`webhooks among ${machines} machines`, 'MB at most'],
     ['after creates and updates', Math.round(peakRssMb.writes)],
     ['after deletes', Math.round(peakRssMb.all)],
   ])

@@ -176,6 +176,16 @@ export const rows: readonly Row[] = [
         queries: [['1 - holdfast_storage_available_bytes / holdfast_storage_capacity_bytes', '{{host}} {{storage}}']],
       },
       {
+        title: 'Received from the network',
+        unit: 'Bps',
+        queries: [['rate(holdfast_host_network_receive_bytes_total[$__rate_interval])', '{{host}} {{interface}}']],
+      },
+      {
+        title: 'Sent to the network',
+        unit: 'Bps',
+        queries: [['rate(holdfast_host_network_transmit_bytes_total[$__rate_interval])', '{{host}} {{interface}}']],
+      },
+      {
         title: 'Memory given to machines',
         unit: 'bytes',
         queries: [
