@@ -59,6 +59,7 @@ function newWorld() {
     },
     newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
     isMade: () => false,
+    tellAnswer: () => undefined,
     now: () => new Date('2026-01-01T00:00:00Z'),
     newMac: () => '02:00:00:00:00:01',
   })
@@ -71,6 +72,7 @@ function newWorld() {
     virtualMachine: () => vm.stored,
     disksOfFile: () => [],
     adopters: new Map(),
+    machinesOf: () => (vm.stored ? [vm.stored] : []),
     seen: new Map(),
     bin: recycled.bin,
   })

@@ -27,7 +27,7 @@ import { watchDataStorages } from './data-storage/watches.ts'
 import { newMadeDisks } from './disk/made.ts'
 import { diskReconciler } from './disk/reconciler.ts'
 import type { Deps as DiskDeps } from './disk/scope.ts'
-import { watchDisks } from './disk/watches.ts'
+import { lookAtDisksOf, watchDisks } from './disk/watches.ts'
 import type { ControllersMetrics } from './metrics.ts'
 import { newCandidates, type Candidates } from './fleet/candidates.ts'
 import type { FleetEvent } from './fleet/fleet-host.ts'
@@ -153,6 +153,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const ledger = keepLedger(caches)
   const candidates = findCandidates(caches, fleet, ledger)
   const image = (namespace: string, name: string) => images.get(`${namespace}/${name}`)
+  const machinesOf = (machineId: string) => virtualMachines.by('machineId', machineId)
   const virtualMachine = (namespace: string, name: string) => virtualMachines.get(`${namespace}/${name}`)
 
   const teller = tellOfBrakes(parts)
@@ -161,6 +162,7 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const host = newController(Host, hosts, hostReconciler(findOwners(parts)), parts)
   const dataStorage = newController(DataStorage, dataStorages, dataStorageReconciler({ fleet }), parts)
   const ofImages = newController(Image, images, imageReconciler({ ...readForImages(parts), bin }), parts)
+  const shared = { fleet, candidates, ledger, image, virtualMachine, machinesOf, bin }
   const disksOfFile = (id: string) => disks.by('id', id)
   const made = newMadeDisks({
     onChange: (listener) => disks.onChange(listener),
@@ -169,19 +171,14 @@ function newControllers(parts: Parts, watchers: ((event: FleetEvent) => void)[])
   const ofDisks = newController(
     Disk,
     disks,
-    diskReconciler({ fleet, candidates, ledger, made, image, virtualMachine, disksOfFile, bin, ...rememberDisks() }),
+    diskReconciler({ ...shared, made, disksOfFile, ...rememberDisks() }),
     parts,
   )
   const reconciler = virtualMachineReconciler({
-    fleet,
-    candidates,
-    ledger,
-    image,
-    virtualMachine,
+    ...shared,
     isMade: made.has,
-    machinesOf: (machineId) => virtualMachines.by('machineId', machineId),
+    tellAnswer: (machine) => lookAtDisksOf(caches, ofDisks.add, machine),
     now: parts.clock.now,
-    bin,
     ...accessDisks(parts),
   })
   const vm = newController(VirtualMachine, virtualMachines, reconciler, parts)

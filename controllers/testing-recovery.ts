@@ -177,6 +177,7 @@ export class RecoveryWorld {
       setAttachment: async (one, attachedTo) => this.#request('attach', () => this.#attach(one, attachedTo)),
       newId: () => `00000000-0000-4000-8000-${String(++this.#ids).padStart(12, '0')}`,
       isMade: () => false,
+      tellAnswer: () => undefined,
       now: () => new Date(TIME),
       newMac: () => '02:00:00:00:00:01',
     }
@@ -201,6 +202,7 @@ export class RecoveryWorld {
       virtualMachine: (_namespace, name) => this.machines.get(name)?.stored,
       disksOfFile: (id) => this.#allDisks().filter(({ status }) => status?.id === id),
       adopters: new Map(),
+      machinesOf: (id) => this.#allMachines().filter(({ status }) => status?.machineId === id),
       seen: new Map(),
       bin: this.recycled.bin,
     }

@@ -218,6 +218,7 @@ export const RecycledResourceReason = {
   RecoveryRefused: 'RecoveryRefused',
   Recovering: 'Recovering',
   PurgePostponed: 'PurgePostponed',
+  InUse: 'InUse',
   HostNotFound: 'HostNotFound',
   HostUnreachable: 'HostUnreachable',
   HostRefused: 'HostRefused',

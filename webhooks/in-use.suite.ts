@@ -84,8 +84,11 @@ export function describeInUse(running: () => World): void {
       const heldBy = { machineId: '11111111-1111-4111-8111-111111111111', name: 'default/since' }
       await report(world.kube, Disk, 'held', { host: 'host-a', dataStorage: 'other', heldBy })
       expect(await answerTo(remove(ida, Disk, 'held'))).toBe(
-        `Disk default/held is in use by machine ${heldBy.machineId} of Host host-a, which was started for VirtualMachine default/since: name the Disk in spec.disks there, or, where that VirtualMachine is gone, adopt the machine with spec.adopt.machineId; what is attached can be taken out, and deleted then`,
+        `Disk default/held is in use by machine ${heldBy.machineId} of Host host-a, which was started for VirtualMachine default/since: name the Disk in spec.disks of that VirtualMachine and of no other, or, where it is gone, adopt the machine with spec.adopt.machineId; what is attached can be taken out, and deleted then`,
       )
+      // By way of the recycle bin it comes to where the machine is.
+      await report(world.kube, Disk, 'held', { heldBy: { machineId: heldBy.machineId, name: null } })
+      expect(await answerTo(remove(ida, Disk, 'held', { dryRun: true }))).toBe('accepted')
       await report(world.kube, Disk, 'held', { heldBy: null })
       expect(await answerTo(remove(ida, Disk, 'held'))).toBe('accepted')
     })

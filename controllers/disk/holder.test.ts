@@ -18,7 +18,7 @@ describe('A disk that a machine of its host has', () => {
     expect(world.condition('Ready')).toMatchObject({
       status: 'True',
       reason: 'InUse',
-      message: `Machine ${ORPHAN} of Host host-a, started for VirtualMachine shop/since, has the file: name the disk in spec.disks there, or, where that VirtualMachine is gone, adopt the machine`,
+      message: `Machine ${ORPHAN} of Host host-a, started for VirtualMachine shop/since, has the file: name the disk in spec.disks of that VirtualMachine and of no other, or, where it is gone, adopt the machine`,
     })
 
     world.host.state = 'Unreachable'
@@ -52,6 +52,16 @@ describe('A disk that a machine of its host has', () => {
     await world.reconcile(2)
     expect(world.stored?.status).not.toHaveProperty('heldBy')
     expect(world.store.writes).toBe(writes)
+  })
+
+  test('says nothing when that one was adopted under another name, and names it', async () => {
+    const world = await made()
+    world.store.change(({ status }) => void Object.assign(status ?? {}, { attachedTo }))
+    const rootDisk = { diskRef: { name: world.stored?.metadata.name ?? '' } }
+    world.machines.set('anew', { ...machine({ rootDisk }, { name: 'anew' }), status: { machineId: OWN } })
+    has(world, { id: OWN, name: 'shop/anew' })
+    await world.reconcile()
+    expect(world.stored?.status).not.toHaveProperty('heldBy')
   })
 
   test('says so when the VirtualMachine that it is attached to is gone', async () => {

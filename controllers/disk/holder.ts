@@ -1,6 +1,6 @@
 import type { ObservedMachine } from '../../agent/contract.ts'
 import { DiskReason, fileIdOf } from '../../crds/disk.ts'
-import { makerOf } from '../../crds/virtual-machine.ts'
+import { diskNames, makerOf, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { doneAs, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { isHeld } from '../../policy/attachment.ts'
 import type { Scope } from './scope.ts'
@@ -18,11 +18,19 @@ export function noteHolder(scope: Scope): void {
   if (holder && !isUser(scope, holder)) status.heldBy = { machineId: holder.id, ...nameOf(scope, holder) }
 }
 
-/** Whether it is the machine that the disk is attached to, and that is there. */
+/** Whether it is the machine that the disk is attached to, and that is there; or one that names it, under another name. */
 function isUser({ disk, status: { attachedTo }, namespace, deps }: Scope, { id }: ObservedMachine): boolean {
+  const isNamedBy = (vm: VirtualMachine) =>
+    vm.metadata.namespace === namespace && diskNames(vm).includes(disk.metadata.name)
+  if (deps.machinesOf(id).some(isNamedBy) && isFree(attachedTo, id)) return true
   // Until that is stored, the label alone says so.
   if (!attachedTo) return makerOf(disk.metadata) === id
   return attachedTo.machineId === id && isHeld(attachedTo, deps.virtualMachine(namespace, attachedTo.virtualMachine))
+}
+
+/** Whether no other machine has a claim on it. */
+function isFree(attachedTo: Scope['status']['attachedTo'], id: string): boolean {
+  return attachedTo === undefined || attachedTo.machineId === id
 }
 
 /** Nobody learns here what is in another namespace. */
@@ -35,6 +43,6 @@ export function heldByOther({ status: { heldBy, host = '' } }: Scope): Outcome |
   if (!heldBy) return undefined
   const { machineId, name } = heldBy
   const whose = name === undefined ? '' : `, started for VirtualMachine ${name}`
-  const message = `Machine ${machineId} of Host ${host}${whose}, has the file: name the disk in spec.disks there, or, where that VirtualMachine is gone, adopt the machine`
+  const message = `Machine ${machineId} of Host ${host}${whose}, has the file: name the disk in spec.disks of that VirtualMachine and of no other, or, where it is gone, adopt the machine`
   return doneAs(DiskReason.InUse, message)
 }

@@ -21,6 +21,8 @@ export interface Deps {
   readonly made: Pick<MadeDisks, 'note'>
   /** In which session of its host a disk was last seen there, by the Disk's uid. */
   readonly seen: Map<string, number>
+  /** Machines whose status says that they have this identity. */
+  readonly machinesOf: (machineId: string) => readonly VirtualMachine[]
   readonly virtualMachine: (namespace: string, name: string) => VirtualMachine | undefined
   readonly bin: RecycleBin
 }

@@ -69,6 +69,7 @@ export class World {
       ledger: this.ledger,
       made: { note: ({ metadata }) => void this.made.push(metadata.name) },
       image: (_namespace, name) => this.images.get(name),
+      machinesOf: (machineId) => [...this.machines.values()].filter(({ status }) => status?.machineId === machineId),
       virtualMachine: (_namespace, name) => this.machines.get(name),
       disksOfFile: (id) => this.others.filter(({ spec, status }) => (status?.id ?? spec.source?.existing?.id) === id),
       adopters: this.adopters,

@@ -42,11 +42,16 @@ export function watchDisks(caches: Caches, enqueue: Enqueue): (event: FleetEvent
 
   return (event) => {
     if (event.type === 'Disk') enqueueAll(enqueue, disks.by('id', event.disk.id), 'AtOnce')
-    if (event.type === 'Machine') enqueueAll(enqueue, disksHeldOddly(disks, event.machine), 'AtOnce')
+    if (event.type === 'Machine') lookAtDisksOf(caches, enqueue, event.machine)
     if (event.type !== 'Host') return
     enqueueAll(enqueue, disks.by('host', event.host))
     unplaced()
   }
+}
+
+/** Looks at those disks again that say which machine has them, or should. */
+export function lookAtDisksOf({ disks }: Caches, enqueue: Enqueue, machine: ObservedMachine): void {
+  enqueueAll(enqueue, disksHeldOddly(disks, machine), 'AtOnce')
 }
 
 /** Disks that a machine has though they are not its own by our records, or had until now. */

@@ -8,6 +8,8 @@ import type { Scope } from './scope.ts'
 import { stillThere } from './still-there.ts'
 
 const RETRY_MS = 5_000
+/** Nobody tells when a machine gives a disk back. */
+const LOOK_AGAIN_MS = 30_000
 
 /** Decides that what the entry holds is destroyed; at a time, once the API server has just said that it is so late. */
 export async function beginPurge({ entry, status, deps }: Scope, notBeforeMs = 0): Promise<Outcome> {
@@ -16,8 +18,19 @@ export async function beginPurge({ entry, status, deps }: Scope, notBeforeMs = 0
   if (found?.metadata.uid === resource.uid) return stillThere(found)
   const earlyMs = notBeforeMs - deps.now().getTime()
   if (earlyMs > 0) return doneFor(earlyMs)
+  const inUse = useObjection(entry, deps)
+  if (inUse) return inUse
   status.phase = 'Purging'
   return decided
+}
+
+/** A guest that nobody knew of may have it: once it is being destroyed, there is no way back for it. */
+function useObjection({ spec: { contents } }: Scope['entry'], { fleet }: Scope['deps']): Outcome | undefined {
+  const host = fleet.get(contents?.host ?? '')
+  const [holder] = (contents?.disks ?? []).flatMap(({ id }) => host?.machines.holderOf(id) ?? [])
+  if (!holder) return undefined
+  const message = `Machine ${holder.id} of Host ${host?.name} has a disk of it: recover this entry and adopt the machine, or have it let the disk go`
+  return waiting(RecycledResourceReason.InUse, message, LOOK_AGAIN_MS)
 }
 
 /** Puts an entry back that nobody may destroy: somebody else than its controller wrote that phase. */

@@ -1,3 +1,4 @@
+import { guest } from '../fleet/testing.ts'
 import { describe, expect, test } from 'vitest'
 import { binnedDisk, disk, entry as newEntry, meta } from '../../crds/testing/objects.ts'
 import { FakeBin } from '../recycle-bin/fake-bin.ts'
@@ -65,6 +66,24 @@ describe('RecycledResource', () => {
     expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
     world.store.nowMs = 3 * DAY_MS
     world.store.change((entry) => void (entry.status = { phase: 'Purging' }))
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
+  })
+
+  test('[DEL-08] whose file a machine of its host has is not begun to be destroyed, and can still be brought back', async () => {
+    const world = newWorld('Binned')
+    const disks = [{ id: FILE, storage: 'local' }]
+    world.host.machines.note(guest(1, { disks }))
+    world.store.change(({ spec }) => void (spec.action = 'Purge'))
+    const { retryAfterMs } = await world.settle()
+    expect([world.host.disks.size, world.store.stored?.status?.phase, retryAfterMs]).toEqual([1, 'Binned', 30_000])
+    expect(world.store.condition('ActionPossible')).toMatchObject({
+      reason: 'InUse',
+      message: expect.stringMatching(
+        /^Machine .* of Host host-a has a disk of it: recover this entry and adopt the machine/,
+      ),
+    })
+    world.host.machines.note(guest(1, { disks: [], revision: 2 }))
     await world.settle()
     expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
   })

@@ -65,7 +65,9 @@ describe('VirtualMachine with spec.adopt', () => {
     expect(world.stored?.status?.machineId).toBeUndefined()
     expect(world.condition('Placed')).toMatchObject({
       reason: 'AdoptionRefused',
-      message: expect.stringContaining(`make a Disk of each of ${further} with spec.source.existing`),
+      message: expect.stringContaining(
+        `make a Disk of ${further} with spec.source.existing, and name it in spec.disks`,
+      ),
     })
     world.disks.set('web-data', disk('web-data', { id: further }))
     await world.settle()

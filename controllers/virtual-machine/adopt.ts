@@ -1,9 +1,10 @@
 import type { ObservedMachine } from '../../agent/contract.ts'
-import { fileIdOf, type Disk } from '../../crds/disk.ts'
-import { diskNames, rootDiskName, VirtualMachineReason, type VirtualMachine } from '../../crds/virtual-machine.ts'
+import type { Disk } from '../../crds/disk.ts'
+import { rootDiskName, VirtualMachineReason, type VirtualMachine } from '../../crds/virtual-machine.ts'
 import { blocked, unknown, waiting, type Outcome } from '../../lib/reconcile/outcome.ts'
 import { toQuantity } from '../../policy/quantity.ts'
 import type { FleetHost } from '../fleet/fleet-host.ts'
+import { whyNotNamed } from './adopted-disks.ts'
 import { decide } from './decision.ts'
 import { wantedPower } from './run-strategy.ts'
 import type { Scope } from './scope.ts'
@@ -76,25 +77,12 @@ function objectionTo(scope: Scope, { host, machine }: Holder): Outcome | undefin
     return refused(
       `Host ${host.name} does not tell what machine ${machine.id} has: make the data storage with its disks usable there`,
     )
-  const lost = disksNobodyNames(scope, { ...machine, disks })
-  return lost.length === 0 ? undefined : refused(howToNameThem(scope, machine.id, lost))
-}
-
-/** A Disk that stands for the file already, be it deleted meanwhile, is the one to name. */
-function howToNameThem({ namespace, deps }: Scope, machineId: string, lost: readonly string[]): string {
-  const isOurs = (disk: Disk) => disk.metadata.namespace === namespace
-  const known = new Map(
-    lost.map((id) => [id, deps.disksOfFile(id).find((disk) => isOurs(disk) && fileIdOf(disk) === id)]),
+  const obstacles = disks.flatMap(
+    ({ id }, index) => whyNotNamed(scope, { machineId: machine.id, id, isRoot: index === 0 }) ?? [],
   )
-  const named = lost.flatMap((id) => known.get(id)?.metadata.name ?? [])
-  const nameless = lost.filter((id) => known.get(id) === undefined)
-  const next = [
-    ...(named.length > 0 ? [`name Disk ${named.join(', ')} in spec.disks`] : []),
-    ...(nameless.length > 0
-      ? [`make a Disk of each of ${nameless.join(', ')} with spec.source.existing, and name them in spec.disks`]
-      : []),
-  ]
-  return `Machine ${machineId} has further disks, which would be taken from it: ${next.join('; ')}`
+  if (obstacles.length === 0) return undefined
+  const next = [...new Set(obstacles)].join('; ')
+  return refused(`Machine ${machine.id} has disks that this manifest does not name, and would lose them: ${next}`)
 }
 
 function bind(scope: Scope, holder: Holder): Outcome {
@@ -117,20 +105,6 @@ function bind(scope: Scope, holder: Holder): Outcome {
   // Paused without a problem it was by request.
   const paused = power === 'Running' && machine.state === 'Paused' && !machine.problem
   return decide(scope, power, host.name, { seen: machine.decision, ...(paused && { how: { paused } }) })
-}
-
-/** Files of the machine that would belong to nobody once it is adopted. */
-function disksNobodyNames(
-  { vm, namespace, deps }: Scope,
-  { id: machineId, disks }: { readonly id: string; readonly disks: NonNullable<ObservedMachine['disks']> },
-): string[] {
-  const named = diskNames(vm).flatMap((name) => deps.disk(namespace, name) ?? [])
-  const files = [...named, ...deps.attachedTo(machineId)].map(
-    (disk) => disk.spec.source?.existing?.id ?? fileIdOf(disk),
-  )
-  // The root disk's Disk is made of the first.
-  const further = vm.spec.rootDisk.imageRef ? disks.slice(1) : disks
-  return further.map(({ id }) => id).filter((id) => !files.includes(id))
 }
 
 /** What the guest has. What the spec asks for beyond that, it gets as any machine does. */

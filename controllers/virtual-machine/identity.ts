@@ -12,7 +12,7 @@ export function identityObjection({ vm, status, namespace, name, deps }: Scope):
   const own = `${namespace}/${name}`
   const known = deps.fleet.get(host)?.machines.get(machineId)?.name
   if (known === own) return undefined
-  if (known !== undefined) return isThere(deps, known) ? taken(known) : left(known, machineId)
+  if (known !== undefined) return isThere(deps, known) ? taken(known) : left(namespace, known, machineId)
   const elder = deps.machinesOf(machineId).find((other) => isElder(other, vm))
   return elder && taken(`${elder.metadata.namespace}/${elder.metadata.name}`)
 }
@@ -23,10 +23,13 @@ function isThere({ virtualMachine }: Scope['deps'], known: string): boolean {
 }
 
 /** As when a machine was brought back under another name after the state was stored that the platform was restored from. */
-function left(other: string, machineId: string): Outcome {
+function left(namespace: string, other: string, machineId: string): Outcome {
+  const how = other.startsWith(`${namespace}/`)
+    ? `apply ${other} with spec.adopt.machineId ${machineId}, this one's root disk in rootDisk.diskRef, and its further disks in spec.disks`
+    : `delete its Disks into the recycle bin, recover them into that namespace, and apply ${other} there with spec.adopt.machineId ${machineId}, its root disk in rootDisk.diskRef, and its further disks in spec.disks`
   return blocked(
     VirtualMachineReason.IdentityTaken,
-    `Its status.machineId is the identity of VirtualMachine ${other}, which is not there, while its guest is: take the finalizers off this one, and apply ${other} with spec.adopt.machineId ${machineId} and this one's root disk in rootDisk.diskRef`,
+    `Its status.machineId is the identity of VirtualMachine ${other}, which is not there, while its guest is: take the finalizers off this one, and ${how}`,
   )
 }
 

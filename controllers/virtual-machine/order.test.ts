@@ -46,6 +46,14 @@ describe('VirtualMachine', () => {
     expect(message.slice('claimed'.length).startsWith(told ?? ' (')).toBe(told !== undefined)
   })
 
+  test('has those look who wait for its disks when its host answers something new, of which no event tells', async () => {
+    const world = await placed()
+    world.host.agent.putMachine = async ({ id, decision, power }) =>
+      guest(9, { id, name: 'shop/web', decision: { id: decision.id, epoch: decision.epoch }, power, state: 'Stopped' })
+    await world.reconcile(3)
+    expect(world.told).toEqual(['Stopped'])
+  })
+
   test('does not ask a host for ever that refuses, and tells of a change each time', async () => {
     const world = await placed()
     let asked = 0

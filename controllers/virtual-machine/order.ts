@@ -42,7 +42,8 @@ async function send(scope: Scope, host: FleetHost, machine: DesiredMachine): Pro
   orders.forget(machine.id)
   try {
     const observed = await host.agent.putMachine(machine, ANSWER_MS)
-    host.machines.note(observed)
+    // The event that says the same will be no news.
+    if (host.machines.note(observed)) scope.deps.tellAnswer(observed)
     orders.remember(machine.id, host.session, JSON.stringify(machine))
     return observed
   } catch (error) {

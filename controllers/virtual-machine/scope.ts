@@ -41,6 +41,8 @@ export interface Deps {
   readonly now: () => Date
   readonly newMac: () => string
   readonly orders: Orders
+  /** Has those look who want to know what a machine has, when its host has answered something new. */
+  readonly tellAnswer: (machine: ObservedMachine) => void
   readonly bin: RecycleBin
 }
 

@@ -55,6 +55,20 @@ describe('A machine whose disks are not all there', () => {
     expect(holder(world, 'data')).toBeUndefined()
   })
 
+  test.each([
+    ['another name', { virtualMachine: 'older' }, {}],
+    ['another namespace', {}, { namespace: 'lab' }],
+  ])('keeps one that the records give to a machine of %s', async (_, attached, where) => {
+    const world = await withData()
+    const { metadata, status } = world.disks.get('data') ?? {}
+    Object.assign(status?.attachedTo ?? {}, attached)
+    Object.assign(metadata ?? {}, where)
+    world.store.change(({ spec }) => void (spec.disks = [attachment('missing')]))
+    await world.settle()
+    expect(lastOrder(world)?.disks).toHaveLength(2)
+    expect(lastOrder(world)).not.toHaveProperty('detach')
+  })
+
   test('keeps one that its guest has not given back', async () => {
     const world = await withData()
     world.host.pendingDisks = [{ id: idOf(world, 'data') ?? '', action: 'Detach' }]
@@ -107,6 +121,10 @@ describe('A machine whose disks are not all there', () => {
     world.store.change(({ spec }) => void (spec.power = { request: 'Restart', at: world.store.now().toISOString() }))
     await world.settle()
     expect(world.host.orders.some(({ once }) => once !== undefined)).toBe(false)
+    expect(world.condition('PowerStateReached')).toMatchObject({
+      status: 'False',
+      message: 'Request Restart is carried out once its disks are ready: see DisksReady',
+    })
     world.disks.set('taken', disk('taken'))
     await world.settle()
     expect(lastOrder(world)).toMatchObject({ once: 'Restart' })

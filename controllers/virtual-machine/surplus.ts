@@ -21,10 +21,18 @@ export function disksToDetach(scope: Scope, host: string): string[] {
   const known = deps.fleet.get(host)?.machines.get(machineId)?.disks ?? []
   const named = new Set(diskNames(vm))
   const unnamed = [...deps.attachedTo(machineId), ...deps.disksOf(machineId)].filter(
-    ({ metadata }) => metadata.namespace !== vm.metadata.namespace || !named.has(metadata.name),
+    (disk) => isOfName(scope, disk) && !named.has(disk.metadata.name),
   )
   const files = new Set(unnamed.map(fileIdOf))
   return known.map(({ id }) => id).filter((id) => files.has(id))
+}
+
+/**
+ * Whether the disk was given to this very VirtualMachine. What its guest was given under another name, as before it was
+ * adopted, its spec never named: that it does not do so now says nothing.
+ */
+export function isOfName({ namespace, name }: Scope, { metadata, status }: Disk): boolean {
+  return metadata.namespace === namespace && (status?.attachedTo?.virtualMachine ?? name) === name
 }
 
 /** Whether the machine is to have the disk as its host knows, or its host has yet to take it away. */

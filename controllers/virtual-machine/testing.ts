@@ -34,6 +34,8 @@ export class World {
   /** The host does what it is told, but nobody hears of it. */
   lostAnswers = false
   #ledger = newLedger()
+  /** States of the machine that were told of as answers. */
+  readonly told: string[] = []
   readonly made = new Set<string>()
   readonly recycled = new FakeBin()
   /** Thrown instead of making a Disk, until it is taken away. */
@@ -127,6 +129,7 @@ export class World {
       ...this.#diskAccess(),
       newId: () => `00000000-0000-4000-8000-${String(++ids).padStart(12, '0')}`,
       now: () => this.store.now(),
+      tellAnswer: ({ state }) => void this.told.push(state),
       isMade: ({ metadata }) => this.made.has(metadata.name),
       newMac: () => `02:00:00:00:00:0${++macs}`,
     }

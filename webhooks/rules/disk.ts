@@ -21,11 +21,15 @@ function isNotAttached(facts: DeleteFacts) {
 function isNotHeld(facts: DeleteFacts) {
   const { heldBy, host } = Disk.status.pick({ heldBy: true, host: true }).safeParse(facts.object.status).data ?? {}
   if (heldBy === undefined) return undefined
-  const whose = heldBy.name === undefined ? '' : `, which was started for VirtualMachine ${heldBy.name}`
-  return refuse(
-    'InUse',
-    `${subject(facts)} is in use by machine ${heldBy.machineId} of Host ${host}${whose}: name the Disk in spec.disks there, or, where that VirtualMachine is gone, adopt the machine with spec.adopt.machineId; what is attached can be taken out, and deleted then`,
-  )
+  const { machineId, name } = heldBy
+  const isOfNamespace = name !== undefined
+  // By way of the recycle bin it comes to the namespace of that machine.
+  if (!isOfNamespace && facts.decision?.policy !== 'Immediate') return undefined
+  const whose = isOfNamespace ? `, which was started for VirtualMachine ${name}` : ', which is of another namespace'
+  const next = isOfNamespace
+    ? 'name the Disk in spec.disks of that VirtualMachine and of no other, or, where it is gone, adopt the machine with spec.adopt.machineId; what is attached can be taken out, and deleted then'
+    : 'set spec.deletionPolicy of the Disk to Delayed, delete it, and recover its entry into that namespace'
+  return refuse('InUse', `${subject(facts)} is in use by machine ${machineId} of Host ${host}${whose}: ${next}`)
 }
 
 /** A disk ends as the machine does that it was made for, so that the label which says so decides on its policy too. */

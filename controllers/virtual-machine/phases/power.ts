@@ -3,7 +3,7 @@ import { VirtualMachineCondition, VirtualMachineReason } from '../../../crds/vir
 import { done, doneAs, waiting, type Outcome } from '../../../lib/reconcile/outcome.ts'
 import type { Phase } from '../../../lib/reconcile/run-phases.ts'
 import { decide } from '../decision.ts'
-import { isHeldBy, releaseSurplus, surplusDisks } from '../surplus.ts'
+import { isHeldBy, isOfName, releaseSurplus, surplusDisks } from '../surplus.ts'
 import { giveOrder, unreachable } from '../order.ts'
 import { wantedPower } from '../run-strategy.ts'
 import type { MachineDecision, Scope } from '../scope.ts'
@@ -48,8 +48,15 @@ async function withoutDisks(scope: Scope, decision: MachineDecision): Promise<Ou
   scope.observed = seenOn(scope, decision.host)
   const refusal = await giveBack(scope, decision)
   const { observed } = scope
-  if (observed?.power === 'Running') return judge(scope, decision, observed)
+  if (observed?.power === 'Running') return requestDue(decision, observed) ?? judge(scope, decision, observed)
   return refusal ?? waiting(VirtualMachineReason.DiskNotReady, 'Its disks are not ready')
+}
+
+/** What was asked for of a guest waits until it can be ordered with all of its disks. */
+function requestDue({ id, request }: MachineDecision, { decision }: ObservedMachine): Outcome | undefined {
+  if (request === undefined || decision.id === id) return undefined
+  const message = `Request ${request} is carried out once its disks are ready: see DisksReady`
+  return waiting(VirtualMachineReason.DiskNotReady, message)
 }
 
 /**
@@ -59,7 +66,7 @@ async function withoutDisks(scope: Scope, decision: MachineDecision): Promise<Ou
 async function giveBack(scope: Scope, decision: MachineDecision): Promise<Outcome | undefined> {
   const { observed } = scope
   if (!observed || observed.power === 'Absent') return undefined
-  if (!surplusDisks(scope).some((disk) => isHeldBy(observed, disk))) return undefined
+  if (!surplusDisks(scope).some((disk) => isOfName(scope, disk) && isHeldBy(observed, disk))) return undefined
   const { request: _once, ...held } = decision
   const older = observed.decision.id !== decision.id && { ...observed.decision, follows: [], paused: false }
   const answer = await giveOrder(scope, { ...held, ...older, power: observed.power })
