@@ -15,6 +15,7 @@ import { createMachine, deleteMachines, followPopulation, inParallel, type Popul
 import { record } from './recording.ts'
 import { replay, scriptOf, type Script } from './replay.ts'
 import { report, type Round } from './report.ts'
+import { withoutControllers } from './without-controllers.ts'
 
 const HOSTS = 50
 const LANES = 50
@@ -70,21 +71,6 @@ export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
 }
 
 const rate = (machines: number, seconds: number) => (machines / seconds).toFixed(1)
-
-/** Does work while the platform has no controllers. Afterwards they lead again. */
-async function withoutControllers<T>({ home, kube, population }: Stage, work: () => Promise<T>): Promise<T> {
-  const pids = await pidsOf(home)
-  const supervisor = pids.get('supervisor') ?? 0
-  process.kill(supervisor, 'SIGSTOP') // It would start them again. Were they frozen, their watches would hold up the server.
-  process.kill(pids.get('controllers') ?? 0, 'SIGKILL')
-  try {
-    return await work()
-  } finally {
-    process.kill(supervisor, 'SIGCONT')
-    await createMachine(kube, 'probe')
-    await population.untilMachine('probe', ({ status }) => status?.host !== undefined)
-  }
-}
 
 async function watchOne({ kube, controllers, tls, population }: Stage): Promise<Script> {
   const name = 'holdfast-model'
