@@ -19,6 +19,7 @@ import (
 
 const (
 	lookAgain = 5 * time.Second
+	soon      = 20 * time.Millisecond
 	readyNote = "Everything is as the spec says"
 )
 
@@ -85,11 +86,11 @@ func (r *diskReconciler) make(ctx context.Context, disk *Disk) (string, observed
 	if !isReady(image.Status.Conditions) || !slices.Contains(image.Status.Hosts, host) {
 		return "", none, fmt.Errorf("host %s does not have image %s", host, image.Name)
 	}
-	agent, err := r.fleet.agentOf(host)
+	at, err := r.fleet.find(host)
 	if err != nil {
 		return "", none, err
 	}
-	observed, err := agent.putDisk(ctx, desiredDisk{
+	observed, err := at.agent.putDisk(ctx, desiredDisk{
 		ID:        string(disk.UID),
 		Storage:   storage.Name,
 		SizeBytes: toBytes(disk.Spec.Size),
@@ -108,7 +109,7 @@ func storeStatus(ctx context.Context, to client.Client, object, before client.Ob
 // The cache was behind: the ordinary way to learn of a change, and no error to log.
 func retryConflict(err error) (ctrl.Result, error) {
 	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
+		return ctrl.Result{RequeueAfter: soon}, nil
 	}
 	return ctrl.Result{}, err
 }

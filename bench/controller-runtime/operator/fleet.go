@@ -25,9 +25,8 @@ type fleet struct {
 	// Whether all hosts that there are have been put here.
 	isComplete func() bool
 
-	mu       sync.Mutex
-	hosts    map[string]*member
-	machines map[string]observedMachine
+	mu    sync.Mutex
+	hosts map[string]*member
 	// Machines that are being ordered: whoever orders one looks at it anyway.
 	ordering map[string]bool
 }
@@ -36,6 +35,8 @@ type member struct {
 	agent   *agent
 	cancel  context.CancelFunc
 	isKnown bool
+	// By id. An agent that was started again counts its observations anew.
+	machines map[string]observedMachine
 }
 
 func newFleet(caller *caller) *fleet {
@@ -43,7 +44,6 @@ func newFleet(caller *caller) *fleet {
 		caller:   caller,
 		changed:  make(chan event.TypedGenericEvent[types.NamespacedName], 1024),
 		hosts:    map[string]*member{},
-		machines: map[string]observedMachine{},
 		ordering: map[string]bool{},
 	}
 }
@@ -60,8 +60,9 @@ func (f *fleet) put(ctx context.Context, host *Host) {
 	}
 	following, cancel := context.WithCancel(ctx)
 	agent := f.caller.connect(host.Name, host.Spec.Address, host.Spec.Port)
-	f.hosts[host.Name] = &member{agent: agent, cancel: cancel}
-	go f.follow(following, host.Name, f.hosts[host.Name])
+	next := &member{agent: agent, cancel: cancel, machines: map[string]observedMachine{}}
+	f.hosts[host.Name] = next
+	go f.follow(following, host.Name, next)
 }
 
 func (f *fleet) remove(name string) {
@@ -75,10 +76,13 @@ func (f *fleet) remove(name string) {
 
 func (f *fleet) follow(ctx context.Context, name string, of *member) {
 	for ctx.Err() == nil {
+		f.mu.Lock()
+		clear(of.machines)
+		f.mu.Unlock()
 		err := of.agent.events(ctx, func(told agentEvent) {
 			switch told.Type {
 			case "Machine":
-				f.tell(told.Machine)
+				f.tell(of, told.Machine)
 			case "Synced":
 				f.mu.Lock()
 				of.isKnown = true
@@ -93,9 +97,9 @@ func (f *fleet) follow(ctx context.Context, name string, of *member) {
 	}
 }
 
-func (f *fleet) tell(machine observedMachine) {
+func (f *fleet) tell(of *member, machine observedMachine) {
 	f.mu.Lock()
-	isNews := f.note(machine) && !f.ordering[machine.ID]
+	isNews := of.note(machine) && !f.ordering[machine.ID]
 	f.mu.Unlock()
 	if !isNews {
 		return
@@ -106,46 +110,46 @@ func (f *fleet) tell(machine observedMachine) {
 	}
 }
 
-// Of two observations the later one counts, whichever came first. To be called with the lock held.
-func (f *fleet) note(machine observedMachine) bool {
-	if before, known := f.machines[machine.ID]; known && before.Revision >= machine.Revision {
+// Of two observations the later one counts, whichever came first. To be called with the lock of the fleet held.
+func (m *member) note(machine observedMachine) bool {
+	if before, known := m.machines[machine.ID]; known && before.Revision >= machine.Revision {
 		return false
 	}
-	f.machines[machine.ID] = machine
+	m.machines[machine.ID] = machine
 	return true
 }
 
-func (f *fleet) machine(id string) (observedMachine, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	found, known := f.machines[id]
-	return found, known
-}
-
-// Tells the host what was decided, and returns the latest that is known of the machine.
-func (f *fleet) order(ctx context.Context, to *agent, machine desiredMachine) (observedMachine, error) {
-	f.mu.Lock()
-	f.ordering[machine.ID] = true
-	f.mu.Unlock()
-	observed, err := to.putMachine(ctx, machine)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.ordering, machine.ID)
-	if err != nil {
-		return observed, err
-	}
-	f.note(observed)
-	return f.machines[machine.ID], nil
-}
-
-func (f *fleet) agentOf(host string) (*agent, error) {
+func (f *fleet) find(host string) (*member, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := f.hosts[host]
 	if found == nil {
 		return nil, fmt.Errorf("there is no host %s", host)
 	}
-	return found.agent, nil
+	return found, nil
+}
+
+func (f *fleet) machine(on *member, id string) (observedMachine, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found, known := on.machines[id]
+	return found, known
+}
+
+// Tells the host what was decided, and returns the latest that is known of the machine.
+func (f *fleet) order(ctx context.Context, to *member, machine desiredMachine) (observedMachine, error) {
+	f.mu.Lock()
+	f.ordering[machine.ID] = true
+	f.mu.Unlock()
+	observed, err := to.agent.putMachine(ctx, machine)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.ordering, machine.ID)
+	if err != nil {
+		return observed, err
+	}
+	to.note(observed)
+	return to.machines[machine.ID], nil
 }
 
 // For /readyz: every host has told of all its machines.

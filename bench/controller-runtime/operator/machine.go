@@ -73,6 +73,9 @@ func (r *machineReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 	if !vm.DeletionTimestamp.IsZero() || vm.Spec.RootDisk.ImageRef.Name == "" {
 		return ctrl.Result{}, nil // Neither is measured.
 	}
+	if vm.Status.Host == "" && r.ledger.isStored(vm.UID) {
+		return ctrl.Result{RequeueAfter: soon}, nil // The cache is behind. To place it again would be a write for nothing.
+	}
 	if vm.Status.Host == "" {
 		if err := r.place(ctx, &vm); err != nil {
 			return retryConflict(err)
@@ -125,7 +128,11 @@ func (r *machineReconciler) place(ctx context.Context, vm *VirtualMachine) error
 		},
 	}
 	reportPlaced(&vm.Status.Conditions, vm.Generation)
-	return storeStatus(ctx, r.Client, vm, before)
+	if err := storeStatus(ctx, r.Client, vm, before); err != nil {
+		return err
+	}
+	r.ledger.noteStored(vm.UID)
+	return nil
 }
 
 func (r *machineReconciler) image(ctx context.Context, vm *VirtualMachine) (*Image, error) {
@@ -176,14 +183,14 @@ func (r *machineReconciler) rootDisk(ctx context.Context, vm *VirtualMachine) (*
 
 func (r *machineReconciler) run(ctx context.Context, vm *VirtualMachine, disk *Disk) (ctrl.Result, error) {
 	decision := vm.Status.Decision
-	observed, isKnown := r.fleet.machine(vm.Status.MachineID)
+	host, err := r.fleet.find(decision.Host)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	observed, isKnown := r.fleet.machine(host, vm.Status.MachineID)
 	isOrdered := isKnown && observed.Decision.ID == decision.ID && vm.Status.ObservedGeneration == vm.Generation
 	if !isOrdered {
-		agent, err := r.fleet.agentOf(decision.Host)
-		if err != nil {
-			return ctrl.Result{}, err
-		}
-		if observed, err = r.fleet.order(ctx, agent, toOrder(vm, disk)); err != nil {
+		if observed, err = r.fleet.order(ctx, host, toOrder(vm, disk)); err != nil {
 			return ctrl.Result{}, err
 		}
 	}

@@ -23,6 +23,8 @@ type ledger struct {
 	mu     sync.Mutex
 	placed map[types.UID]share
 	sums   map[string]share
+	// Machines whose place the API server has, whatever the cache says.
+	stored map[types.UID]bool
 }
 
 type share struct {
@@ -34,7 +36,7 @@ type share struct {
 type spot struct{ host, storage string }
 
 func newLedger() *ledger {
-	return &ledger{placed: map[types.UID]share{}, sums: map[string]share{}}
+	return &ledger{placed: map[types.UID]share{}, sums: map[string]share{}, stored: map[types.UID]bool{}}
 }
 
 // A machine of which the cache tells.
@@ -51,6 +53,19 @@ func (l *ledger) release(uid types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drop(uid)
+	delete(l.stored, uid)
+}
+
+func (l *ledger) noteStored(uid types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stored[uid] = true
+}
+
+func (l *ledger) isStored(uid types.UID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stored[uid]
 }
 
 // Chooses the host with the most memory left, and its storage with the most space left.
