@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { benchAgent } from './agent/agent.ts'
+import { benchControllerRuntime } from './controller-runtime/controller-runtime.ts'
 import type { BenchOptions } from './options.ts'
 import { benchNeighbours } from './neighbours/neighbours.ts'
 import { benchRecycle } from './recycle/recycle.ts'
@@ -18,6 +19,7 @@ const MACHINES = 1_000
 const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   ['vm', { run: benchVm, rounds: 15, machines: 1 }],
   ['scale', { run: benchScale, rounds: 3, machines: MACHINES }],
+  ['controller-runtime', { run: benchControllerRuntime, rounds: 3, machines: MACHINES }],
   ['neighbours', { run: benchNeighbours, rounds: 3, machines: MACHINES }],
   ['restart', { run: benchRestart, rounds: 3, machines: 10_000 }],
   ['webhook', { run: benchWebhook, rounds: 7, machines: MACHINES }],
@@ -27,6 +29,8 @@ const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
 const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
   vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
   scale   1,000 machines over 50 simulated hosts, next to a client that only sends the same calls; writes, memory, CPU
+  controller-runtime
+          1,000 machines, next to an operator in Go that does the same with controller-runtime; memory, CPU; needs Go
   neighbours
           machines on hosts that are well, while others are slow, dead or flooding, each alone and all at once
   restart controllers started again with 100, 1,000 and 10,000 machines: time until a new one is acted on, memory, cost of

@@ -5,7 +5,6 @@ import { Disk } from '../../crds/disk.ts'
 import { rootDiskName } from '../../crds/virtual-machine.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { objectPath } from '../../lib/kube/paths.ts'
-import { sinceNextControllers } from '../next-controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { CONTROLLERS_KUBECONFIG, startPlatform } from '../platform.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
@@ -17,6 +16,7 @@ import { createMachine, deleteMachines, followPopulation, inParallel, type Popul
 import { record } from './recording.ts'
 import { replay, scriptOf, type Script } from './replay.ts'
 import { report, type Round } from './report.ts'
+import { withoutControllers } from './without-controllers.ts'
 
 const HOSTS = 50
 const LANES = 50
@@ -88,23 +88,6 @@ async function holdfastRound(stage: Stage, prefix: string) {
   const idle = await idleUsage(stage)
   const usage = await usageOfAll(stage.home)
   return { ...made, idle, usage, deleteSeconds: await removeAll(stage) }
-}
-
-/** Does work while the platform has no controllers. Afterwards they lead again: how long that took, with all there that was made. */
-async function withoutControllers<T>({ home, kube, population }: Stage, work: () => Promise<T>) {
-  const pids = await pidsOf(home)
-  const [supervisor, controllers] = [pids.get('supervisor') ?? 0, pids.get('controllers') ?? 0]
-  process.kill(supervisor, 'SIGSTOP') // It would start them again. Were they frozen, their watches would hold up the server.
-  process.kill(controllers, 'SIGKILL')
-  try {
-    const result = await work()
-    await createMachine(kube, 'probe')
-    const placed = population.untilMachine('probe', ({ status }) => status?.host !== undefined)
-    process.kill(supervisor, 'SIGCONT')
-    return { result, restartMs: await sinceNextControllers(home, controllers, placed) }
-  } finally {
-    process.kill(supervisor, 'SIGCONT')
-  }
 }
 
 async function watchOne({ kube, controllers, tls, population }: Stage): Promise<Script> {

@@ -1,0 +1,95 @@
+import { median, round, table } from '../statistics.ts'
+
+/** What one contender did in one round. */
+export interface Turn {
+  readonly seconds: number
+  /** Of the contender itself, until its last event was sent. */
+  readonly cpuSeconds: number
+  /** Of the API server meanwhile. */
+  readonly apiServerCpuSeconds: number
+  /** In millions of bytes. */
+  readonly peakRssMb: number
+  /** API writes by verb and resource. */
+  readonly writes: ReadonlyMap<string, number>
+}
+
+export interface Round {
+  readonly holdfast: Turn
+  readonly controllerRuntime: Turn
+}
+type Contender = keyof Round
+
+export interface Outcome {
+  readonly rounds: readonly Round[]
+  readonly machines: number
+  readonly say: (line: string) => void
+}
+
+const machineWrites = /^(APPLY|PATCH|PUT) virtualmachines/
+const diskWrites = / disks/
+const eventWrites = / events/
+
+/** Prints tables, and returns the figures: those without a prefix are Holdfast's. */
+export function report({ rounds, machines, say }: Outcome) {
+  const of = (contender: Contender, value: (turn: Turn) => number) =>
+    median(rounds.map((turns) => value(turns[contender])))
+  const speed = ({ seconds }: Turn) => machines / seconds
+  const writes = (pattern: RegExp) => (turn: Turn) =>
+    [...turn.writes].filter(([key]) => pattern.test(key)).reduce((sum, [, count]) => sum + count, 0) / machines
+  const both = (name: string, decimals: number, value: (turn: Turn) => number) => [
+    name,
+    round(of('holdfast', value), decimals),
+    round(of('controllerRuntime', value), decimals),
+  ]
+  const rows = [
+    [`${machines} machines, median of ${rounds.length}`, 'Holdfast', 'controller-runtime'],
+    both('machines a second', 1, speed),
+    both('CPU s', 2, ({ cpuSeconds }) => cpuSeconds),
+    both('MB at most', 1, ({ peakRssMb }) => peakRssMb),
+    both('CPU s of the API server', 2, ({ apiServerCpuSeconds }) => apiServerCpuSeconds),
+    ...writtenKeys(rounds).map((key) => both(`${key} a machine`, 3, (turn) => (turn.writes.get(key) ?? 0) / machines)),
+  ]
+  for (const line of table(rows)) say(line)
+  say('')
+  const ratios = rounds.map(({ holdfast, controllerRuntime }) => speed(holdfast) / speed(controllerRuntime))
+  return {
+    ratio: round(median(ratios), 3),
+    vmsPerSecond: round(of('holdfast', speed), 1),
+    controllerRuntimeVmsPerSecond: round(of('controllerRuntime', speed), 1),
+    cpuSeconds: round(
+      of('holdfast', ({ cpuSeconds }) => cpuSeconds),
+      2,
+    ),
+    controllerRuntimeCpuSeconds: round(
+      of('controllerRuntime', ({ cpuSeconds }) => cpuSeconds),
+      2,
+    ),
+    peakRssMb: round(
+      of('holdfast', ({ peakRssMb }) => peakRssMb),
+      1,
+    ),
+    controllerRuntimePeakRssMb: round(
+      of('controllerRuntime', ({ peakRssMb }) => peakRssMb),
+      1,
+    ),
+    vmWritesPerVm: round(of('holdfast', writes(machineWrites)), 3),
+    controllerRuntimeVmWritesPerVm: round(of('controllerRuntime', writes(machineWrites)), 3),
+    diskWritesPerVm: round(of('holdfast', writes(diskWrites)), 3),
+    controllerRuntimeDiskWritesPerVm: round(of('controllerRuntime', writes(diskWrites)), 3),
+    eventsPerVm: round(of('holdfast', writes(eventWrites)), 3),
+    controllerRuntimeEventsPerVm: round(of('controllerRuntime', writes(eventWrites)), 3),
+    machines,
+    rounds: rounds.length,
+  }
+}
+
+/** What either of them wrote; who leads, and what the server asks itself, are left out. */
+function writtenKeys(rounds: readonly Round[]): string[] {
+  const all = rounds.flatMap(({ holdfast, controllerRuntime }) => [
+    ...holdfast.writes.keys(),
+    ...controllerRuntime.writes.keys(),
+  ])
+  return [...new Set(all)]
+    .filter((key) => [machineWrites, diskWrites, eventWrites].some((pattern) => pattern.test(key)))
+    .toSorted()
+}
