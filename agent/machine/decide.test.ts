@@ -67,6 +67,11 @@ test.each<[why: string, change: Partial<Situation>, step: Step]>([
     { do: 'Claim' },
   ],
   [
+    'was asked to end for a start with other disks',
+    { record: restart, process: 'running', claimed: false, ...at(95_000, 99_000) },
+    { do: 'Wait', forMs: 2_000 },
+  ],
+  [
     'is to be off, and not to come back',
     { record: stopped, process: 'running', claimed: false },
     { do: 'PressPowerButton' },

@@ -94,10 +94,11 @@ function isToEnd(situation: Situation): boolean {
   return powerFor(situation) !== 'Running' || isRestartDue(situation.record)
 }
 
-/** A guest is not ended to start again with disks that it cannot have. */
+/** A guest is not asked to end, to start again with disks that it cannot have. */
 function bringToEnd(situation: Situation): Step {
   const isToComeBack = powerFor(situation) === 'Running'
-  return isToComeBack && !situation.claimed ? { do: 'Claim' } : shutDown(situation)
+  const isAsked = situation.shutdown !== undefined
+  return isToComeBack && !isAsked && !situation.claimed ? { do: 'Claim' } : shutDown(situation)
 }
 
 function keepOn(situation: Situation): Step {

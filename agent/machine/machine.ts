@@ -112,7 +112,7 @@ export class Machine {
         pid: guest?.process.pid,
         starting: isStarting,
         // One that cannot have what it is to be started again with runs on.
-        stopping: shutdown !== undefined || (isRestartDue(record) && !this.#refusal),
+        stopping: shutdown !== undefined || (isRestartDue(record) && this.#claims.areHeld),
         guestProblem: guest?.problem,
         elsewhere: guest?.isElsewhere === true,
         held: this.#deps.isHeld(),

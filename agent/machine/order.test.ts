@@ -55,6 +55,16 @@ describe('Disk that the guest has and an order leaves out', () => {
     expect(disksOf(order, isOff)).toEqual([])
   })
 
+  test('stays in an order that comes before a restart without it could be carried out', () => {
+    const restarted = accept({ ...withDisk, claims: [more] }, decidedAnew(machine, { once: 'Restart' }), false)
+    expect(restarted.desired.disks).toEqual([])
+    const { once: _once, ...rest } = restarted.desired
+    const paused = decidedAnew(rest, { paused: true })
+    expect(accept(restarted, paused, false).desired.disks).toEqual([more])
+    const carriedOut = { ...restarted, carriedOut: restarted.desired.decision.id }
+    expect(accept(carriedOut, paused, false).desired.disks).toEqual([])
+  })
+
   test('is not left out without a word where the machine would have too many with it', () => {
     const disks = Array.from({ length: 17 }, () => ({ id: randomUUID(), storage: 'fast' }))
     const message = `the guest has disks that the order leaves out (${more.id}): with them it has too many`

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MAX_DISKS, type Claim, type DesiredMachine } from '../contract.ts'
 import { AgentError } from '../errors.ts'
-import type { MachineRecord } from './record.ts'
+import { isRestartDue, type MachineRecord } from './record.ts'
 
 /**
  * The record that an order leads to; the very same one when the order says nothing new.
@@ -9,7 +9,7 @@ import type { MachineRecord } from './record.ts'
  */
 export function accept(held: MachineRecord | undefined, ordered: DesiredMachine, isOff = true): MachineRecord {
   if (!held) return first(ordered)
-  const desired = isOff || isToRestart(held, ordered) ? ordered : keepDisks(held.desired.disks, ordered)
+  const desired = isOff || isToRestart(held, ordered) ? ordered : keepDisks(disksHadBy(held), ordered)
   const { decision, power } = held.desired
   if (desired.decision.epoch < decision.epoch) throw stale(held, `the host holds the newer epoch ${decision.epoch}`)
   if (desired.decision.epoch > decision.epoch) return afresh(held, desired)
@@ -24,6 +24,13 @@ export function accept(held: MachineRecord | undefined, ordered: DesiredMachine,
 /** A guest that is about to be off gives back what one that is off does. */
 function isToRestart({ carriedOut }: MachineRecord, { once, decision }: DesiredMachine): boolean {
   return once === 'Restart' && decision.id !== carriedOut
+}
+
+/** One that was to be started again, and was not yet, still has what that order left out. */
+function disksHadBy(record: MachineRecord): DesiredMachine['disks'] {
+  const { disks } = record.desired
+  if (!isRestartDue(record)) return disks
+  return [...disks, ...record.claims.filter(({ id }) => disks.every((disk) => disk.id !== id))]
 }
 
 /** The order for a guest that runs, with what it keeps: each disk that it has and that nobody asks back. */

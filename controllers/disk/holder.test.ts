@@ -41,13 +41,13 @@ describe('A disk that a machine of its host has', () => {
 
   test.each([
     ['it is attached to that one', { id: OWN }],
-    ['that one was refused it, and is off', { id: ORPHAN, state: 'Stopped', problem: claimed() }],
-    ['that one runs and waits for it', { id: ORPHAN, waits: true }],
-  ] as const)('says nothing when %s', async (_, { waits, ...how }: Partial<ObservedMachine> & { waits?: boolean }) => {
+    ['that one was refused it', { id: ORPHAN, isRefused: true }],
+  ] as const)('says nothing when %s', async (_, { isRefused, ...how }: { id: string; isRefused?: boolean }) => {
     const world = await made()
     world.machines.set('web', { ...machine(), status: { machineId: OWN } })
     world.store.change(({ status }) => void Object.assign(status ?? {}, { attachedTo }))
-    has(world, { ...how, ...(waits && { pendingDisks: [{ id: idOf(world), action: 'Attach' }] }) })
+    const problem = { code: 'DISK_CLAIMED', message: `Disk ${idOf(world)} is claimed by another one` }
+    has(world, { ...how, ...(isRefused && { problem }) })
     const { writes } = world.store
     await world.reconcile(2)
     expect(world.stored?.status).not.toHaveProperty('heldBy')
@@ -77,10 +77,6 @@ async function made(): Promise<World> {
   const world = new World(newDisk())
   await world.reconcile()
   return world
-}
-
-function claimed(): ObservedMachine['problem'] {
-  return { code: 'DISK_CLAIMED', message: 'by another' }
 }
 
 function idOf({ stored }: World): string {

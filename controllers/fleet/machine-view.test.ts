@@ -52,10 +52,10 @@ describe('MachineView', () => {
     const disks = [{ id: DISK, storage: 'local' }]
     view.note({ ...seen(1), disks })
     expect([view.holderOf(DISK)?.id, view.holderOf(ID)]).toEqual([ID, undefined])
-    const refused = { code: 'DISK_CLAIMED', message: 'by another' }
-    view.note({ ...seen(2, 'Stopped'), disks, problem: refused })
+    const refused = (disk: string) => ({ code: 'DISK_CLAIMED', message: `Disk ${disk} is claimed by another one` })
+    view.note({ ...seen(2, 'Stopped'), disks, problem: refused(DISK) })
     expect(view.holderOf(DISK)).toBeUndefined()
-    view.note({ ...seen(3), disks, problem: refused })
+    view.note({ ...seen(3), disks, problem: refused(ID) })
     expect(view.holderOf(DISK)?.id).toBe(ID)
     view.note({ ...seen(4), disks: [], pendingDisks: [{ id: DISK, action: 'Detach' }] })
     expect(view.holderOf(DISK)?.id).toBe(ID)

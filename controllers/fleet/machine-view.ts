@@ -48,7 +48,11 @@ export function newMachineView(): ReplaceableView {
   return {
     get: (id) => machines.get(id),
     all: () => machines.values(),
-    named: (name) => names.of(name).flatMap((id) => machines.get(id) ?? []),
+    named(name) {
+      const ids = names.of(name)
+      // Every machine that is placed asks this of every host, and nearly none has one.
+      return ids.length === 0 ? [] : ids.flatMap((id) => machines.get(id) ?? [])
+    },
     holderOf: (disk) =>
       disks
         .of(disk)
@@ -77,10 +81,9 @@ function disksOf({ disks = [], pendingDisks = [] }: ObservedMachine): string[] {
   return [...new Set([...disks, ...pendingDisks].map(({ id }) => id))]
 }
 
-/** A machine that is off claims all of its disks or none; one that runs waits for those that it was refused. */
-function isRefused({ state, problem, pendingDisks = [] }: ObservedMachine, disk: string): boolean {
-  if (state === 'Stopped' && problem?.code === 'DISK_CLAIMED') return true
-  return pendingDisks.some(({ id, action }) => id === disk && action === 'Attach')
+/** The host names the disk that it refused. Others the machine may have, of this decision or of an earlier one. */
+function isRefused({ problem }: ObservedMachine, disk: string): boolean {
+  return problem?.code === 'DISK_CLAIMED' && problem.message.includes(disk)
 }
 
 const NONE: readonly string[] = []
@@ -89,7 +92,6 @@ const NONE: readonly string[] = []
 class IdsBy {
   readonly #ids = new Map<string, Set<string>>()
 
-  // Every machine that is placed asks this of every host, and nearly none has one.
   of(key: string): readonly string[] {
     const found = this.#ids.get(key)
     return found ? [...found] : NONE

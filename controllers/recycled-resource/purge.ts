@@ -14,22 +14,29 @@ const LOOK_AGAIN_MS = 30_000
 /** Decides that what the entry holds is destroyed; at a time, once the API server has just said that it is so late. */
 export async function beginPurge({ entry, status, deps }: Scope, notBeforeMs = 0): Promise<Outcome> {
   const { resource } = entry.spec
+  const unknownUse = useObjection(entry, deps)
+  if (unknownUse) return unknownUse
   const found = await deps.read(resource)
   if (found?.metadata.uid === resource.uid) return stillThere(found)
   const earlyMs = notBeforeMs - deps.now().getTime()
   if (earlyMs > 0) return doneFor(earlyMs)
-  const inUse = useObjection(entry, deps)
-  if (inUse) return inUse
   status.phase = 'Purging'
   return decided
 }
 
-/** A guest that nobody knew of may have it: once it is being destroyed, there is no way back for it. */
+/**
+ * A guest that nobody knew of may have it: once it is being destroyed, there is no way back for it. Only its host can
+ * tell.
+ */
 function useObjection({ spec: { contents } }: Scope['entry'], { fleet }: Scope['deps']): Outcome | undefined {
-  const host = fleet.get(contents?.host ?? '')
-  const [holder] = (contents?.disks ?? []).flatMap(({ id }) => host?.machines.holderOf(id) ?? [])
+  const { host: name = '', disks = [] } = contents ?? {}
+  if (disks.length === 0) return undefined
+  const host = fleet.get(name)
+  if (!host) return notFound(name, LOOK_AGAIN_MS)
+  if (host.state !== 'Connected') return unreachable(name, LOOK_AGAIN_MS)
+  const [holder] = disks.flatMap(({ id }) => host.machines.holderOf(id) ?? [])
   if (!holder) return undefined
-  const message = `Machine ${holder.id} of Host ${host?.name} has a disk of it: recover this entry and adopt the machine, or have it let the disk go`
+  const message = `Machine ${holder.id} of Host ${name} has a disk of it: recover this entry and adopt the machine, or have it let the disk go`
   return waiting(RecycledResourceReason.InUse, message, LOOK_AGAIN_MS)
 }
 
@@ -94,10 +101,7 @@ function ofDownloads({ entry, deps }: Scope, { download }: Partial<Contents>): O
 async function carryOut({ deps }: Scope, { host: name, give, needsHost }: Order): Promise<Outcome> {
   const host = deps.fleet.get(name)
   if (!host && !needsHost) return done
-  if (!host) {
-    const message = `There is no Host ${name}, where the file is: create it again`
-    return waiting(RecycledResourceReason.HostNotFound, message, RETRY_MS)
-  }
+  if (!host) return notFound(name, RETRY_MS)
   if (host.state !== 'Connected') return unreachable(name)
   try {
     await give(host.agent)
@@ -107,6 +111,11 @@ async function carryOut({ deps }: Scope, { host: name, give, needsHost }: Order)
     if (error.code === 'UNREACHABLE') return unreachable(name, RETRY_MS)
     return waiting(RecycledResourceReason.HostRefused, refusalText(name, error), RETRY_MS)
   }
+}
+
+function notFound(name: string, retryAfterMs: number): Outcome {
+  const message = `There is no Host ${name}, where the file is: create it again`
+  return waiting(RecycledResourceReason.HostNotFound, message, retryAfterMs)
 }
 
 function unreachable(name: string, retryAfterMs?: number): Outcome {

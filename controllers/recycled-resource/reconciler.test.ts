@@ -84,6 +84,11 @@ describe('RecycledResource', () => {
       ),
     })
     world.host.machines.note(guest(1, { disks: [], revision: 2 }))
+    world.host.state = 'Connecting'
+    await world.settle()
+    expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
+    expect(world.store.condition('ActionPossible')).toMatchObject({ reason: 'HostUnreachable' })
+    world.host.state = 'Connected'
     await world.settle()
     expect([world.host.disks.size, world.store.stored]).toEqual([0, undefined])
   })

@@ -62,6 +62,12 @@ describe('A guest is not adopted, and keeps what it has, with a manifest', () =>
       'boot from Disk web-root with rootDisk.diskRef in place of rootDisk.imageRef',
     ],
     [
+      'of an image, when its root disk is named as a further one',
+      { rootDisk: imageRef, disks: [attachment('data'), attachment('older-root')] },
+      [data, disk('older-root', { id: ROOT, attachedTo })],
+      'boot from Disk older-root with rootDisk.diskRef in place of rootDisk.imageRef',
+    ],
+    [
       'of an image, when the Disk of that name is another file',
       { rootDisk: imageRef, ...named },
       [data, disk('web-root')],
@@ -115,6 +121,15 @@ test.each([
   ['that boots from it', { diskRef: { name: 'older-root' } }, disk('older-root', { id: ROOT, attachedTo })],
 ])('A guest is adopted with a manifest %s', async (_, rootDisk, root) => {
   const world = adopting({ rootDisk, ...named }, ...(root ? [data, root] : [data]))
-  await world.reconcile()
+  await world.settle()
   expect(world.stored?.status?.machineId).toBe(ID)
+})
+
+test("A disk that was attached under an older name is the adopted one's under its own", async () => {
+  const root = disk('older-root', { id: ROOT, attachedTo })
+  const world = adopting({ rootDisk: { diskRef: { name: 'older-root' } }, ...named }, data, root)
+  await world.settle()
+  expect(world.condition('Ready')).toMatchObject({ status: 'True' })
+  const holders = ['data', 'older-root'].map((name) => world.disks.get(name)?.status?.attachedTo)
+  expect(holders).toEqual([1, 2].map(() => ({ virtualMachine: 'web', machineId: ID })))
 })

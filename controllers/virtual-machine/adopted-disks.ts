@@ -35,9 +35,9 @@ export function whyNotNamed(scope: Scope, held: Held): string | undefined {
 
 /** The Disk of an image is the machine's own; any other one it boots from by name. */
 function isNamedAsRoot({ vm, namespace, deps }: Scope, { isRoot, machineId }: Held, found: Disk): boolean {
+  if (vm.spec.rootDisk.imageRef === undefined) return true
   const isOwnRoot = deps.disk(namespace, rootDiskName(vm))?.metadata.uid === found.metadata.uid
-  if (!isOwnRoot || vm.spec.rootDisk.imageRef === undefined) return true
-  return isRoot && makerOf(found.metadata) === machineId
+  return isRoot ? isOwnRoot && makerOf(found.metadata) === machineId : !isOwnRoot
 }
 
 function bootFrom({ metadata: { name } }: Disk): string {

@@ -43,8 +43,10 @@ function findNamesake({
   status,
   deps,
 }: Scope): { host: string; machine: ObservedMachine } | undefined {
+  // One text for all hosts, of which each looks it up: it is hashed once.
+  const own = `${namespace}/${name}`
   for (const host of deps.fleet.all()) {
-    for (const machine of host.machines.named(`${namespace}/${name}`)) {
+    for (const machine of host.machines.named(own)) {
       const isOther = machine.id !== status.machineId && machine.power !== 'Absent'
       if (isOther && deps.machinesOf(machine.id).length === 0) return { host: host.name, machine }
     }

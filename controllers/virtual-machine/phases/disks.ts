@@ -120,7 +120,8 @@ async function claim(scope: Scope, disk: Disk): Promise<Outcome> {
   const objection = takenBy(scope, disk) ?? unusable(scope, disk)
   if (objection) return objection
   // The label claims the disk that was made for this machine, from its first moment and without another write.
-  const claimed = maker !== undefined || disk.status?.attachedTo?.machineId === machineId
+  const { attachedTo } = disk.status ?? {}
+  const claimed = maker !== undefined || (attachedTo?.machineId === machineId && attachedTo.virtualMachine === name)
   if (!claimed) await deps.setAttachment(disk, { virtualMachine: name, machineId })
   return done
 }

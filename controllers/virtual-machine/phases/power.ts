@@ -48,13 +48,17 @@ async function withoutDisks(scope: Scope, decision: MachineDecision): Promise<Ou
   scope.observed = seenOn(scope, decision.host)
   const refusal = await giveBack(scope, decision)
   const { observed } = scope
-  if (observed?.power === 'Running') return requestDue(decision, observed) ?? judge(scope, decision, observed)
+  if (observed?.power === 'Running') {
+    const outcome = judge(scope, decision, observed)
+    return outcome.type === 'done' ? (requestDue(decision, observed) ?? outcome) : outcome
+  }
   return refusal ?? waiting(VirtualMachineReason.DiskNotReady, 'Its disks are not ready')
 }
 
 /** What was asked for of a guest waits until it can be ordered with all of its disks. */
-function requestDue({ id, request }: MachineDecision, { decision }: ObservedMachine): Outcome | undefined {
-  if (request === undefined || decision.id === id) return undefined
+function requestDue({ follows, request }: MachineDecision, { decision }: ObservedMachine): Outcome | undefined {
+  // Else the host holds it already, or goes by one that we do not know: then it is not repeated.
+  if (request === undefined || !follows.includes(decision.id)) return undefined
   const message = `Request ${request} is carried out once its disks are ready: see DisksReady`
   return waiting(VirtualMachineReason.DiskNotReady, message)
 }
