@@ -45,7 +45,8 @@ const REFILL_MS = 60_000
 const MAX_NOTE_BYTES = 1024
 /** A write that people read later must not delay one that a machine waits for. */
 const HOLD_MS = 250
-const MAX_WAITING = 1_000
+/** Of some thousand machines that are made at once. */
+const MAX_WAITING = 10_000
 const MAX_SENDING = 4
 const MAX_REMEMBERED = 10_000
 
