@@ -1,4 +1,5 @@
-import { median, round, table } from '../statistics.ts'
+import { median, printer, round } from '../statistics.ts'
+import { writesPerMachine } from '../writes.ts'
 
 /** What one contender did in one round. */
 export interface Turn {
@@ -25,17 +26,16 @@ export interface Outcome {
   readonly say: (line: string) => void
 }
 
-const machineWrites = /^(APPLY|PATCH|PUT) virtualmachines/
-const diskWrites = / disks/
-const eventWrites = / events/
-
 /** Prints tables, and returns the figures: those without a prefix are Holdfast's. */
 export function report({ rounds, machines, say }: Outcome) {
   const of = (contender: Contender, value: (turn: Turn) => number) =>
     median(rounds.map((turns) => value(turns[contender])))
   const speed = ({ seconds }: Turn) => machines / seconds
-  const writes = (pattern: RegExp) => (turn: Turn) =>
-    [...turn.writes].filter(([key]) => pattern.test(key)).reduce((sum, [, count]) => sum + count, 0) / machines
+  const written = (contender: Contender, what: 'onMachine' | 'onDisk' | 'events') =>
+    round(
+      of(contender, ({ writes }) => writesPerMachine(writes, machines)[what]),
+      3,
+    )
   const both = (name: string, decimals: number, value: (turn: Turn) => number) => [
     name,
     round(of('holdfast', value), decimals),
@@ -47,10 +47,11 @@ export function report({ rounds, machines, say }: Outcome) {
     both('CPU s', 2, ({ cpuSeconds }) => cpuSeconds),
     both('MB at most', 1, ({ peakRssMb }) => peakRssMb),
     both('CPU s of the API server', 2, ({ apiServerCpuSeconds }) => apiServerCpuSeconds),
-    ...writtenKeys(rounds).map((key) => both(`${key} a machine`, 3, (turn) => (turn.writes.get(key) ?? 0) / machines)),
+    ...writtenKeys(rounds, machines).map((key) =>
+      both(`${key} a machine`, 3, (turn) => (turn.writes.get(key) ?? 0) / machines),
+    ),
   ]
-  for (const line of table(rows)) say(line)
-  say('')
+  printer(say)(rows)
   const ratios = rounds.map(({ holdfast, controllerRuntime }) => speed(holdfast) / speed(controllerRuntime))
   return {
     ratio: round(median(ratios), 3),
@@ -72,24 +73,19 @@ export function report({ rounds, machines, say }: Outcome) {
       of('controllerRuntime', ({ peakRssMb }) => peakRssMb),
       1,
     ),
-    vmWritesPerVm: round(of('holdfast', writes(machineWrites)), 3),
-    controllerRuntimeVmWritesPerVm: round(of('controllerRuntime', writes(machineWrites)), 3),
-    diskWritesPerVm: round(of('holdfast', writes(diskWrites)), 3),
-    controllerRuntimeDiskWritesPerVm: round(of('controllerRuntime', writes(diskWrites)), 3),
-    eventsPerVm: round(of('holdfast', writes(eventWrites)), 3),
-    controllerRuntimeEventsPerVm: round(of('controllerRuntime', writes(eventWrites)), 3),
+    vmWritesPerVm: written('holdfast', 'onMachine'),
+    controllerRuntimeVmWritesPerVm: written('controllerRuntime', 'onMachine'),
+    diskWritesPerVm: written('holdfast', 'onDisk'),
+    controllerRuntimeDiskWritesPerVm: written('controllerRuntime', 'onDisk'),
+    eventsPerVm: written('holdfast', 'events'),
+    controllerRuntimeEventsPerVm: written('controllerRuntime', 'events'),
     machines,
     rounds: rounds.length,
   }
 }
 
-/** What either of them wrote; who leads, and what the server asks itself, are left out. */
-function writtenKeys(rounds: readonly Round[]): string[] {
-  const all = rounds.flatMap(({ holdfast, controllerRuntime }) => [
-    ...holdfast.writes.keys(),
-    ...controllerRuntime.writes.keys(),
-  ])
-  return [...new Set(all)]
-    .filter((key) => [machineWrites, diskWrites, eventWrites].some((pattern) => pattern.test(key)))
-    .toSorted()
+/** What either of them wrote for a machine. */
+function writtenKeys(rounds: readonly Round[], machines: number): string[] {
+  const turns = rounds.flatMap(({ holdfast, controllerRuntime }) => [holdfast, controllerRuntime])
+  return [...new Set(turns.flatMap(({ writes }) => [...writesPerMachine(writes, machines).writes.keys()]))].toSorted()
 }

@@ -20,17 +20,13 @@ export function noteHolder(scope: Scope): void {
 
 /** Whether it is the machine that the disk is attached to, and that is there; or one that names it, under another name. */
 function isUser({ disk, status: { attachedTo }, namespace, deps }: Scope, { id }: ObservedMachine): boolean {
+  if (attachedTo && attachedTo.machineId !== id) return false
   const isNamedBy = (vm: VirtualMachine) =>
     vm.metadata.namespace === namespace && diskNames(vm).includes(disk.metadata.name)
-  if (deps.machinesOf(id).some(isNamedBy) && isFree(attachedTo, id)) return true
+  if (deps.machinesOf(id).some(isNamedBy)) return true
   // Until that is stored, the label alone says so.
   if (!attachedTo) return makerOf(disk.metadata) === id
-  return attachedTo.machineId === id && isHeld(attachedTo, deps.virtualMachine(namespace, attachedTo.virtualMachine))
-}
-
-/** Whether no other machine has a claim on it. */
-function isFree(attachedTo: Scope['status']['attachedTo'], id: string): boolean {
-  return attachedTo === undefined || attachedTo.machineId === id
+  return isHeld(attachedTo, deps.virtualMachine(namespace, attachedTo.virtualMachine))
 }
 
 /** Nobody learns here what is in another namespace. */

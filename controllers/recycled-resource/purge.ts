@@ -14,8 +14,8 @@ const LOOK_AGAIN_MS = 30_000
 /** Decides that what the entry holds is destroyed; at a time, once the API server has just said that it is so late. */
 export async function beginPurge({ entry, status, deps }: Scope, notBeforeMs = 0): Promise<Outcome> {
   const { resource } = entry.spec
-  const unknownUse = useObjection(entry, deps)
-  if (unknownUse) return unknownUse
+  const objection = useObjection(entry, deps)
+  if (objection) return objection
   const found = await deps.read(resource)
   if (found?.metadata.uid === resource.uid) return stillThere(found)
   const earlyMs = notBeforeMs - deps.now().getTime()
