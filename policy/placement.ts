@@ -59,19 +59,46 @@ export function place(
   const missing = whatIsMissing(request, hosts, storages)
   if (missing !== undefined) return { fits: false, message: missing }
   const objections: string[] = []
-  const fitting: { host: string; dataStorage?: string; leftBytes: number }[] = []
+  const byHost = Map.groupBy(storages, ({ host }) => host)
+  let best: Fitting | undefined
   // Where something can be done about it comes first: a host that is away may need nothing but to come back.
-  const usableFirst = hosts.toSorted((a, b) => Number(a.obstacle !== undefined) - Number(b.obstacle !== undefined))
-  for (const host of usableFirst) {
-    const objection = objectionOf(host, request, settings)
-    const storage = request.newDisk && pickStorage(host.name, request.newDisk, storages, settings)
-    if (objection !== undefined) objections.push(`${host.name} ${objection}`)
-    else if (storage && 'objection' in storage) objections.push(`${host.name} ${storage.objection}`)
-    else fitting.push({ host: host.name, ...storage, leftBytes: memoryLeft(host, settings) })
+  for (const host of usableFirst(hosts)) {
+    const fit = fitOn(host, byHost.get(host.name) ?? [], request, settings)
+    if ('objection' in fit) objections.push(`${host.name} ${fit.objection}`)
+    else if (best === undefined || isBetter(fit, best)) best = fit
   }
-  const best = fitting.toSorted((a, b) => b.leftBytes - a.leftBytes || a.host.localeCompare(b.host))[0]
   if (!best) return { fits: false, message: explain(objections) }
   return { fits: true, host: best.host, ...(best.dataStorage !== undefined && { dataStorage: best.dataStorage }) }
+}
+
+interface Fitting {
+  readonly host: string
+  readonly dataStorage?: string
+  readonly leftBytes: number
+}
+
+function usableFirst(hosts: readonly HostCandidate[]): readonly HostCandidate[] {
+  const isUsable = ({ obstacle }: HostCandidate) => obstacle === undefined
+  return hosts.every(isUsable) ? hosts : [...hosts.filter(isUsable), ...hosts.filter((host) => !isUsable(host))]
+}
+
+function fitOn(
+  host: HostCandidate,
+  storages: readonly StorageCandidate[],
+  request: PlacementRequest,
+  settings: PlacementSettings,
+): Fitting | { objection: string } {
+  const objection = objectionOf(host, request, settings)
+  if (objection !== undefined) return { objection }
+  const fitting = { host: host.name, leftBytes: memoryLeft(host, settings) }
+  if (!request.newDisk) return fitting
+  const storage = pickStorage(storages, request.newDisk, settings)
+  return 'objection' in storage ? storage : { ...fitting, ...storage }
+}
+
+/** Of two with as much room the name decides, so that it is the same one each time. */
+function isBetter(a: Fitting, than: Fitting): boolean {
+  return a.leftBytes > than.leftBytes || (a.leftBytes === than.leftBytes && a.host < than.host)
 }
 
 /** What the machine names and there is not, or undefined. */
@@ -132,14 +159,13 @@ function memoryLeft(host: HostCandidate, settings: PlacementSettings): number {
   return Math.floor(((host.memoryBytes - reserved) * settings.memoryOvercommitPercent) / 100) - host.placed.memoryBytes
 }
 
-/** The storage of a host with the most space left for a new disk, or why there is none, as the end of a sentence. */
+/** Of the storages of a host the one with the most space left for a new disk, or why there is none, as the end of a sentence. */
 export function pickStorage(
-  host: string,
-  { sizeBytes, dataStorage }: NonNullable<PlacementRequest['newDisk']>,
   storages: readonly StorageCandidate[],
+  { sizeBytes, dataStorage }: NonNullable<PlacementRequest['newDisk']>,
   settings: PlacementSettings,
 ): { dataStorage: string } | { objection: string } {
-  const reached = storages.filter((storage) => storage.host === host && (dataStorage ?? storage.name) === storage.name)
+  const reached = dataStorage === undefined ? storages : storages.filter(({ name }) => name === dataStorage)
   if (reached.length === 0)
     return { objection: dataStorage === undefined ? 'has no DataStorage' : `does not reach DataStorage ${dataStorage}` }
   const best = pickRoomiest(reached, sizeBytes, settings)

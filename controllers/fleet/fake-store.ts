@@ -78,7 +78,7 @@ export class FakeStore<R extends Resource> {
 
   #env(): Env<R> {
     return {
-      get: () => structuredClone(this.stored),
+      get: () => frozen(structuredClone(this.stored)),
       clock: {
         now: () => this.now(),
         monotonicMs: () => this.nowMs,
@@ -116,4 +116,10 @@ export class FakeStore<R extends Resource> {
 function asJson<T>(value: T): T {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- What goes through JSON keeps its type but for that.
   return JSON.parse(JSON.stringify(value)) as T
+}
+
+/** A reconcile that would change what is in the cache fails. */
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(frozen)
+  return value
 }

@@ -13,7 +13,8 @@ export function rootStorage({ vm, status, deps }: Scope, sizeBytes: number): { d
   const { host = '', machineId = '' } = status
   const { dataStorage: asked } = vm.spec.rootDisk
   const newDisk = { sizeBytes, ...(asked !== undefined && { dataStorage: asked }) }
-  const picked = pickStorage(host, newDisk, candidates.storages(), candidates.settings())
+  const storages = candidates.storages().filter((storage) => storage.host === host)
+  const picked = pickStorage(storages, newDisk, candidates.settings())
   if ('objection' in picked) {
     const message = `Host ${host}, where the machine is, ${picked.objection}: make room there, or delete the machine and create it anew`
     return waiting(VirtualMachineReason.NoHostFits, message)

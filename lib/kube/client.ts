@@ -290,6 +290,7 @@ function parseOr(text: string, otherwise: unknown): unknown {
 
 // Over HTTP/2 all of them arrive in one header: 299 - "one", 299 - "another \"quoted\" one".
 function toWarnings(header: string | string[] | undefined): string[] {
+  if (header === undefined) return []
   const quoted = String(header).matchAll(/299 \S+ "((?:\\.|[^"\\])*)"/g)
   return [...quoted].map(([, text = '']) => text.replace(/\\(.)/g, '$1'))
 }

@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util'
 import type * as z from 'zod'
 import type { Kind, Resource } from '../../crds/kind.ts'
+import { isSameJson } from '../json.ts'
 import { withoutManagedFields, type ObjectCache } from './cache.ts'
 import type { Call, Kube } from './client.ts'
 import { isKubeError } from './errors.ts'
@@ -64,7 +64,7 @@ export function objectWriter<K extends Kind>(
   const to: Target<K> = { kube, kind, fieldManager, cache }
   return {
     async applyStatus(before, status) {
-      if (isDeepStrictEqual(plain(before.status ?? {}), plain(status))) return before
+      if (isSameJson(before.status ?? {}, status)) return before
       const { name, namespace, uid, resourceVersion } = before.metadata
       const metadata = { name, namespace, uid, resourceVersion }
       return apply(to, objectPath(kind, before.metadata, 'status'), { metadata, status })
@@ -172,9 +172,4 @@ function ignoreNotFound(error: unknown): undefined {
 
 function typeOf({ group, version, kind }: Kind): { apiVersion: string; kind: string } {
   return { apiVersion: group === '' ? version : `${group}/${version}`, kind }
-}
-
-// An absent field and one that is undefined are the same in JSON.
-function plain(status: object): unknown {
-  return JSON.parse(JSON.stringify(status))
 }

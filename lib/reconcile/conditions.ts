@@ -9,9 +9,10 @@ export function toConditions(
   observedGeneration: number,
   now: Date,
 ): Condition[] {
+  const changed = toSeconds(now)
   return reports.map((report) => {
     const before = current.find(({ type }) => type === report.type)
-    const lastTransitionTime = before?.status === report.status ? before.lastTransitionTime : toSeconds(now)
+    const lastTransitionTime = before?.status === report.status ? before.lastTransitionTime : changed
     return { ...report, observedGeneration, lastTransitionTime }
   })
 }

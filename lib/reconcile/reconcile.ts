@@ -1,7 +1,7 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { Resource } from '../../crds/kind.ts'
 import type { Budgets } from '../budgets.ts'
 import type { Clock } from '../clock.ts'
+import { copyJson, isSameJson } from '../json.ts'
 import { news, toConditions, type News } from './conditions.ts'
 import { runPhases, summarise, type Phase, type Report, type Result } from './run-phases.ts'
 
@@ -11,7 +11,7 @@ export interface Reconciler<R extends Resource, Scope> {
   readonly phases: readonly Phase<Scope>[]
   /** Undoes everything `phases` can have done, from any state, any number of times. */
   readonly cleanup?: readonly Phase<Scope>[]
-  /** Gathers what the phases need. `object` is a copy whose status the phases may change. */
+  /** Gathers what the phases need, which may change the status of `object`, a copy, and nothing else. */
   readonly open: (object: R) => Scope
   /** Fills in status fields that follow from what the phases found, such as the printable status. */
   readonly finish?: (scope: Scope, ready: Report) => void
@@ -91,7 +91,7 @@ async function runOnce<R extends Resource, Scope>(
   reconciler: Reconciler<R, Scope>,
   env: Env<R>,
 ): Promise<{ next: Next } | { stored: R }> {
-  const after = structuredClone({ ...before, status: before.status ?? {} })
+  const after = { ...before, status: copyJson(before.status ?? {}) }
   const scope = reconciler.open(after)
   const deleting = before.metadata.deletionTimestamp !== undefined
   const result = await runPhases((deleting ? reconciler.cleanup : reconciler.phases) ?? [], scope)
@@ -183,17 +183,12 @@ function has(status: object, field: string): boolean {
 }
 
 function differs<R extends Resource, Scope>(before: R, after: R, reconciler: Reconciler<R, Scope>): boolean {
-  return !isDeepStrictEqual(plain(ownPart(before, reconciler)), plain(ownPart(after, reconciler)))
+  return !isSameJson(ownPart(before, reconciler), ownPart(after, reconciler))
 }
 
 function ownPart<R extends Resource, Scope>(object: R, { owned }: Reconciler<R, Scope>): StatusOf<R> {
   const status: StatusOf<R> = object.status ?? {}
   return owned ? owned(status, object) : status
-}
-
-// An absent field and one that is undefined are the same in JSON.
-function plain(status: object): unknown {
-  return JSON.parse(JSON.stringify(status))
 }
 
 interface Circumstances<R extends Resource, Scope> {
@@ -225,7 +220,7 @@ function patience<R extends Resource>(before: R, after: R, result: Result, env: 
 
 /** Whether what a person looks at, or waits for, is as it was. */
 function hasSameGist(before: Resource, after: Resource): boolean {
-  return isDeepStrictEqual(gistOf(before), gistOf(after))
+  return isSameJson(gistOf(before), gistOf(after))
 }
 
 function gistOf({ status }: Resource): unknown {

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import { copyJson, isSameJson } from './json.ts'
+
+test.each<[unknown, unknown]>([
+  [1, 1],
+  [null, null],
+  [
+    { a: 1, b: [{ c: 'x' }] },
+    { b: [{ c: 'x' }], a: 1 },
+  ],
+  [{ a: undefined }, {}],
+  [{}, { a: undefined }],
+  [{ a: { b: undefined } }, { a: {} }],
+  [[], []],
+])('%j and %j say the same', (a, b) => {
+  expect([isSameJson(a, b), isSameJson(b, a)]).toEqual([true, true])
+})
+
+test.each<[unknown, unknown]>([
+  [1, '1'],
+  [null, undefined],
+  [null, {}],
+  [[], {}],
+  [{ a: 1 }, { a: 1, b: 2 }],
+  [{ a: null }, {}],
+  [{ a: 1 }, { b: 1 }],
+  [
+    [1, 2],
+    [2, 1],
+  ],
+  [[1], [1, 2]],
+  [{ a: [{ b: 1 }] }, { a: [{ b: 2 }] }],
+  [{ a: {} }, { a: undefined }],
+])('%j and %j do not say the same', (a, b) => {
+  expect([isSameJson(a, b), isSameJson(b, a)]).toEqual([false, false])
+})
+
+test('a copy is the same, and shares nothing', () => {
+  const value = { a: [{ b: 1 }, null], c: { d: 'x' } }
+  const copy = copyJson(value)
+  expect(copy).toEqual(value)
+  copy.a[0] = null
+  copy.c.d = 'y'
+  expect(value).toEqual({ a: [{ b: 1 }, null], c: { d: 'x' } })
+})

@@ -1,0 +1,32 @@
+/**
+ * Whether two values say the same as JSON: an absent field and one that is undefined are the same, and the order of fields
+ * does not matter. For plain data only.
+ */
+export function isSameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (!isContainer(a) || !isContainer(b) || Array.isArray(a) !== Array.isArray(b)) return false
+  for (const field in a) if (!isSameJson(a[field], b[field])) return false
+  return !hasMore(b, a)
+}
+
+function hasMore(a: Container, than: Container): boolean {
+  for (const field in a) if (a[field] !== undefined && than[field] === undefined) return true
+  return false
+}
+
+/** A copy that can be changed. Several times as fast as `structuredClone`, for what can be JSON. */
+export function copyJson<T>(value: T): T
+export function copyJson(value: unknown): unknown {
+  if (!isContainer(value)) return value
+  if (Array.isArray(value)) return (value as unknown[]).map((item) => copyJson(item))
+  const copy: Container = {}
+  for (const field in value) copy[field] = copyJson(value[field])
+  return copy
+}
+
+/** An object or an array, whose fields are its places. */
+type Container = Record<string, unknown>
+
+function isContainer(value: unknown): value is Container {
+  return typeof value === 'object' && value !== null
+}
