@@ -6,6 +6,7 @@ import type { Log } from '../log.ts'
 import type { Kube } from './client.ts'
 import { isKubeError } from './errors.ts'
 import { collectionPath } from './paths.ts'
+import { UNCHECKED } from './writer.ts'
 
 /** What happened to an object, as `kubectl describe` shows it. */
 export interface ObjectEvent {
@@ -63,7 +64,7 @@ export function eventRecorder({ kube, clock, log, controller, instance }: Record
 
   const send = async ({ path, body }: { path: string; body: object }): Promise<void> => {
     try {
-      await kube.send({ method: 'POST', path, body })
+      await kube.send({ method: 'POST', path, query: UNCHECKED, body })
     } catch (err) {
       if (!isKubeError(err, 'AlreadyExists')) log.warn({ err, path }, 'an event was not recorded')
     }

@@ -31,7 +31,7 @@ test('a writer applies just the status that it is given, on top of the version t
     {
       method: 'PATCH',
       path: '/apis/test.dev/v1/namespaces/shop/things/a/status',
-      query: { fieldManager: 'test', force: true },
+      query: { fieldManager: 'test', force: true, fieldValidation: 'Ignore' },
       contentType: 'application/apply-patch+yaml',
       body: {
         apiVersion: 'test.dev/v1',

@@ -54,6 +54,12 @@ interface Precondition {
   readonly resourceVersion?: string | undefined
 }
 
+/**
+ * Unknown fields are dropped, as by default, but not looked for by reading everything a second time: nobody reads what the
+ * server would say of them, and it takes 4 % of its CPU for a write.
+ */
+export const UNCHECKED = { fieldValidation: 'Ignore' } as const
+
 /** Answers go into `cache` at once, so that the next reconcile sees them even before their events. */
 export function objectWriter<K extends Kind>(
   kube: Pick<Kube, 'send'>,
@@ -89,7 +95,8 @@ export function objectWriter<K extends Kind>(
 
     async create(manifest) {
       const path = collectionPath(kind, manifest.metadata.namespace)
-      return write(to, { method: 'POST', path, query: { fieldManager }, body: { ...typeOf(kind), ...manifest } })
+      const query = { fieldManager, ...UNCHECKED }
+      return write(to, { method: 'POST', path, query, body: { ...typeOf(kind), ...manifest } })
     },
 
     async apply(manifest) {
@@ -123,7 +130,7 @@ async function apply<K extends Kind>(to: Target<K>, path: string, body: object):
   return write(to, {
     method: 'PATCH',
     path,
-    query: { fieldManager: to.fieldManager, force: true },
+    query: { fieldManager: to.fieldManager, force: true, ...UNCHECKED },
     contentType: 'application/apply-patch+yaml',
     body: { ...typeOf(to.kind), ...body },
   })
@@ -137,7 +144,7 @@ async function patchFinalizers<K extends Kind>(to: Target<K>, before: Resource<K
 }
 
 async function mergePatch<K extends Kind>(to: Target<K>, path: string, body: object): Promise<Resource<K>> {
-  const query = { fieldManager: to.fieldManager }
+  const query = { fieldManager: to.fieldManager, ...UNCHECKED }
   return write(to, { method: 'PATCH', path, query, contentType: 'application/merge-patch+json', body })
 }
 
