@@ -6,7 +6,6 @@ import { CredentialSource, type Credentials, type Environment } from './credenti
 import { Deadline } from './deadline.ts'
 import { KubeError, toKubeError } from './errors.ts'
 import { splitLines } from './lines.ts'
-import { unlessGivenUp } from './unsent.ts'
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -71,7 +70,7 @@ const TELLING_MS = 2_000
 // Etcd takes no object over 1.5 MiB, and JSON at most doubles it.
 const MAX_LINE_BYTES = 8 * 1024 * 1024
 
-/** The API server, over one HTTP/2 connection for calls and one for streams. */
+/** The API server, over HTTP/1 connections that are kept for the next calls. */
 export class Kube implements AsyncDisposable {
   readonly #source: CredentialSource
   readonly #clock: Clock
@@ -192,26 +191,19 @@ export class Kube implements AsyncDisposable {
   async #askOnce(call: Call, { signal }: Deadline, dispatcher: Dispatcher): Promise<Dispatcher.ResponseData> {
     const { method, path, query, body, contentType = 'application/json' } = call
     const { origin, prefix, headers } = this.#credentials
-    const hasBody = body !== undefined
-    const asked = (hasBody ? unlessGivenUp(dispatcher, signal) : dispatcher).request({
+    const asked = dispatcher.request({
       origin,
       method,
       path: prefix + path,
       ...(query && { query }),
       headers: { ...headers, accept: 'application/json', 'content-type': contentType },
-      body: hasBody ? JSON.stringify(body) : null,
+      body: body === undefined ? null : JSON.stringify(body),
       // The deadline is the only judge.
       headersTimeout: 0,
       bodyTimeout: 0,
-      ...(!hasBody && { signal }),
+      signal,
     })
-    try {
-      return await beforeAbort(asked, signal)
-    } catch (error) {
-      // What may still come of it is read, or it would be in the way of others on its connection.
-      if (signal.aborted) void asked.then((late) => late.body.dump()).catch(() => undefined)
-      throw error
-    }
+    return beforeAbort(asked, signal)
   }
 
   async #current(): Promise<Connections> {
@@ -288,7 +280,7 @@ function parseOr(text: string, otherwise: unknown): unknown {
   }
 }
 
-// Over HTTP/2 all of them arrive in one header: 299 - "one", 299 - "another \"quoted\" one".
+// Each is a header, or all are in one: 299 - "one", 299 - "another \"quoted\" one".
 function toWarnings(header: string | string[] | undefined): string[] {
   if (header === undefined) return []
   const quoted = String(header).matchAll(/299 \S+ "((?:\\.|[^"\\])*)"/g)

@@ -1,7 +1,7 @@
 import { Agent, ProxyAgent, type Dispatcher } from 'undici'
 import type { Credentials } from './credentials.ts'
 
-/** Calls and streams have connections of their own: HTTP/2 shares a window, and a slow watch must not stop a call. */
+/** Calls and streams have connections of their own, so that those of streams can be ended alone. */
 export interface Connections {
   readonly calls: Dispatcher
   readonly streams: Dispatcher
@@ -14,8 +14,8 @@ export interface Connections {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
-/** HTTP/1 needs a connection a call, HTTP/2 opens another one for every hundred. */
-const MAX_CONNECTIONS = 64
+/** More than there are calls at once, or the renewal of a lease would wait for those of an API server that is slow. */
+const MAX_CONNECTIONS = 256
 // Some balancers forget a connection after a minute of silence.
 const KEEP_ALIVE_MS = 30_000
 
@@ -40,7 +40,8 @@ export function openConnections(credentials: Credentials): Connections {
 
 function newDispatcher({ tls, proxy }: Credentials): Dispatcher {
   const connect = { ...tls, timeout: CONNECT_TIMEOUT_MS, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }
-  const options = { connections: MAX_CONNECTIONS, allowH2: true }
+  // By HTTP/2 a call takes a tenth more CPU of ours, and one that is given up stays on a connection that may be dead.
+  const options = { connections: MAX_CONNECTIONS, allowH2: false, keepAliveTimeout: KEEP_ALIVE_MS }
   if (proxy === undefined) return new Agent({ ...options, connect })
   return new ProxyAgent({ ...options, uri: proxy, requestTls: connect })
 }

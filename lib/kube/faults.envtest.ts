@@ -218,7 +218,8 @@ describe(`a cache whose API server is far (seed ${SEED})`, { concurrent: true, t
     await using own = new AsyncDisposableStack()
     const { proxy, kube: distant } = await far(own)
     const call = { method: 'GET', path: collectionPath(Thing), query: { limit: 1 } } as const
-    await distant.send(call)
+    // One that has just answered may not be free yet, and the next call opens another one.
+    for (let index = 0; index < 3; index++) await distant.send(call)
     proxy.wire.abandon()
     await expect(distant.send({ ...call, deadlineMs: 300 })).rejects.toMatchObject({ code: 'Timeout' })
     const startedAt = performance.now()

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
-import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
-import { Agent, request, type RequestOptions } from 'node:https'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Agent, createServer, request, type RequestOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Wire } from './wire.ts'
@@ -59,7 +58,7 @@ export interface ProxyOptions {
 
 const pass: Verdict = { type: 'pass' }
 
-type Sent = Pick<Passing, 'method' | 'path'> & { readonly headers: IncomingMessage['headers'] }
+type Sent = Pick<RequestOptions, 'method' | 'path'> & Pick<IncomingMessage, 'headers'>
 
 /** Stands between our processes and a server, counts what passes, and does to it what a bad network would. */
 export class FaultProxy implements AsyncDisposable {
@@ -68,7 +67,7 @@ export class FaultProxy implements AsyncDisposable {
   readonly #server
   readonly #sockets = new Set<Socket>()
   #wire: Wire | undefined
-  readonly #streams = new Map<Http2ServerResponse, AbortController>()
+  readonly #streams = new Map<ServerResponse, AbortController>()
   #count = 0
   /** Asked for every request. May wait, and may kill somebody meanwhile. */
   judge: (passing: Passing) => Verdict | Promise<Verdict> = () => pass
@@ -83,8 +82,7 @@ export class FaultProxy implements AsyncDisposable {
       key: client.key,
       servername: options.serverName,
     })
-    this.#server = createSecureServer({
-      allowHTTP1: true,
+    this.#server = createServer({
       cert: server.certificate,
       key: server.key,
       ca,
@@ -96,7 +94,6 @@ export class FaultProxy implements AsyncDisposable {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
-    this.#server.on('sessionError', () => undefined)
   }
 
   static async start(options: ProxyOptions): Promise<FaultProxy> {
@@ -156,8 +153,8 @@ export class FaultProxy implements AsyncDisposable {
     await closed
   }
 
-  async #take(incoming: Http2ServerRequest, outgoing: Http2ServerResponse): Promise<void> {
-    const path = incoming.url
+  async #take(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const { method = '', url: path = '' } = incoming
     const isStream = /[?&]watch=true|^\/v1\/events/.test(path)
     this.#count += 1
     outgoing.on('error', () => undefined)
@@ -168,20 +165,15 @@ export class FaultProxy implements AsyncDisposable {
     } catch {
       return // It was cut before it was whole.
     }
-    const verdict = await this.judge({ number: this.#count, method: incoming.method, path, isStream })
+    const verdict = await this.judge({ number: this.#count, method, path, isStream })
     if (verdict.type === 'stall') return
-    if (verdict.type === 'cut') return breakOff(incoming)
+    if (verdict.type === 'cut') return void incoming.socket.destroy()
     if (verdict.type === 'answer') return answer(outgoing, verdict)
     if (verdict.type === 'pass' && verdict.delayMs !== undefined) await sleep(verdict.delayMs)
     await this.#forward(incoming, outgoing, Buffer.concat(chunks), verdict)
   }
 
-  async #forward(
-    incoming: Http2ServerRequest,
-    outgoing: Http2ServerResponse,
-    body: Buffer,
-    verdict: Verdict,
-  ): Promise<void> {
+  async #forward(incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer, verdict: Verdict): Promise<void> {
     try {
       const { method, url, headers } = incoming
       const path = (verdict.type === 'pass' ? verdict.path : undefined) ?? url
@@ -189,19 +181,19 @@ export class FaultProxy implements AsyncDisposable {
       if (verdict.type === 'cutAfter') {
         for await (const _ of bytes(reply)); // Only then is it surely carried out.
         await verdict.meanwhile?.()
-        return breakOff(incoming)
+        return void incoming.socket.destroy()
       }
       outgoing.writeHead(reply.statusCode ?? 502, withoutHopByHop(reply.headers))
       const lines = verdict.type === 'pass' ? verdict.lines : undefined
       await this.#pipe(reply, outgoing, lines)
     } catch {
-      breakOff(incoming) // The server broke off, and so do we.
+      incoming.socket.destroy() // The server broke off, and so do we.
     }
   }
 
   async #pipe(
     reply: IncomingMessage,
-    outgoing: Http2ServerResponse,
+    outgoing: ServerResponse,
     lines?: (from: AsyncIterable<string>) => AsyncIterable<string>,
   ): Promise<void> {
     const stalled = new AbortController()
@@ -220,9 +212,7 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   async #send({ method, path, headers }: Sent, body: Buffer): Promise<IncomingMessage> {
-    const kept = Object.entries(headers).filter(
-      ([name]) => !name.startsWith(':') && name !== 'host' && name !== 'connection',
-    )
+    const kept = Object.entries(headers).filter(([name]) => name !== 'host' && name !== 'connection')
     const options: RequestOptions = {
       host: '127.0.0.1',
       port: this.#options.port,
@@ -242,17 +232,7 @@ function isAddress(address: AddressInfo | string | null): address is AddressInfo
   return typeof address === 'object' && address !== null
 }
 
-// Over HTTP/2 too the whole connection goes: that is what a cut cable does. A request by HTTP/1 has no stream.
-function breakOff({ stream, socket }: { stream?: Http2ServerRequest['stream']; socket: Socket }): void {
-  const session = stream?.session
-  if (session) session.destroy()
-  else socket.destroy()
-}
-
-function answer(
-  outgoing: Http2ServerResponse,
-  { status, headers = {}, body }: Extract<Verdict, { type: 'answer' }>,
-): void {
+function answer(outgoing: ServerResponse, { status, headers = {}, body }: Extract<Verdict, { type: 'answer' }>): void {
   outgoing.writeHead(status, { 'content-type': 'application/json', ...headers })
   const failure = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status, message: 'a fault is played' }
   outgoing.end(typeof body === 'string' ? body : JSON.stringify(body ?? failure))
