@@ -303,7 +303,8 @@ function accessDisks({ kube, caches: { disks, virtualMachines } }: Parts): DiskA
       const asRead = makerOf(metadata) === undefined ? { resourceVersion } : {}
       if (deletionTimestamp === undefined) await writer.delete(metadata, { uid, ...asRead })
     },
-    setAttachment: (disk, attachedTo) => attachments.setStatusField(disk, 'attachedTo', attachedTo),
+    setAttachment: (disk, attachedTo) =>
+      attachments.changeStatus(disk, { from: disk.status ?? {}, to: { ...disk.status, attachedTo } }),
     newId: () => randomUUID(),
     newMac: () => toMac(randomBytes(6)),
     orders: newOrders(),

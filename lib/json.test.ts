@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { copyJson, isSameJson } from './json.ts'
+import { copyJson, isSameJson, mergePatch } from './json.ts'
 
 test.each<[unknown, unknown]>([
   [1, 1],
@@ -42,4 +42,22 @@ test('a copy is the same, and shares nothing', () => {
   copy.a[0] = null
   copy.c.d = 'y'
   expect(value).toEqual({ a: [{ b: 1 }, null], c: { d: 'x' } })
+})
+
+test.each<[object, object, object]>([
+  [{ a: 1 }, { a: 1 }, {}],
+  [{}, { a: 1 }, { a: 1 }],
+  [{ a: 1 }, {}, { a: null }],
+  [
+    { a: 1, b: 2 },
+    { a: undefined, b: 3 },
+    { a: null, b: 3 },
+  ],
+  [{ a: undefined }, {}, {}],
+  [{ a: { b: 1, c: 2 } }, { a: { b: 1, d: 3 } }, { a: { c: null, d: 3 } }],
+  [{ a: [1, 2] }, { a: [1, 3] }, { a: [1, 3] }],
+  [{ a: [1] }, { a: { b: 1 } }, { a: { b: 1 } }],
+  [{ a: { b: 1 } }, { a: 'x' }, { a: 'x' }],
+])('from %j to %j is the merge patch %j', (before, after, patch) => {
+  expect(mergePatch(before, after)).toEqual(patch)
 })

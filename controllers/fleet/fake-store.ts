@@ -88,18 +88,13 @@ export class FakeStore<R extends Resource> {
       waitingSince: this.#waitingSince,
       details: this.#details,
       writer: {
-        applyStatus: async (before, status) => {
+        changeStatus: async (before, { to: status }) => {
           if (this.crash) throw this.crash
           this.fault('before write')
           this.writes++
           this.applied.push(asJson(status))
           this.put({ ...before, status: { ...this.#foreign(before), ...status } })
           this.fault('after write')
-          return structuredClone(this.stored ?? before)
-        },
-        setStatusField: async (before, field, value) => {
-          this.writes++
-          this.put({ ...before, status: { ...before.status, [field]: value } })
           return structuredClone(this.stored ?? before)
         },
         addFinalizer: async (before) => before,

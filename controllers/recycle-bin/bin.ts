@@ -119,7 +119,8 @@ export function newRecycleBin({ kube, cache, settings, isThere }: RecycleBinDeps
       return replace(entry, { ...entry.spec, contents: { ...contents, ...(disks && { disks }) } })
     },
     async close(entry) {
-      if (isOpen(entry)) await writer.applyStatus(entry, { ...entry.status, phase: 'Binned' })
+      const from = entry.status ?? {}
+      if (isOpen(entry)) await writer.changeStatus(entry, { from, to: { ...from, phase: 'Binned' } })
     },
     async remove(entry) {
       await removeExactly(kube, entry)

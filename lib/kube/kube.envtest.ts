@@ -14,7 +14,7 @@ import { eventRecorder } from './events.ts'
 import { collectionPath, objectPath } from './paths.ts'
 import { runReflector } from './reflector.ts'
 import { serveThings, Thing } from './testing.ts'
-import { objectWriter, type Manifest, type ObjectWriter } from './writer.ts'
+import { objectWriter, type Manifest, type ObjectWriter, type StatusChange } from './writer.ts'
 
 let stack: AsyncDisposableStack
 let kube: Kube
@@ -56,6 +56,11 @@ function follow(client: Pick<Kube, 'send' | 'stream'> = kube) {
   return { cache, told, names }
 }
 
+/** A change of a status that had nothing. */
+function to(host: string): StatusChange<Thing> {
+  return { from: {}, to: { host } }
+}
+
 async function removeFor(finalizers: ObjectWriter<typeof Thing>, object: Thing): Promise<void> {
   await finalizers.delete(object.metadata)
   const { body } = await kube.send<Thing>({ method: 'GET', path: objectPath(Thing, object.metadata) })
@@ -87,7 +92,7 @@ test('a cache takes the answers to our own writes, and their events change nothi
   const own = objectWriter(kube, Thing, 'test', cache)
   const made = await own.create(manifest('a'))
   expect(cache.get(`${namespace}/a`)).toEqual(made)
-  const stored = await own.applyStatus(made, { host: 'h' })
+  const stored = await own.changeStatus(made, to('h'))
   expect(cache.get(`${namespace}/a`)).toEqual(stored)
   await own.delete(stored.metadata)
   await expect.poll(() => cache.get(`${namespace}/a`)?.metadata.deletionTimestamp).toBeDefined()
@@ -119,51 +124,37 @@ test('a reflector pages through a long list where it cannot be streamed, and the
 
 test('a status is written on top of the version that was read, and of that object only', async () => {
   const made = await writer.create(manifest('a'))
-  const stored = await writer.applyStatus(made, { host: 'h' })
-  await expect(writer.applyStatus(made, { host: 'other' })).rejects.toMatchObject({ code: 'Conflict' })
+  const stored = await writer.changeStatus(made, to('h'))
+  await expect(writer.changeStatus(made, to('other'))).rejects.toMatchObject({ code: 'Conflict' })
   await removeFor(writer, stored)
   const again = await writer.create(manifest('a'))
-  await expect(writer.applyStatus(made, { host: 'h' })).rejects.toMatchObject({ code: 'Conflict' })
+  await expect(writer.changeStatus(made, to('h'))).rejects.toMatchObject({ code: 'Conflict' })
   await expect(writer.addFinalizer(made, 'test.dev/other')).rejects.toMatchObject({ code: 'Conflict' })
   await removeFor(writer, again)
-  await expect(writer.applyStatus(again, { host: 'h' })).rejects.toMatchObject({ code: 'NotFound' })
+  await expect(writer.changeStatus(again, to('h'))).rejects.toMatchObject({ code: 'NotFound' })
   await expect(kube.send({ method: 'GET', path: objectPath(Thing, made.metadata) })).rejects.toMatchObject({
     code: 'NotFound',
   })
 })
 
-test('a status has the fields of each who writes it, and who leaves one out takes off only that', async () => {
-  const condition = (type: string) =>
-    ({ type, status: 'True', reason: 'Test', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }) as const
+test('of a status only what is to change changes, and a field goes whoever else owns it', async () => {
   const other = objectWriter(kube, Thing, 'other')
   const made = await writer.create(manifest('a', { size: '2Gi' }))
-  const ours = await writer.applyStatus(made, { host: 'h', zone: 'z', conditions: [condition('Ours')] })
-  const both = await other.applyStatus(ours, { conditions: [condition('Theirs')] })
-  const fewer = await writer.applyStatus(both, { host: 'h', conditions: [condition('Ours')] })
-  expect(fewer.status).toEqual({ host: 'h', conditions: [condition('Ours'), condition('Theirs')] })
-  expect(fewer.spec).toEqual({ size: '2Gi' })
-})
-
-test('a field of the status goes although another owns it too, and for the version that was read only', async () => {
-  const other = objectWriter(kube, Thing, 'other')
-  const made = await writer.create(manifest('a'))
-  const ours = await writer.applyStatus(made, { host: 'h', zone: 'z' })
-  const both = await other.applyStatus(ours, { host: 'h', zone: 'restored' })
-  const kept = await writer.applyStatus(both, { host: 'h' })
-  expect(kept.status).toEqual({ host: 'h', zone: 'restored' })
-  const gone = await writer.setStatusField(kept, 'zone', undefined)
-  expect(gone.status).toEqual({ host: 'h' })
-  await expect(writer.setStatusField(kept, 'zone', 'y')).rejects.toMatchObject({ code: 'Conflict' })
-  expect((await writer.setStatusField(gone, 'zone', 'y')).status).toEqual({ host: 'h', zone: 'y' })
+  const ours = await writer.changeStatus(made, { from: {}, to: { host: 'h' } })
+  const both = await other.changeStatus(ours, { from: {}, to: { host: 'h', zone: 'theirs' } })
+  const moved = await writer.changeStatus(both, { from: { host: 'h' }, to: { host: 'i' } })
+  expect(moved.status).toEqual({ host: 'i', zone: 'theirs' })
+  const gone = await writer.changeStatus(moved, { from: moved.status ?? {}, to: { host: 'i' } })
+  expect(gone.status).toEqual({ host: 'i' })
+  expect(gone.spec).toEqual({ size: '2Gi' })
 })
 
 test('applying what is there already does not move the version', async () => {
   const first = await writer.apply(manifest('a'))
   const second = await writer.apply(manifest('a'))
   expect([first.changed, second.changed]).toEqual([true, false])
-  const stored = await writer.applyStatus(second.object, { host: 'h' })
-  const { status: _, ...blank } = stored
-  const again = await writer.applyStatus(blank, { host: 'h' })
+  const stored = await writer.changeStatus(second.object, to('h'))
+  const again = await writer.changeStatus(stored, to('h')) // As when the cache is behind.
   expect(again.metadata.resourceVersion).toBe(stored.metadata.resourceVersion)
 })
 

@@ -13,16 +13,42 @@ test('a finalizer is stored before anything is done outside', async () => {
   expect(world.log).toEqual(['add finalizer', 'Made', 'write', 'Normal Ready'])
 })
 
-test('a field that is dropped goes although another manager owns it as well', async () => {
+test('a field that is dropped goes', async () => {
   const world = new World({ ...thing('a', 1, held), status: { host: 'h', zone: 'z' } })
-  world.alsoOwned = ['host', 'zone']
   const drop = world.phase('Made', ({ status }) => {
     delete status['zone']
     return done
   })
   await world.reconcile({ finalizer, phases: [drop] })
-  expect(world.stored?.status).toMatchObject({ host: 'h', zone: undefined })
-  expect(world.log).toEqual(['Made', 'write', 'set zone', 'Normal Ready'])
+  expect(world.stored?.status).toMatchObject({ host: 'h' })
+  expect(world.stored?.status).not.toHaveProperty('zone')
+})
+
+test('conditions that others wrote stay, and are no reason to write again', async () => {
+  const theirs = {
+    type: 'Theirs',
+    status: 'False',
+    reason: 'X',
+    message: '',
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  } as const
+  const world = new World({ ...thing('a', 1, held), status: { conditions: [theirs] } })
+  const phases = [world.phase('Made', done)]
+  await world.reconcile({ finalizer, phases })
+  expect(world.stored?.status?.conditions?.map(({ type }) => type)).toEqual(['Ready', 'Made', 'Theirs'])
+  await world.reconcile({ finalizer, phases })
+  expect(world.log.filter((entry) => entry === 'write')).toEqual(['write'])
+})
+
+test('conditions of steps that are over with the deletion go', async () => {
+  const world = new World(thing('a', 1, held))
+  await world.reconcile({ finalizer, phases: [world.phase('Made', done)] })
+  world.stored = { ...thing('a', 2, deleting), status: world.stored?.status ?? {} }
+  const cleanup = [world.phase('Removed', waiting('Busy', 'It is busy'))]
+  await world.reconcile({ finalizer, phases: [world.phase('Made', done)], cleanup })
+  await world.clock.advance(2_000)
+  await world.reconcile({ finalizer, phases: [world.phase('Made', done)], cleanup })
+  expect(world.stored.status?.conditions?.map(({ type }) => type)).toEqual(['Ready', 'Removed'])
 })
 
 test('nothing is done for an object whose finalizer could not be stored', async () => {

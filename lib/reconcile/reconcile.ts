@@ -25,10 +25,8 @@ export type StatusOf<R extends Resource> = NonNullable<R['status']>
 
 /** Both throw KubeError; code Conflict means that the object changed meanwhile. */
 export interface Writer<R extends Resource> {
-  /** Applies our own fields on top of `before`'s version. Sends nothing when nothing differs. */
-  applyStatus(before: R, status: StatusOf<R>): Promise<R>
-  /** Sets one field on top of `before`'s version, whoever else owns it; undefined takes it off. */
-  setStatusField(before: R, field: string, value: unknown): Promise<R>
+  /** Makes `to` of `from`, which are parts of a status, on top of `before`'s version. What is in neither stays as it is. */
+  changeStatus(before: R, change: { readonly from: StatusOf<R>; readonly to: StatusOf<R> }): Promise<R>
   addFinalizer(before: R, finalizer: string): Promise<R | undefined>
   removeFinalizer(before: R, finalizer: string): Promise<R | undefined>
 }
@@ -100,7 +98,7 @@ async function runOnce<R extends Resource, Scope>(
   const ready = summarise(result, deleting)
   if (!result.decided || isNew(before)) {
     reconciler.finish?.(scope, ready)
-    describe(before, after, [ready, ...result.reports], env.clock.now())
+    describe({ before, after, reports: [ready, ...result.reports] }, reconciler, env.clock.now())
   }
   if (result.decided) return { stored: await write(before, after, reconciler, env) }
   return { next: await report({ before, after, result, ready }, reconciler, env) }
@@ -126,9 +124,22 @@ async function release<R extends Resource, Scope>(
   return {}
 }
 
-function describe<R extends Resource>(before: R, after: R, reports: readonly Report[], now: Date): void {
+interface Description<R> {
+  readonly before: R
+  readonly after: R
+  readonly reports: readonly Report[]
+}
+
+function describe<R extends Resource, Scope>(
+  { before, after, reports }: Description<R>,
+  { phases, cleanup = [] }: Reconciler<R, Scope>,
+  now: Date,
+): void {
   const { generation } = before.metadata
-  const conditions = toConditions(before.status?.conditions ?? [], reports, generation, now)
+  const current = before.status?.conditions ?? []
+  const ours = new Set(['Ready', ...[...phases, ...cleanup].map(({ condition }) => condition)])
+  const others = current.filter(({ type }) => !ours.has(type))
+  const conditions = [...toConditions(current, reports, generation, now), ...others]
   after.status = { ...after.status, conditions, observedGeneration: generation }
 }
 
@@ -168,18 +179,7 @@ async function write<R extends Resource, Scope>(
 ): Promise<R> {
   if (!differs(before, after, reconciler)) return before
   if (hasSameGist(before, after)) details.spend(before.metadata.uid)
-  const wanted = ownPart(after, reconciler)
-  let written = await writer.applyStatus(before, wanted)
-  // Whoever restored a status as another field manager owns it too, and keeps what we leave out.
-  const dropped = Object.keys(ownPart(before, reconciler)).filter((field) => !has(wanted, field))
-  for (const field of dropped) {
-    if (has(written.status ?? {}, field)) written = await writer.setStatusField(written, field, undefined)
-  }
-  return written
-}
-
-function has(status: object, field: string): boolean {
-  return Object.entries(status).some(([name, value]) => name === field && value !== undefined)
+  return writer.changeStatus(before, { from: ownPart(before, reconciler), to: ownPart(after, reconciler) })
 }
 
 function differs<R extends Resource, Scope>(before: R, after: R, reconciler: Reconciler<R, Scope>): boolean {

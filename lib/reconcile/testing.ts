@@ -19,8 +19,6 @@ export class World {
   readonly details = new Budgets({ clock: this.clock, ...DETAILS })
   stored: Resource | undefined
   conflict = false
-  /** Fields of the status that another field manager owns as well. */
-  alsoOwned: readonly string[] = []
 
   constructor(object: Resource | undefined) {
     this.stored = object
@@ -56,15 +54,9 @@ export class World {
       return structuredClone(this.stored)
     }
     const writer = {
-      applyStatus: async (before: Resource, status: Status) => {
+      changeStatus: async (before: Resource, { to }: { to: Status }) => {
         this.log.push('write')
-        const all = Object.entries(before.status ?? {})
-        const kept = Object.fromEntries(all.filter(([field]) => this.alsoOwned.includes(field)))
-        return store({ ...before, status: { ...kept, ...status } })
-      },
-      setStatusField: async (before: Resource, field: string, value: unknown) => {
-        this.log.push(`set ${field}`)
-        return store({ ...before, status: { ...before.status, [field]: value } })
+        return store({ ...before, status: to })
       },
       addFinalizer: async (before: Resource, finalizer: string) => {
         this.log.push('add finalizer')
