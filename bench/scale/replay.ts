@@ -41,8 +41,8 @@ export function scriptOf(vm: VirtualMachine, diskUid: string, steps: readonly St
   }
 }
 
-const written = z.object({ metadata: z.object({ name: z.string(), uid: z.string(), resourceVersion: z.string() }) })
-const versioned = z.looseObject({ metadata: z.looseObject({ name: z.string(), resourceVersion: z.string() }) })
+const written = z.object({ metadata: z.object({ uid: z.string(), resourceVersion: z.string() }) })
+const versioned = z.looseObject({ metadata: z.looseObject({ uid: z.string(), resourceVersion: z.string() }) })
 
 /** A machine that exists already, and the host where it is to be. */
 export interface Part {
@@ -62,13 +62,14 @@ export async function replay(script: Script, as: Part, to: Servers): Promise<voi
     [model.ids.decisionId, randomUUID()],
     [`"${model.host}"`, `"${as.host}"`],
   ])
-  const versions = new Map([[as.name, as.resourceVersion]])
+  /** By uid. */
+  const versions = new Map([[as.uid, as.resourceVersion]])
   for (const step of script.steps) {
     const own = translated(step, ids)
     if (own.to === 'agent') await give(own.order, to.agents.get(own.host))
     else {
       const reply = written.parse((await to.kube.send(withVersion(own.call, versions))).body).metadata
-      versions.set(reply.name, reply.resourceVersion)
+      versions.set(reply.uid, reply.resourceVersion)
       if (own.call.method === 'POST' && own.call.path.endsWith('/disks')) ids.set(model.ids.diskUid, reply.uid)
     }
   }
@@ -86,7 +87,7 @@ function withVersion(call: Call, versions: ReadonlyMap<string, string>): Call {
   const body = versioned.safeParse(call.body).data
   if (!body) return call
   const { resourceVersion: _, ...metadata } = body.metadata
-  const version = versions.get(body.metadata.name)
+  const version = versions.get(body.metadata.uid)
   return { ...call, body: { ...body, metadata: { ...metadata, ...(version && { resourceVersion: version }) } } }
 }
 
