@@ -34,7 +34,7 @@ export function describeSimulatedHosts(platform: Platform, hostCount: number): v
         'controller_runtime_reconcile_total{controller="virtualmachine",result="success"}',
         'workqueue_adds_total{name="virtualmachine"}',
         'rest_client_requests_total{code="200",method="PATCH"}',
-        'holdfast_api_writes_total{resource="virtualmachines",subresource="status",verb="APPLY"}',
+        'holdfast_api_writes_total{resource="virtualmachines",subresource="status",verb="PATCH"}',
         'holdfast_agent_requests_total{host="simulated-1",outcome="OK"}',
         'reflector_lists_total{name="virtualmachines"}',
       ]) {

@@ -29,7 +29,7 @@ async function controllers(): Promise<string> {
   follow(caches, () => new Date())
   calls('host-1')('UNREACHABLE', 20)
   const path = '/apis/storage.holdfast.dev/v1alpha1/namespaces/a/disks/b/status'
-  kube.requests({ method: 'PATCH', path, contentType: 'application/apply-patch+yaml', status: 200, tookMs: 3 })
+  kube.requests({ method: 'PATCH', path, contentType: 'application/merge-patch+json', status: 200, tookMs: 3 })
   kube.reflector('disks').listed(true)
   return metrics.render()
 }

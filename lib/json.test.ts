@@ -60,4 +60,17 @@ test.each<[object, object, object]>([
   [{ a: { b: 1 } }, { a: 'x' }, { a: 'x' }],
 ])('from %j to %j is the merge patch %j', (before, after, patch) => {
   expect(mergePatch(before, after)).toEqual(patch)
+  expect(isSameJson(patched(before, patch), after)).toBe(true)
 })
+
+/** As RFC 7386 has it. */
+function patched(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
+  const base = typeof target === 'object' && target !== null && !Array.isArray(target) ? target : {}
+  const result: Record<string, unknown> = { ...base }
+  for (const [field, value] of Object.entries(patch)) {
+    if (value === null) delete result[field]
+    else result[field] = patched(result[field], value)
+  }
+  return result
+}

@@ -95,7 +95,7 @@ export class FakeStore<R extends Resource> {
           this.applied.push(asJson(status))
           this.put({ ...before, status: { ...this.#foreign(before), ...status } })
           this.fault('after write')
-          return structuredClone(this.stored ?? before)
+          return frozen(structuredClone(this.stored ?? before))
         },
         addFinalizer: async (before) => before,
         removeFinalizer: async () => {

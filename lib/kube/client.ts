@@ -21,6 +21,8 @@ export interface Call {
   readonly signal?: AbortSignal
   /** For the whole call, repetitions included. Default 30,000. */
   readonly deadlineMs?: number
+  /** Waits for no other call, however many there are. For few. */
+  readonly isUrgent?: boolean
 }
 
 export interface Reply<T> {
@@ -103,7 +105,7 @@ export class Kube implements AsyncDisposable {
     const { deadlineMs = DEADLINE_MS, signal } = call
     using deadline = new Deadline(deadlineMs, signal)
     try {
-      const { statusCode, headers, body } = await this.#ask(call, deadline, 'calls')
+      const { statusCode, headers, body } = await this.#ask(call, deadline, call.isUrgent === true ? 'urgent' : 'calls')
       const text = await beforeAbort(body.text(), deadline.signal)
       if (statusCode >= 400) throw toKubeError(statusCode, parseOr(text, undefined))
       const isJson = String(headers['content-type']).includes('json')
@@ -148,8 +150,8 @@ export class Kube implements AsyncDisposable {
     let refused = false
     for (let attempt = 1; ; attempt++) {
       const connections = await this.#current()
-      // A connection that has gone silent would take the calls after this one with it, and its streams say nothing.
-      const waitsMs = purpose === 'calls' ? (call.deadlineMs ?? DEADLINE_MS) : 0
+      // Where one connection has gone silent the others have as well, and streams say nothing.
+      const waitsMs = purpose === 'streams' ? 0 : (call.deadlineMs ?? DEADLINE_MS)
       deadline.onExpired = () => this.#renew(connections, waitsMs < TELLING_MS ? 'close' : 'hangUp')
       const ask = () => this.#askOnce(call, deadline, connections[purpose])
       const response = await this.#observed(call, purpose, ask)
@@ -201,6 +203,7 @@ export class Kube implements AsyncDisposable {
       // The deadline is the only judge.
       headersTimeout: 0,
       bodyTimeout: 0,
+      reset: false, // Or each DELETE with a body would end its connection.
       signal,
     })
     return beforeAbort(asked, signal)
@@ -236,7 +239,7 @@ export class Kube implements AsyncDisposable {
   }
 }
 
-type Purpose = 'calls' | 'streams'
+type Purpose = 'calls' | 'urgent' | 'streams'
 
 /** While undici opens a connection it does not look at the signal of the request that waits for it. */
 async function beforeAbort<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -58,7 +58,7 @@ const stored = z.object({
 export function leaseStore(kube: Pick<Kube, 'send'>, ref: LeaseRef, deadlineMs: number): LeaseStore {
   const path = objectPath(LEASES, ref)
   let writes = 0
-  const send = async (call: Call) => toRecord((await kube.send({ deadlineMs, ...call })).body)
+  const send = async (call: Call) => toRecord((await kube.send({ deadlineMs, isUrgent: true, ...call })).body)
   return {
     async read() {
       try {

@@ -137,6 +137,7 @@ function describe<R extends Resource, Scope>(
 ): void {
   const { generation } = before.metadata
   const current = before.status?.conditions ?? []
+  // A type of ours that a later version no longer has would stay as well: name it here then.
   const ours = new Set(['Ready', ...[...phases, ...cleanup].map(({ condition }) => condition)])
   const others = current.filter(({ type }) => !ours.has(type))
   const conditions = [...toConditions(current, reports, generation, now), ...others]

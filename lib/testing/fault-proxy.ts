@@ -88,6 +88,7 @@ export class FaultProxy implements AsyncDisposable {
       ca,
       requestCert: true,
       rejectUnauthorized: true,
+      keepAliveTimeout: 90_000, // As kube-apiserver.
     })
     this.#server.on('request', (incoming, outgoing) => void this.#take(incoming, outgoing))
     this.#server.on('connection', (socket: Socket) => {
