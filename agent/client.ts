@@ -41,6 +41,8 @@ export type CallOutcome = 'OK' | AgentErrorCode
 interface Peer extends Pick<AgentAddress, 'term' | 'onStaleTerm' | 'onCalled'> {
   /** Throws for an address that is none. */
   readonly pool: () => Pool
+  /** Has later calls use connections of their own: where one has gone silent, others that are kept have as well. */
+  readonly abandon: (silent: Pool) => void
 }
 
 /** What an answer may take beyond the time that it was asked to wait. */
@@ -80,7 +82,12 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
         checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
       },
     }))
-  const peer: Peer = { pool, ...caller }
+  const abandon = (silent: Pool) => {
+    if (silent !== opened) return
+    opened = undefined
+    silent.close().catch(() => undefined) // It fails only when it is destroyed meanwhile.
+  }
+  const peer: Peer = { pool, abandon, ...caller }
   const call = <T>(request: Call<T>) => send(peer, request)
   const nothing = z.object({})
   const path = encodeURIComponent
@@ -146,8 +153,8 @@ async function send<T>(peer: Peer, call: Call<T>): Promise<T> {
 async function ask<T>(peer: Peer, call: Call<T>, term: Record<string, string>): Promise<T> {
   const { method, path, body, waitMs, timeoutMs, reply } = call
   const headers = { ...term, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
-  const { status, content } = await reach(async () => {
-    const response = await peer.pool().request({
+  const { status, content } = await reach(peer, async (pool) => {
+    const response = await pool.request({
       method,
       path,
       ...(waitMs === undefined ? {} : { query: { waitMs } }),
@@ -170,13 +177,19 @@ async function* readEvents(peer: Peer, signal: AbortSignal): AsyncGenerator<Agen
   const silence = new AbortController()
   const headers = leaderHeaders(peer)
   let timer: NodeJS.Timeout | undefined
+  let pool: Pool | undefined
+  const giveUp = () => {
+    if (pool) peer.abandon(pool)
+    silence.abort(new Error(`no event for ${STALLED_MS / 1000} s`))
+  }
   const listen = () => {
-    timer = setTimeout(() => silence.abort(new Error(`no event for ${STALLED_MS / 1000} s`)), STALLED_MS)
+    timer = setTimeout(giveUp, STALLED_MS)
   }
   listen()
   try {
     const either = AbortSignal.any([signal, silence.signal])
-    const response = await peer.pool().request({ method: 'GET', path: '/v1/events', headers, signal: either })
+    pool = peer.pool()
+    const response = await pool.request({ method: 'GET', path: '/v1/events', headers, signal: either })
     if (response.statusCode !== 200) throw toError(response.statusCode, await response.body.json())
     for await (const line of toLines(response.body)) {
       clearTimeout(timer) // The time that the reader takes is not the agent's.
@@ -204,10 +217,13 @@ async function* toLines(body: AsyncIterable<unknown>): AsyncGenerator<string> {
   }
 }
 
-async function reach<T>(request: () => Promise<T>): Promise<T> {
+async function reach<T>(peer: Peer, request: (pool: Pool) => Promise<T>): Promise<T> {
+  let pool: Pool | undefined
   try {
-    return await request()
+    pool = peer.pool()
+    return await request(pool)
   } catch (error) {
+    if (pool && error instanceof DOMException && error.name === 'TimeoutError') peer.abandon(pool)
     throw unreachable(error)
   }
 }

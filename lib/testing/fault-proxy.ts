@@ -88,7 +88,7 @@ export class FaultProxy implements AsyncDisposable {
       ca,
       requestCert: true,
       rejectUnauthorized: true,
-      keepAliveTimeout: 90_000, // As kube-apiserver.
+      keepAliveTimeout: 75_000, // As the agent, and as kube-apiserver, which keeps connections for longer.
     })
     this.#server.on('request', (incoming, outgoing) => void this.#take(incoming, outgoing))
     this.#server.on('connection', (socket: Socket) => {
