@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kube } from '../lib/kube/client.ts'
 import { countsOf, sumOf } from './prometheus.ts'
 import { round } from './statistics.ts'
@@ -23,6 +24,23 @@ export async function countWrites(kube: Kube): Promise<Map<string, number>> {
 /** Whether a write, by verb and resource, is one of something that lasts. */
 export function isKept(key: string): boolean {
   return !NOT_KEPT.test(key)
+}
+
+const LOOK_MS = 5_000
+const PATIENCE_MS = 120_000
+
+/**
+ * Returns once nothing more is written. Events come after what a machine waits for: of a thousand made at once, for some
+ * time after all are Ready.
+ */
+export async function writesEnded(kube: Kube): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS
+  for (let before = Number.NaN; performance.now() < deadline; await sleep(LOOK_MS)) {
+    const kept = sumOf(await countWrites(kube), isKept)
+    if (kept === before) return
+    before = kept
+  }
+  throw new Error(`something is written still, ${PATIENCE_MS / 1000} s after all was Ready`)
 }
 
 /** What was written for one machine and its disk: all that is kept, but for the create of whoever wanted the machine. */

@@ -9,8 +9,8 @@ import type { BenchOptions } from '../options.ts'
 import { CONTROLLERS_KUBECONFIG, startPlatform } from '../platform.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
 import { pidsOf, usageOf, type Usage } from '../usage.ts'
-import { growth, sumOf } from '../prometheus.ts'
-import { countWrites, isKept } from '../writes.ts'
+import { growth } from '../prometheus.ts'
+import { countWrites, isKept, writesEnded } from '../writes.ts'
 import { connectAgents, readAgentTls, type AgentTls } from './hosts.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from './machines.ts'
 import { record } from './recording.ts'
@@ -85,7 +85,6 @@ async function replayRound(stage: Stage, script: Script, prefix: string) {
 
 async function holdfastRound(stage: Stage, prefix: string) {
   const made = await makeMany(stage, prefix)
-  await writesEnded(stage.kube)
   const idle = await idleUsage(stage)
   const usage = await usageOfAll(stage.home)
   return { ...made, idle, usage, deleteSeconds: await removeAll(stage) }
@@ -136,8 +135,8 @@ async function makeMany(stage: Stage, prefix: string): Promise<Pick<Round, 'seco
   const { kube, home, machines } = stage
   const [before, usedBefore] = [await countWrites(kube), await usageOfAll(home)]
   const seconds = await settled(stage, prefix, machines)
+  await writesEnded(kube)
   const usedAfter = await usageOfAll(home)
-  await sleep(SETTLE_MS)
   const cpuSeconds = [...usedAfter].map(
     ([name, { cpuSeconds: after }]) => [name, after - (usedBefore.get(name)?.cpuSeconds ?? 0)] as const,
   )
@@ -149,17 +148,6 @@ async function removeAll({ kube, population }: Stage): Promise<number> {
   await deleteMachines(kube, population)
   await population.untilDestroyed()
   return (performance.now() - startedAt) / 1000
-}
-
-/** Events come after what a machine waits for: of a thousand made at once, for some time. */
-async function writesEnded(kube: Kube): Promise<void> {
-  const deadline = performance.now() + IDLE_MS
-  for (let before = NaN; performance.now() < deadline;) {
-    const kept = sumOf(await countWrites(kube), isKept)
-    if (kept === before) return
-    before = kept
-    await sleep(SETTLE_MS)
-  }
 }
 
 /** What happens in a minute in which nobody wants anything. */
