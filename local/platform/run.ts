@@ -83,7 +83,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
 
   const { say, stop: signal } = audience
   const inventory = await untilReady({ kube, hosts, controllers, say, signal })
-  await watchBoot(boots, inventory, { hosts, say, signal })
+  if (!options.simulated) await watchBoot(boots, inventory, { hosts, say, signal }) // Those boot nothing.
   await audience.ready(inventory, cluster)
   state.update({ phase: 'Ready' })
   hasGuests = true
