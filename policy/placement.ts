@@ -62,7 +62,8 @@ export function place(
   const byHost = Map.groupBy(storages, ({ host }) => host)
   let best: Fitting | undefined
   // Where something can be done about it comes first: a host that is away may need nothing but to come back.
-  for (const host of usableFirst(hosts)) {
+  const usableFirst = hosts.toSorted((a, b) => Number(a.obstacle !== undefined) - Number(b.obstacle !== undefined))
+  for (const host of usableFirst) {
     const fit = fitOn(host, byHost.get(host.name) ?? [], request, settings)
     if ('objection' in fit) objections.push(`${host.name} ${fit.objection}`)
     else if (best === undefined || isBetter(fit, best)) best = fit
@@ -75,11 +76,6 @@ interface Fitting {
   readonly host: string
   readonly dataStorage?: string
   readonly leftBytes: number
-}
-
-function usableFirst(hosts: readonly HostCandidate[]): readonly HostCandidate[] {
-  const isUsable = ({ obstacle }: HostCandidate) => obstacle === undefined
-  return hosts.every(isUsable) ? hosts : [...hosts.filter(isUsable), ...hosts.filter((host) => !isUsable(host))]
 }
 
 function fitOn(
