@@ -9,6 +9,7 @@ controller_runtime_reconcile_time_seconds_sum{controller="disk"} 1
 controller_runtime_reconcile_time_seconds_count{controller="disk"} 10
 holdfast_agent_requests_total{host="a",outcome="OK"} 5
 rest_client_requests_total{code="200",method="GET"} 3
+holdfast_events_dropped_total{reason="NotStored"} 1
 `,
 )
 const text = `controller_runtime_reconcile_errors_total{controller="disk"} 1
@@ -21,14 +22,19 @@ holdfast_agent_requests_total{host="b",outcome="UNREACHABLE"} 1
 rest_client_requests_total{code="409",method="PUT"} 3
 rest_client_requests_total{code="503",method="GET"} 1
 rest_client_requests_total{code="<error>",method="GET"} 4
+holdfast_events_dropped_total{reason="Throttled"} 9
+holdfast_events_dropped_total{reason="QueueFull"} 2
+holdfast_events_dropped_total{reason="NotStored"} 4
 `
 
-test('What failed in the controllers is told by kind, and neither conflicts nor what failed before are', () => {
+test('What failed in the controllers is told by kind, and neither conflicts, throttled events nor what failed before are', () => {
   expect(Object.fromEntries(failuresSince(before, readControllers(7, text)))).toEqual({
     'reconcile disk': 1,
     'agent UNREACHABLE': 2,
     'API 503': 1,
     'API <error>': 4,
+    'event QueueFull': 2,
+    'event NotStored': 3,
   })
   expect(failuresSince(before, before)).toEqual(new Map())
 })

@@ -15,7 +15,7 @@ const state = z.object({ metrics: z.object({ controllers: z.int() }) })
 /** What the process of the controllers has done since it was started, as its own metrics say. */
 export interface Controllers {
   readonly pid: number
-  /** What failed: `reconcile KIND`, `agent CODE`, `API STATUS`. Conflicts and what waits are no failures. */
+  /** What failed: `reconcile KIND`, `agent CODE`, `API STATUS`, `event REASON`. Conflicts and what waits or is throttled are none. */
   readonly failures: ReadonlyMap<string, number>
   /** By kind in lower case: how many reconciles there were, and how long they took together. */
   readonly reconciles: ReadonlyMap<string, number>
@@ -64,6 +64,7 @@ export function readControllers(pid: number, text: string): Controllers {
       ...failed('reconcile', countsOf(text, 'controller_runtime_reconcile_errors_total', ['controller'])),
       ...failed('agent', countsOf(text, 'holdfast_agent_requests_total', ['outcome']), (outcome) => outcome !== 'OK'),
       ...failed('API', countsOf(text, 'rest_client_requests_total', ['code']), (code) => /^5|^429|error/.test(code)),
+      ...failed('event', countsOf(text, 'holdfast_events_dropped_total', ['reason']), (why) => why !== 'Throttled'),
     ]),
     reconciles: countsOf(text, `${time}_count`, ['controller']),
     reconcileSeconds: countsOf(text, `${time}_sum`, ['controller']),

@@ -116,7 +116,8 @@ async function lead(deps: PlatformDeps, { caches, serverClock }: Known, leadersh
     if (leadership.leftMs() === 0) for (const { name } of fleet.all()) fleet.remove(name)
   }
   signal.addEventListener('abort', hangUp, { once: true })
-  const recorder = eventRecorder({ kube, clock, log, controller: 'holdfast.dev/controllers', instance })
+  const observer = metrics?.kube.events
+  const recorder = eventRecorder({ kube, clock, log, controller: 'holdfast.dev/controllers', instance, observer })
   const controllers = newControllers(
     { kube, clock, log, recorder, metrics, caches, fleet, serverClock, purgesFrom },
     watchers,

@@ -31,6 +31,7 @@ async function controllers(): Promise<string> {
   const path = '/apis/storage.holdfast.dev/v1alpha1/namespaces/a/disks/b/status'
   kube.requests({ method: 'PATCH', path, contentType: 'application/merge-patch+json', status: 200, tookMs: 3 })
   kube.reflector('disks').listed(true)
+  kube.events.dropped('NotStored')
   return metrics.render()
 }
 

@@ -1,8 +1,9 @@
+import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { silentLog } from '../log.ts'
+import { createLog } from '../log.ts'
 import { FakeClock, settle } from '../queue/testing.ts'
 import type { Call, Kube, Reply } from './client.ts'
-import { eventRecorder } from './events.ts'
+import { eventRecorder, type DropReason } from './events.ts'
 import { KubeError } from './errors.ts'
 import { thing } from './testing.ts'
 
@@ -38,16 +39,23 @@ class Store implements Pick<Kube, 'send'> {
 }
 
 function start(kube = new Store(), clock = new FakeClock()) {
+  const seen = { waiting: 0, dropped: [] as DropReason[], warnings: 0 }
   const recorder = eventRecorder({
     kube,
     clock,
-    log: silentLog,
+    log: createLog('test', 'warn', new Writable({ write: (_chunk, _, next) => next(void (seen.warnings += 1)) })),
     controller: 'test.dev/test',
     instance: 'x'.repeat(200),
+    observer: {
+      dropped: (reason) => void seen.dropped.push(reason),
+      waits(by) {
+        seen.waiting += by
+      },
+    },
   })
   const record = (message: string, object = thing('a', 1)) =>
     recorder.record({ object, type: 'Warning', reason: 'Broken', message, action: 'Reconcile' })
-  return { kube, clock, recorder, record }
+  return { kube, clock, recorder, record, seen }
 }
 
 test('an event says what happened to what, in the form of events.k8s.io', async () => {
@@ -80,13 +88,13 @@ test('an event says what happened to what, in the form of events.k8s.io', async 
 })
 
 test('an event is held back for a moment, so that it delays nothing that a machine waits for', async () => {
-  const { kube, clock, record } = start()
+  const { kube, clock, record, seen } = start()
   record('one')
   await clock.advance(249)
   record('two')
-  expect(kube.list).toHaveLength(0)
+  expect([kube.list.length, seen.waiting]).toEqual([0, 2])
   await clock.advance(1)
-  expect(kube.list).toHaveLength(2)
+  expect([kube.list.length, seen.waiting]).toEqual([2, 0])
   record('three')
   await clock.advance(250)
   expect(kube.list).toHaveLength(3)
@@ -94,10 +102,11 @@ test('an event is held back for a moment, so that it delays nothing that a machi
 
 test('a controller that was restarted repeats no event', async () => {
   const kube = new Store()
-  for (const { recorder, record } of [start(kube), start(kube)]) {
+  for (const { recorder, record, seen } of [start(kube), start(kube)]) {
     record('it broke')
     record('it broke', thing('a', 9))
     await recorder.flush()
+    expect(seen).toEqual({ waiting: 0, dropped: [], warnings: 0 })
   }
   expect(kube.list).toHaveLength(1)
 })
@@ -127,7 +136,7 @@ test('the same event is recorded again after an hour', async () => {
 })
 
 test('an object has ten events at once and then one a minute, and others have theirs', async () => {
-  const { kube, clock, recorder, record } = start()
+  const { kube, clock, recorder, record, seen } = start()
   const burst = async (count: number) => {
     const before = kube.list.length
     for (let index = 0; index < count; index++) record(`${before} ${index}`)
@@ -135,6 +144,7 @@ test('an object has ten events at once and then one a minute, and others have th
     return kube.list.length - before
   }
   expect(await burst(50)).toBe(10)
+  expect(seen).toEqual({ waiting: 0, dropped: Array(40).fill('Throttled'), warnings: 0 })
   await clock.advance(59_999)
   expect(await burst(5)).toBe(0)
   await clock.advance(1)
@@ -146,15 +156,25 @@ test('an object has ten events at once and then one a minute, and others have th
   expect(await burst(50)).toBe(10)
 })
 
-test('more events than can be sent are dropped, and four are sent at a time', async () => {
-  const { kube, recorder, record } = start()
-  for (let index = 0; index < 11_000; index++) record('it broke', thing(`a${index}`, 1))
-  await recorder.flush()
-  expect([kube.list.length, kube.busiest]).toEqual([10_000, 4])
+test('more events than can be sent are dropped, with one warning, and four are sent at a time', async () => {
+  const { kube, recorder, record, seen } = start()
+  const burst = (what: string) => {
+    for (let index = 0; index < 11_000; index++) record(what, thing(`a${index}`, 1))
+  }
+  burst('it broke')
+  expect(seen).toEqual({ waiting: 10_000, dropped: Array(1_000).fill('QueueFull'), warnings: 1 })
+  const flushed = recorder.flush()
+  await settle()
+  for (let index = 0; index < 50; index++) record('it broke', thing(`b${index}`, 1))
+  expect([seen.waiting, seen.dropped.length > 1_000, seen.warnings]).toEqual([10_004, true, 1])
+  await flushed
+  expect([kube.busiest, seen.waiting, kube.list.length + seen.dropped.length]).toEqual([4, 0, 11_050])
+  burst('so did that')
+  expect(seen.warnings).toBe(2)
 })
 
-test('an event that cannot be stored harms nobody', async () => {
-  const { kube, recorder, record } = start()
+test('an event that cannot be stored harms nobody, and is counted', async () => {
+  const { kube, recorder, record, seen } = start()
   kube.isAway = true
   record('one')
   await recorder.flush()
@@ -162,6 +182,7 @@ test('an event that cannot be stored harms nobody', async () => {
   record('two')
   await recorder.flush()
   expect(kube.list.map(({ note }) => note)).toEqual(['two'])
+  expect(seen).toEqual({ waiting: 0, dropped: ['NotStored'], warnings: 1 })
 })
 
 test.each([

@@ -36,6 +36,20 @@ export interface RecorderOptions {
   readonly controller: string
   /** Name of this process. */
   readonly instance: string
+  readonly observer?: EventObserver | undefined
+}
+
+/**
+ * Why an event was dropped. `Throttled`: its object had too many, as is meant. `QueueFull`: too many of all objects
+ * waited. `NotStored`: the API server did not take it.
+ */
+export type DropReason = 'Throttled' | 'QueueFull' | 'NotStored'
+
+/** Is told what becomes of events. Must not throw. */
+export interface EventObserver {
+  dropped(reason: DropReason): void
+  /** By how much more events wait to be stored, those that are being sent included. */
+  waits(by: 1 | -1): void
 }
 
 const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events', scope: 'Namespaced' } as const
@@ -55,27 +69,65 @@ const MAX_REMEMBERED = 10_000
  * Records events under names that follow from what they say, so that a restarted controller repeats nothing. The same
  * within an hour is dropped, and so is what exceeds ten an object and then one a minute.
  */
-export function eventRecorder({ kube, clock, log, controller, instance }: RecorderOptions): EventRecorder {
+export function eventRecorder(options: RecorderOptions): EventRecorder {
+  const { clock, log, controller, instance, observer } = options
   const recorded = new Map<string, number>()
   const budgets = new Budgets({ clock, burst: BURST, refillMs: REFILL_MS })
-  const waiting: { path: string; body: object }[] = []
+  const outbox = newOutbox(options)
+
+  return {
+    record(event) {
+      const now = clock.monotonicMs()
+      const name = nameOf(event)
+      if (now - (recorded.get(name) ?? -Infinity) < REPEAT_MS) return
+      const { uid } = event.object.metadata
+      if (budgets.waitMs(uid) > 0) {
+        observer?.dropped('Throttled')
+        log.debug({ event: name }, 'dropped an event, for its object has too many')
+        return
+      }
+      // A cluster-scoped object's events are in this namespace by convention.
+      const namespace = event.object.metadata.namespace ?? 'default'
+      const body = { metadata: { name, namespace }, ...toEvent(event, clock.now()) }
+      const reporter = { reportingController: controller, reportingInstance: instance.slice(0, 128) }
+      if (!outbox.put({ path: collectionPath(EVENTS, namespace), body: { ...body, ...reporter } })) return
+      budgets.spend(uid)
+      remember(recorded, name, now)
+    },
+    flush: () => outbox.flush(),
+  }
+}
+
+interface Letter {
+  readonly path: string
+  readonly body: object
+}
+
+/** Sends what is put into it, some at a time and a moment later. */
+function newOutbox({ kube, clock, log, observer }: RecorderOptions) {
+  const waiting: Letter[] = []
   const sending = new Set<Promise<void>>()
   let held: Promise<void> | undefined
+  let isOverflowing = false
 
-  const send = async ({ path, body }: { path: string; body: object }): Promise<void> => {
+  const send = async ({ path, body }: Letter): Promise<void> => {
     try {
       await kube.send({ method: 'POST', path, query: UNCHECKED, body })
     } catch (err) {
-      if (!isKubeError(err, 'AlreadyExists')) log.warn({ err, path }, 'an event was not recorded')
+      if (isKubeError(err, 'AlreadyExists')) return
+      observer?.dropped('NotStored')
+      log.warn({ err, path }, 'an event was not recorded')
     }
   }
 
   const pump = (): void => {
+    if (waiting.length === 0) isOverflowing = false
     while (sending.size < MAX_SENDING) {
       const next = waiting.shift()
       if (!next) return
       const sent = send(next).finally(() => {
         sending.delete(sent)
+        observer?.waits(-1)
         pump()
       })
       sending.add(sent)
@@ -89,26 +141,21 @@ export function eventRecorder({ kube, clock, log, controller, instance }: Record
   }
 
   return {
-    record(event) {
-      const now = clock.monotonicMs()
-      const name = nameOf(event)
-      if (now - (recorded.get(name) ?? -Infinity) < REPEAT_MS) return
-      const { uid } = event.object.metadata
-      if (budgets.waitMs(uid) > 0 || waiting.length >= MAX_WAITING) {
-        log.debug({ event: name }, 'dropped an event, for there are too many')
-        return
+    /** Whether there was room for it. */
+    put(letter: Letter): boolean {
+      if (waiting.length >= MAX_WAITING) {
+        observer?.dropped('QueueFull')
+        if (!isOverflowing) log.warn({ waiting: waiting.length }, 'events are dropped, for too many wait to be stored')
+        isOverflowing = true
+        return false
       }
-      budgets.spend(uid)
-      remember(recorded, name, now)
-      // A cluster-scoped object's events are in this namespace by convention.
-      const namespace = event.object.metadata.namespace ?? 'default'
-      const body = { metadata: { name, namespace }, ...toEvent(event, clock.now()) }
-      const reporter = { reportingController: controller, reportingInstance: instance.slice(0, 128) }
-      waiting.push({ path: collectionPath(EVENTS, namespace), body: { ...body, ...reporter } })
+      waiting.push(letter)
+      observer?.waits(1)
       held ??= pumpLater()
+      return true
     },
 
-    async flush() {
+    async flush(): Promise<void> {
       pump()
       while (sending.size > 0) await Promise.all(sending)
     },

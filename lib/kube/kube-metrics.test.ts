@@ -48,3 +48,17 @@ test('Requests are counted by status, and only those that were accepted are writ
   expect(text).toContain('leader_election_master_status{name="controllers"} 1')
   expect(text).not.toContain('secret-team')
 })
+
+test('Events that are dropped are counted by reason, each from the beginning, and those that wait are told', async () => {
+  const metrics = newMetrics({ ofProcess: false })
+  const { events } = newKubeMetrics(metrics)
+  events.dropped('QueueFull')
+  for (const by of [1, 1, -1] as const) events.waits(by)
+  const text = await metrics.render()
+  expect(text.split('\n').filter((line) => line.startsWith('holdfast_events'))).toEqual([
+    'holdfast_events_dropped_total{reason="Throttled"} 0',
+    'holdfast_events_dropped_total{reason="QueueFull"} 1',
+    'holdfast_events_dropped_total{reason="NotStored"} 0',
+    'holdfast_events_waiting 1',
+  ])
+})

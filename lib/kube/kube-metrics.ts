@@ -1,5 +1,6 @@
 import { DURATION_BUCKETS, type Metrics } from '../metrics/metrics.ts'
 import type { RequestObservation, RequestObserver } from './client.ts'
+import type { EventObserver } from './events.ts'
 import type { ReflectorObserver } from './reflector.ts'
 
 /** Measures what passes between a process and the API server, under client-go's names where it has some. */
@@ -7,6 +8,7 @@ export interface KubeMetrics {
   readonly requests: RequestObserver
   /** What the reflector of these objects tells. */
   readonly reflector: (plural: string) => ReflectorObserver
+  readonly events: EventObserver
   /** Shows whether this process holds the lease of this name. */
   readonly leads: (lease: string, isLeader: boolean) => void
 }
@@ -23,6 +25,7 @@ export function newKubeMetrics(metrics: Metrics): KubeMetrics {
   return {
     requests: newRequestMetrics(metrics),
     reflector: newReflectorMetrics(metrics),
+    events: newEventMetrics(metrics),
     leads: (lease, isLeader) => leaders.set(lease, isLeader),
   }
 }
@@ -113,5 +116,28 @@ export function newReflectorMetrics(metrics: Metrics): KubeMetrics['reflector'] 
       },
       failed: () => failures.inc(of),
     }
+  }
+}
+
+/** Of all recorders of a process. */
+function newEventMetrics(metrics: Metrics): EventObserver {
+  const dropped = metrics.counter({
+    name: 'holdfast_events_dropped_total',
+    help: 'Events that were dropped, by reason: Throttled (too many of one object), QueueFull, or NotStored by the API server.',
+    labels: ['reason'],
+  })
+  const waiting = metrics.sampledGauge({
+    name: 'holdfast_events_waiting',
+    help: 'Events that wait to be stored, those that are being sent included.',
+    labels: [],
+  })
+  for (const reason of ['Throttled', 'QueueFull', 'NotStored'] as const) dropped.inc({ reason }, 0)
+  let count = 0
+  metrics.onScrape(() => waiting.replace([[{}, count]]))
+  return {
+    dropped: (reason) => dropped.inc({ reason }),
+    waits(by) {
+      count += by
+    },
   }
 }
