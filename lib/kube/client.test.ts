@@ -1,6 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer as createSecureServer } from 'node:https'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,6 +10,7 @@ import { FakeClock } from '../queue/testing.ts'
 import { newAuthority } from '../tls/authority.ts'
 import { Kube, type KubeOptions } from './client.ts'
 import { KubeError } from './errors.ts'
+import { json, open, serveAnswers, text, writeKubeconfig, type Answer, type Served } from './testing-server.ts'
 
 let stack: AsyncDisposableStack
 let folder: string
@@ -22,54 +22,12 @@ beforeEach(async () => {
 })
 afterEach(() => stack.disposeAsync())
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => unknown
-
-/** A server whose n-th request gets the n-th answer, and all after that the last one; and a client of it. */
-async function serve(answers: readonly Answer[], options: KubeOptions = {}) {
-  const requests: IncomingMessage[] = []
-  const server = createServer((request, response) => {
-    requests.push(request)
-    answers[Math.min(requests.length, answers.length) - 1]?.(request, response)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  stack.defer(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  const kube = stack.use(await Kube.connect(await kubeconfig(`http://127.0.0.1:${port}`, { token: 'first' }), options))
-  return { kube, requests }
+async function serve(answers: readonly Answer[], options?: KubeOptions): Promise<Served> {
+  return stack.use(await serveAnswers(answers, options))
 }
 
-async function kubeconfig(server: string, user: object, cluster: object = {}): Promise<string> {
-  const path = join(folder, 'config')
-  const config = {
-    'current-context': 'main',
-    clusters: [{ name: 'c', cluster: { server, ...cluster } }],
-    contexts: [{ name: 'main', context: { cluster: 'c', user: 'u' } }],
-    users: [{ name: 'u', user }],
-  }
-  await writeFile(path, JSON.stringify(config))
-  return path
-}
-
-function json(status: number, body: unknown, headers: Record<string, string> = {}): Answer {
-  return (_, response) => {
-    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
-  }
-}
-
-function text(status: number, body: string, headers: Record<string, string> = {}): Answer {
-  return (_, response) => void response.writeHead(status, headers).end(body)
-}
-
-/** An answer that begins and does not end. */
-function open(...lines: string[]): Answer {
-  return (_, response) => {
-    response.writeHead(200, { 'content-type': 'application/json' })
-    response.flushHeaders()
-    for (const line of lines) response.write(line)
-  }
+function kubeconfig(server: string): Promise<string> {
+  return writeKubeconfig(folder, { server }, { token: 'first' })
 }
 
 const get = { method: 'GET', path: '/api' } as const
@@ -132,10 +90,10 @@ test('Kube reads its credentials again when they are refused, once', async () =>
     const isCurrent = request.headers.authorization === 'Bearer second'
     json(isCurrent ? 200 : 401, { kind: 'Status', message: 'Unauthorized' })(request, response)
   }
-  const { kube, requests } = await serve([refuse])
+  const { kube, requests, changeToken } = await serve([refuse])
   await expect(kube.send(get)).rejects.toMatchObject({ code: 'Unauthorized' })
   expect(requests).toHaveLength(2)
-  await kubeconfig(`http://127.0.0.1:${requests[0]?.socket.localPort}`, { token: 'second' })
+  await changeToken('second')
   expect(await kube.send(get)).toMatchObject({ status: 200 })
   expect(requests).toHaveLength(4)
 })
@@ -170,7 +128,7 @@ test('Kube ends a call in time to a server that takes the connection and says no
   await once(server, 'listening')
   stack.defer(() => void server.close())
   const { port } = server.address() as AddressInfo
-  const kube = stack.use(await Kube.connect(await kubeconfig(`https://127.0.0.1:${port}`, { token: 'first' })))
+  const kube = stack.use(await Kube.connect(await kubeconfig(`https://127.0.0.1:${port}`)))
   const startedAt = performance.now()
   await expect(kube.send({ ...get, deadlineMs: 100 })).rejects.toMatchObject({ code: 'Timeout' })
   expect(performance.now() - startedAt).toBeLessThan(5_000)
@@ -188,7 +146,7 @@ test('Kube gives up when the caller does, with the reason of the caller', async 
 test('Kube says what kept it from the server', async () => {
   const { kube } = await serve([(request) => request.socket.destroy()])
   await expect(kube.send(get)).rejects.toMatchObject({ code: 'Unreachable' })
-  const nobody = stack.use(await Kube.connect(await kubeconfig('http://127.0.0.1:1', {})))
+  const nobody = stack.use(await Kube.connect(await kubeconfig('http://127.0.0.1:1')))
   const message = 'the API server cannot be reached: ECONNREFUSED'
   await expect(nobody.send(get)).rejects.toMatchObject({ code: 'Unreachable', message })
 })
@@ -294,10 +252,10 @@ test('Kube keeps its connections, proves who it is, and hands on warnings and bi
   stack.defer(() => void server.close())
   const { port } = server.address() as AddressInfo
   const base64 = (pem: string) => Buffer.from(pem).toString('base64')
-  const path = await kubeconfig(
-    `https://127.0.0.1:${port}`,
+  const path = await writeKubeconfig(
+    folder,
+    { server: `https://127.0.0.1:${port}`, 'certificate-authority-data': base64(ca) },
     { 'client-certificate-data': base64(user.certificate), 'client-key-data': base64(user.key) },
-    { 'certificate-authority-data': base64(ca) },
   )
   const kube = stack.use(await Kube.connect(path))
   const replies = await Promise.all(Array.from({ length: 3 }, () => kube.send(get)))
