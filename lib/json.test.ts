@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { copyJson, isSameJson, mergePatch } from './json.ts'
+import { patched } from './testing-json.ts'
 
 test.each<[unknown, unknown]>([
   [1, 1],
@@ -62,15 +63,3 @@ test.each<[object, object, object]>([
   expect(mergePatch(before, after)).toEqual(patch)
   expect(isSameJson(patched(before, patch), after)).toBe(true)
 })
-
-/** As RFC 7386 has it. */
-function patched(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
-  const base = typeof target === 'object' && target !== null && !Array.isArray(target) ? target : {}
-  const result: Record<string, unknown> = { ...base }
-  for (const [field, value] of Object.entries(patch)) {
-    if (value === null) delete result[field]
-    else result[field] = patched(result[field], value)
-  }
-  return result
-}

@@ -187,8 +187,8 @@ describe('Disk', () => {
     world.machines.set('other', { ...machine(), status: { machineId: OTHER_ID } })
     await world.settle()
     expect(world.stored?.status?.attachedTo).toEqual(attachedTo)
-    // Else it would stay so when the controller of machines gives it back.
-    expect(world.store.applied.flatMap((status) => status.attachedTo ?? [])).toEqual([])
+    // Only the controller of machines gives it back.
+    expect(world.store.patches.flatMap(Object.keys)).not.toContain('attachedTo')
 
     world.machines.set('other', { ...machine(), status: { machineId: MACHINE_ID } })
     await world.reconcile()
@@ -200,8 +200,8 @@ describe('Disk', () => {
     const world = new World({ ...newDisk(), status: { attachedTo } })
     await world.reconcile()
     expect(world.stored?.status?.attachedTo).toEqual(attachedTo)
-    // An apply of ours that held it would make it ours.
-    expect(world.store.applied.map((status) => status.attachedTo)).toEqual([undefined, undefined])
+    expect(world.store.patches).toHaveLength(2)
+    expect(world.store.patches.flatMap(Object.keys)).not.toContain('attachedTo')
   })
 
   test('waits while it is made, and needs its image and its storage no more once it is', async () => {

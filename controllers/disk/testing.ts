@@ -30,11 +30,7 @@ export class World {
   readonly store: FakeStore<Disk>
 
   constructor(disk: Disk) {
-    this.store = new FakeStore(
-      disk,
-      (before, after) => this.ledger.diskChanged(before, after),
-      ({ status }) => (status?.attachedTo ? { attachedTo: status.attachedTo } : {}),
-    )
+    this.store = new FakeStore(disk, (before, after) => this.ledger.diskChanged(before, after))
   }
 
   get stored(): Disk | undefined {

@@ -1,6 +1,8 @@
 import type { Condition } from '../../crds/common.ts'
 import type { Resource } from '../../crds/kind.ts'
 import { Budgets } from '../../lib/budgets.ts'
+import { mergePatch } from '../../lib/json.ts'
+import { KubeError } from '../../lib/kube/errors.ts'
 import {
   DETAILS,
   reconcile,
@@ -9,6 +11,7 @@ import {
   type Reconciler,
   type StatusOf,
 } from '../../lib/reconcile/reconcile.ts'
+import { patched } from '../../lib/testing-json.ts'
 
 /** One object, as an API server would keep it, and what its controller does with it. The clock stands still until it is moved. */
 export class FakeStore<R extends Resource> {
@@ -21,21 +24,14 @@ export class FakeStore<R extends Resource> {
   /** Called before and after each write to the API server; what it throws is thrown. */
   fault: (what: string) => void = () => undefined
   readonly events: string[] = []
-  /** What the controller applied as its own part of the status, the latest last. */
-  readonly applied: StatusOf<R>[] = []
+  /** Merge patches of the status that were accepted, the latest last. */
+  readonly patches: Record<string, unknown>[] = []
   readonly #onChange: (before: R | undefined, after: R | undefined) => void
-  /** Status fields of another manager, which an apply leaves as they are. */
-  readonly #foreign: (object: R) => Partial<StatusOf<R>>
   readonly #waitingSince = new Map<string, number>()
   readonly #details = new Budgets({ clock: { monotonicMs: () => this.nowMs }, ...DETAILS })
 
-  constructor(
-    object: R,
-    onChange: (before: R | undefined, after: R | undefined) => void = () => undefined,
-    foreign: (object: R) => Partial<StatusOf<R>> = () => ({}),
-  ) {
+  constructor(object: R, onChange: (before: R | undefined, after: R | undefined) => void = () => undefined) {
     this.#onChange = onChange
-    this.#foreign = foreign
     this.put(object)
   }
 
@@ -76,6 +72,16 @@ export class FakeStore<R extends Resource> {
     return this.stored?.status?.conditions?.find(({ type }) => type === wanted)
   }
 
+  #patchStatus(patch: Record<string, unknown>): R {
+    const { stored } = this
+    if (!stored) throw new KubeError('NotFound', 'the object is gone')
+    this.writes++
+    this.patches.push(asJson(patch))
+    const status: StatusOf<R> = stored.status ?? {}
+    this.put({ ...stored, status: patched(status, patch) })
+    return frozen(structuredClone(this.stored ?? stored))
+  }
+
   #env(): Env<R> {
     return {
       get: () => frozen(structuredClone(this.stored)),
@@ -88,14 +94,14 @@ export class FakeStore<R extends Resource> {
       waitingSince: this.#waitingSince,
       details: this.#details,
       writer: {
-        changeStatus: async (before, { to: status }) => {
+        changeStatus: async (before, { from, to }) => {
+          const patch = mergePatch(from, to)
+          if (Object.keys(patch).length === 0) return before
           if (this.crash) throw this.crash
           this.fault('before write')
-          this.writes++
-          this.applied.push(asJson(status))
-          this.put({ ...before, status: { ...this.#foreign(before), ...status } })
+          const stored = this.#patchStatus(patch)
           this.fault('after write')
-          return frozen(structuredClone(this.stored ?? before))
+          return stored
         },
         addFinalizer: async (before) => before,
         removeFinalizer: async () => {

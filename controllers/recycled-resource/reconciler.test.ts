@@ -22,7 +22,7 @@ describe('RecycledResource', () => {
     world.store.nowMs = 3 * DAY_MS
     world.api.onRead = () => void (world.store.nowMs = 3 * DAY_MS - 1)
     await world.settle()
-    expect(world.store.applied.map(({ phase }) => phase)).not.toContain('Purging')
+    expect(world.store.patches.map(({ phase }) => phase)).not.toContain('Purging')
     expect([world.host.disks.size, world.store.stored?.status?.phase]).toEqual([1, 'Binned'])
     world.api.onRead = () => undefined
     world.store.nowMs = 3 * DAY_MS

@@ -228,14 +228,16 @@ test('an object with nothing to clean up is let go', async () => {
 })
 
 test('what another controller owns in a status is neither compared nor written', async () => {
-  const theirs = { type: 'Theirs', status: 'True', reason: 'Theirs', message: '', lastTransitionTime: '' } as const
-  const world = new World({ ...thing('a', 1, held), status: { conditions: [theirs] } })
-  const owned = ({ conditions = [], ...rest }: Status) => ({
-    ...rest,
-    conditions: conditions.filter(({ type }) => type !== 'Theirs'),
-  })
-  await world.reconcile({ finalizer, phases: [world.phase('A', done)], owned })
-  expect(world.stored?.status?.conditions?.map(({ type }) => type)).toEqual(['Ready', 'A'])
+  const status = { zone: 'theirs' }
+  const world = new World({ ...thing('a', 1, held), status })
+  const owned = (all: Status & { zone?: string }): Status => {
+    const { zone: _, ...own } = all
+    return own
+  }
+  const phases = [world.phase('A', (scope) => (Object.assign(scope.status, { zone: 'ours' }), done))]
+  for (let i = 0; i < 2; i++) await world.reconcile({ finalizer, phases, owned })
+  expect(world.stored?.status).toMatchObject({ ...status, observedGeneration: 1 })
+  expect(world.log.filter((what) => what === 'write')).toHaveLength(1)
 })
 
 test('a status that follows from the rest is filled in before the write', async () => {

@@ -1,6 +1,8 @@
 import type { Resource } from '../../crds/kind.ts'
 import { Budgets } from '../budgets.ts'
+import { mergePatch } from '../json.ts'
 import { FakeClock } from '../queue/testing.ts'
+import { patched } from '../testing-json.ts'
 import type { Outcome } from './outcome.ts'
 import { DETAILS, reconcile, type Reconciler, type StatusOf } from './reconcile.ts'
 import type { Phase } from './run-phases.ts'
@@ -54,9 +56,10 @@ export class World {
       return structuredClone(this.stored)
     }
     const writer = {
-      changeStatus: async (before: Resource, { to }: { to: Status }) => {
+      changeStatus: async (before: Resource, { from, to }: { from: Status; to: Status }) => {
         this.log.push('write')
-        return store({ ...before, status: to })
+        const status: Status = this.stored?.status ?? {}
+        return store({ ...before, status: patched(status, mergePatch(from, to)) })
       },
       addFinalizer: async (before: Resource, finalizer: string) => {
         this.log.push('add finalizer')
