@@ -180,7 +180,7 @@ test('Client is cut off while it waits for an answer, and says so', async () => 
   end.abort()
 })
 
-// Both only wait.
+// These only wait.
 test.concurrent('Client waits for an answer no longer than it said, and some', { timeout: 60_000 }, async () => {
   const end = new AbortController()
   await using world = await newWorld({ putMachine: () => sleep(60_000, observedAs(machine), { signal: end.signal }) })
@@ -190,6 +190,24 @@ test.concurrent('Client waits for an answer no longer than it said, and some', {
   expect(performance.now() - begunMs).toBeLessThan(20_000)
   end.abort()
 })
+
+test.concurrent(
+  'Client that is closed ends calls over connections that it has given up',
+  { timeout: 60_000 },
+  async () => {
+    const end = new AbortController()
+    await using world = await newWorld({ putMachine: () => sleep(60_000, observedAs(machine), { signal: end.signal }) })
+    const agent = await world.connect()
+    const long = agent.putMachine(machine, 30_000).catch((error: unknown) => error)
+    await expect(agent.putMachine(machine, 0)).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    const begunMs = performance.now()
+    await agent[Symbol.asyncDispose]()
+    expect(await long).toMatchObject({ code: 'UNREACHABLE' })
+    expect(performance.now() - begunMs).toBeLessThan(10_000)
+    await expect(agent.host()).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    end.abort()
+  },
+)
 
 test.concurrent('Client that hears nothing for 15 s gives up', { timeout: 60_000 }, async () => {
   const events = async function* events(signal: AbortSignal): AsyncGenerator<AgentEvent> {

@@ -68,26 +68,8 @@ interface Call<T> {
  * and when it is cut off.
  */
 export function connectAgent({ address, port, hostName, tls, ...caller }: AgentAddress): HostAgent & AsyncDisposable {
-  let opened: Pool | undefined
-  const pool = () =>
-    (opened ??= new Pool(`https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`, {
-      connections: 64,
-      allowH2: false, // A call that is given up has to end its connection, which may be dead.
-      headersTimeout: 0, // Each call has a time limit of its own.
-      bodyTimeout: 0,
-      connect: {
-        secureContext: contextOf(tls),
-        timeout: CONNECT_MS,
-        ...(isIP(hostName) === 0 ? { servername: hostName } : {}),
-        checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
-      },
-    }))
-  const abandon = (silent: Pool) => {
-    if (silent !== opened) return
-    opened = undefined
-    silent.close().catch(() => undefined) // It fails only when it is destroyed meanwhile.
-  }
-  const peer: Peer = { pool, abandon, ...caller }
+  const pools = newPools({ address, port, hostName, tls })
+  const peer: Peer = { pool: pools.pool, abandon: pools.abandon, ...caller }
   const call = <T>(request: Call<T>) => send(peer, request)
   const nothing = z.object({})
   const path = encodeURIComponent
@@ -115,7 +97,46 @@ export function connectAgent({ address, port, hostName, tls, ...caller }: AgentA
       await call({ method: 'POST', path: '/v1/host/stop-guests', timeoutMs: STOP_GUESTS_MS, reply: nothing })
     },
     events: (signal) => readEvents(peer, signal),
-    [Symbol.asyncDispose]: async () => opened?.destroy(),
+    [Symbol.asyncDispose]: () => pools.destroy(),
+  }
+}
+
+function newPools({ address, port, hostName, tls }: Pick<AgentAddress, 'address' | 'port' | 'hostName' | 'tls'>) {
+  let opened: Pool | undefined
+  const abandoned = new Set<Pool>()
+  let isDestroyed = false
+  const open = () =>
+    new Pool(`https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`, {
+      connections: 64,
+      allowH2: false, // A call that is given up has to end its connection, which may be dead.
+      headersTimeout: 0, // Each call has a time limit of its own.
+      bodyTimeout: 0,
+      connect: {
+        secureContext: contextOf(tls),
+        timeout: CONNECT_MS,
+        ...(isIP(hostName) === 0 ? { servername: hostName } : {}),
+        checkServerIdentity: (_address, certificate) => checkServerIdentity(hostName, certificate),
+      },
+    })
+
+  return {
+    pool: (): Pool => {
+      if (isDestroyed) throw new Error('the client was closed')
+      return (opened ??= open())
+    },
+    abandon: (silent: Pool): void => {
+      if (silent !== opened) return
+      opened = undefined
+      abandoned.add(silent)
+      const forget = () => abandoned.delete(silent)
+      silent.close().then(forget, forget) // It fails only when it is destroyed meanwhile.
+    },
+    /** Ends all calls, those too that go on over connections that were given up. */
+    destroy: async (): Promise<void> => {
+      isDestroyed = true
+      const all = opened ? [opened, ...abandoned] : [...abandoned]
+      await Promise.all(all.map((pool) => pool.destroy()))
+    },
   }
 }
 
