@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import { benchAgent } from './agent/agent.ts'
 import { benchControllerRuntime } from './controller-runtime/controller-runtime.ts'
-import type { BenchOptions } from './options.ts'
+import { undoWhenInterrupted } from './interruption.ts'
+import { readCount, readMachines, type BenchOptions, type Machines } from './options.ts'
 import { benchNeighbours } from './neighbours/neighbours.ts'
 import { benchRecycle } from './recycle/recycle.ts'
 import { benchRestart } from './restart/restart.ts'
@@ -9,22 +10,25 @@ import { benchScale } from './scale/scale.ts'
 import { benchVm } from './vm/vm.ts'
 import { benchWebhook } from './webhook/webhook.ts'
 
+const MOST_ROUNDS = 100
+
 interface Benchmark {
   readonly run: (options: BenchOptions) => Promise<object>
   readonly rounds: number
-  readonly machines: number
+  readonly machines: Machines
 }
 
-const MACHINES = 1_000
+const MACHINES: Machines = { usual: 1_000, least: 1, most: 20_000 }
 const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
-  ['vm', { run: benchVm, rounds: 15, machines: 1 }],
+  ['vm', { run: benchVm, rounds: 15, machines: undefined }],
   ['scale', { run: benchScale, rounds: 3, machines: MACHINES }],
   ['controller-runtime', { run: benchControllerRuntime, rounds: 3, machines: MACHINES }],
   ['neighbours', { run: benchNeighbours, rounds: 3, machines: MACHINES }],
-  ['restart', { run: benchRestart, rounds: 3, machines: 10_000 }],
+  // It compares 100 with more.
+  ['restart', { run: benchRestart, rounds: 3, machines: { usual: 10_000, least: 500, most: 20_000 } }],
   ['webhook', { run: benchWebhook, rounds: 7, machines: MACHINES }],
   ['recycle', { run: benchRecycle, rounds: 3, machines: MACHINES }],
-  ['agent', { run: benchAgent, rounds: 3, machines: 50 }],
+  ['agent', { run: benchAgent, rounds: 3, machines: { usual: 50, least: 1, most: 500 } }],
 ])
 const USAGE = `usage: npm run bench -- NAME [--rounds N] [--machines N]
   vm      from apply to a running guest, next to the same calls made by hand; API writes a machine
@@ -46,31 +50,32 @@ interface Asked {
   readonly machines: number
 }
 
-/** Undefined for what is not understood. */
-function readArguments(): Asked | undefined {
-  try {
-    const options = { rounds: { type: 'string' }, machines: { type: 'string' } } as const
-    const { values, positionals } = parseArgs({ options, allowPositionals: true })
-    const [name = ''] = positionals
-    const benchmark = benchmarks.get(name)
-    const rounds = Number(values.rounds ?? benchmark?.rounds)
-    const machines = Number(values.machines ?? benchmark?.machines)
-    const isUnderstood = [rounds, machines].every((count) => Number.isInteger(count) && count > 0)
-    return benchmark && isUnderstood ? { name, benchmark, rounds, machines } : undefined
-  } catch {
-    return undefined // An option that there is not.
-  }
+/** Throws a sentence about what is not understood. */
+function readArguments(): Asked {
+  const options = { rounds: { type: 'string' }, machines: { type: 'string' } } as const
+  const { values, positionals } = parseArgs({ options, allowPositionals: true })
+  const [name, ...others] = positionals
+  if (name === undefined) throw new Error('name a benchmark')
+  const benchmark = benchmarks.get(name)
+  if (!benchmark) throw new Error(`there is no benchmark ${name}`)
+  if (others.length > 0) throw new Error(`${others[0]} is one too many: one benchmark runs at a time`)
+  const rounds = readCount('--rounds', values.rounds, { usual: benchmark.rounds, least: 1, most: MOST_ROUNDS })
+  const machines = readMachines(name, values.machines, benchmark.machines)
+  return { name, benchmark, rounds, machines }
 }
 
 async function main(): Promise<void> {
-  const asked = readArguments()
-  if (!asked) {
-    process.stderr.write(`${USAGE}\n`)
+  const say = (line: string) => void process.stdout.write(`${line}\n`)
+  let asked: Asked
+  try {
+    asked = readArguments()
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}\n`)
     process.exitCode = 2
     return
   }
   const { name, benchmark, rounds, machines } = asked
-  const say = (line: string) => void process.stdout.write(`${line}\n`)
+  undoWhenInterrupted(say)
   const figures = await benchmark.run({ rounds, machines, env: process.env, say })
   say(JSON.stringify({ bench: name, ...figures }))
 }

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kube } from '../lib/kube/client.ts'
+import { onInterruption } from './interruption.ts'
 
 /** A platform of its own for a benchmark, started as a user starts one. */
 export interface BenchPlatform extends AsyncDisposable {
@@ -21,9 +23,13 @@ export async function startPlatform(env: NodeJS.ProcessEnv, options: readonly st
   await chmod(home, 0o711)
   const local = (...args: string[]) =>
     spawnSync(process.execPath, [MAIN, ...args], { env: { ...env, HOLDFAST_HOME: home } })
+  const remove = () => {
+    local('stop')
+    rmSync(home, { recursive: true, force: true })
+  }
   await using undo = new AsyncDisposableStack()
-  undo.defer(() => rm(home, { recursive: true, force: true }))
-  undo.defer(() => void local('stop'))
+  undo.defer(remove)
+  undo.use(onInterruption(remove))
   const { status, stdout, stderr } = local('start', '--detach', ...options)
   if (status !== 0) throw new Error(`the platform does not start: ${stdout.toString()}${stderr.toString()}`)
   const kube = undo.use(await Kube.connect(join(home, 'kubeconfig')))

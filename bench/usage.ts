@@ -19,6 +19,11 @@ export interface Usage {
   readonly rssMb: number
 }
 
+/** Of the process that a program has. */
+export interface ProgramUsage extends Usage {
+  readonly pid: number
+}
+
 /** The process of each program of a platform, and of its supervisor. */
 export async function pidsOf(home: string): Promise<Map<string, number>> {
   const state = programs.parse(JSON.parse(await readFile(join(home, 'platform.json'), 'utf8')))
@@ -40,4 +45,23 @@ export async function usageOf(pid: number): Promise<Usage> {
     peakRssMb: mb('VmHWM'),
     rssMb: mb('VmRSS'),
   }
+}
+
+/** What each program of a platform has used so far, by name. */
+export async function usagesOf(home: string): Promise<Map<string, ProgramUsage>> {
+  const used = [...(await pidsOf(home))].map(async ([name, pid]) => [name, { pid, ...(await usageOf(pid)) }] as const)
+  return new Map(await Promise.all(used))
+}
+
+/** CPU seconds by program between two looks. Of one that was started again meanwhile, those since then. */
+export function cpuSecondsSince(
+  before: ReadonlyMap<string, ProgramUsage>,
+  after: ReadonlyMap<string, ProgramUsage>,
+): Map<string, number> {
+  return new Map(
+    [...after].map(([name, { pid, cpuSeconds }]) => {
+      const known = before.get(name)
+      return [name, known?.pid === pid ? cpuSeconds - known.cpuSeconds : cpuSeconds]
+    }),
+  )
 }

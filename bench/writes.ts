@@ -26,21 +26,45 @@ export function isKept(key: string): boolean {
   return !NOT_KEPT.test(key)
 }
 
-const LOOK_MS = 5_000
+const EVENTS = '/apis/events.k8s.io/v1/events'
+const LOOK_MS = 250
+/** Without a new event for so long there comes none. Who writes them holds them back for 250 ms. */
+const QUIET_MS = 4_000
 const PATIENCE_MS = 120_000
 
+/** What was still to be written when all was done. */
+export interface Tail {
+  /** Events that were written late. */
+  readonly events: number
+  /** From the call until the last of them was written, to a quarter of a second; 0 when there was none. */
+  readonly seconds: number
+}
+
 /**
- * Returns once nothing more is written. Events come after what a machine waits for: of a thousand made at once, for some
+ * Returns once no more events are written. They come after what a machine waits for: of a thousand made at once, for some
  * time after all are Ready.
  */
-export async function writesEnded(kube: Kube): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS
-  for (let before = Number.NaN; performance.now() < deadline; await sleep(LOOK_MS)) {
-    const kept = sumOf(await countWrites(kube), isKept)
-    if (kept === before) return
-    before = kept
+export async function eventsEnded(kube: Kube): Promise<Tail> {
+  const startedAt = performance.now()
+  const before = await countEvents(kube)
+  let [count, grewAt] = [before, startedAt]
+  for (let now = startedAt; now - grewAt < QUIET_MS; now = performance.now()) {
+    if (now - startedAt > PATIENCE_MS) throw new Error(`events are written still after ${PATIENCE_MS / 1000} s`)
+    await sleep(LOOK_MS)
+    const next = await countEvents(kube)
+    if (next > count) [count, grewAt] = [next, performance.now()]
   }
-  throw new Error(`something is written still, ${PATIENCE_MS / 1000} s after all was Ready`)
+  return { events: count - before, seconds: (grewAt - startedAt) / 1000 }
+}
+
+/** By asking for one of them: the server says how many more there are, which costs it next to nothing. */
+async function countEvents(kube: Kube): Promise<number> {
+  const { body } = await kube.send<{ items: object[]; metadata: { remainingItemCount?: number } }>({
+    method: 'GET',
+    path: EVENTS,
+    query: { limit: 1 },
+  })
+  return body.items.length + (body.metadata.remainingItemCount ?? 0)
 }
 
 /** What was written for one machine and its disk: all that is kept, but for the create of whoever wanted the machine. */

@@ -10,7 +10,7 @@ import { withoutControllers } from '../scale/without-controllers.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
 import { pidsOf, usageOf } from '../usage.ts'
 import { growth } from '../prometheus.ts'
-import { countWrites, writesEnded } from '../writes.ts'
+import { countWrites, eventsEnded } from '../writes.ts'
 import { buildOperator, startOperator } from './operator.ts'
 import { report, type Round, type Turn } from './report.ts'
 
@@ -93,7 +93,7 @@ async function measure(stage: Stage, prefix: string, pid: number): Promise<Turn>
   const startedAt = performance.now()
   await makeMany(stage, prefix, machines)
   const seconds = (performance.now() - startedAt) / 1000
-  await writesEnded(kube)
+  const tail = await eventsEnded(kube)
   const [usedAfter = 0, serverAfter = 0] = await cpuSeconds()
   const writes = growth(before, await countWrites(kube))
   const { peakRssMb } = await usageOf(pid)
@@ -101,6 +101,7 @@ async function measure(stage: Stage, prefix: string, pid: number): Promise<Turn>
   if (running.length !== machines) throw new Error(`${running.length} of ${machines} machines run on the hosts`)
   return {
     seconds,
+    tail,
     cpuSeconds: usedAfter - usedBefore,
     apiServerCpuSeconds: serverAfter - serverBefore,
     peakRssMb,

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { findFreePort } from '../../local/processes/port.ts'
 import { runCommand } from '../../local/processes/run-command.ts'
 import { cacheFolder } from '../../local/user-folders.ts'
+import { onInterruption } from '../interruption.ts'
 import { CONTROLLERS_KUBECONFIG } from '../platform.ts'
 
 const SOURCE = join(import.meta.dirname, 'operator')
@@ -83,9 +84,10 @@ export async function startOperator({ program, home, term }: OperatorOptions): P
   }
   await using undo = new AsyncDisposableStack()
   undo.defer(stop)
+  undo.use(onInterruption(() => void child.kill()))
   await Promise.race([untilReady(`http://${probes}/readyz`), ended])
-  undo.move()
-  return { pid: child.pid ?? 0, ended, [Symbol.asyncDispose]: stop }
+  const running = undo.move()
+  return { pid: child.pid ?? 0, ended, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }
 
 async function untilReady(url: string): Promise<void> {

@@ -24,6 +24,7 @@ test('Each trouble has a ratio of its own to the same round without', () => {
     slow: 1,
     dead: 0.96,
     flooding: 0.91,
+    spread: { well: [1, 1], slow: [0.9, 1], dead: [0.95, 1], flooding: [0.9, 1], together: [0.8, 0.9] },
     vmsPerSecond: 32,
     vmsPerSecondBy: { well: 40, slow: 40, dead: 38, flooding: 36, together: 32 },
     benchCpuSeconds: { well: 1, slow: 1, dead: 1, flooding: 5, together: 6 },
@@ -32,5 +33,5 @@ test('Each trouble has a ratio of its own to the same round without', () => {
     rounds: 3,
   })
   expect(oddFigures(figures)).toEqual([])
-  expect(lines.find((line) => line.includes('is dead'))).toMatch(/38 +0\.96 +1 +400$/)
+  expect(lines.find((line) => line.includes('is dead'))).toMatch(/38 +0\.96 +0\.95 to 1 +1 +400$/)
 })

@@ -38,19 +38,23 @@ export const NAMES: Readonly<Record<Case, string>> = {
 /** Prints a table, and returns the figures: ratios to the speed of the same round when all hosts are well. */
 export function report({ rounds, machines, hosts, say }: Outcome) {
   const middle = (name: Case, figure: keyof Run) => median(rounds.map((played) => played[name][figure]))
-  const ratio = (name: Case) => median(rounds.map((all) => all[name].vmsPerSecond / all.well.vmsPerSecond))
+  const ratios = (name: Case) => rounds.map((all) => all[name].vmsPerSecond / all.well.vmsPerSecond)
+  const ratio = (name: Case) => round(median(ratios(name)), 3)
+  const spread = (name: Case) => [Math.min(...ratios(name)), Math.max(...ratios(name))].map((value) => round(value, 3))
   printer(say)([
     [
       `${machines} machines on ${hosts} hosts`,
       'median a second',
       'ratio',
+      'least to most',
       "benchmark's own CPU s",
       'waited for the three, s',
     ],
     ...CASES.map((name) => [
       NAMES[name],
       round(middle(name, 'vmsPerSecond'), 1),
-      round(ratio(name), 3),
+      ratio(name),
+      spread(name).join(' to '),
       round(middle(name, 'benchCpuSeconds'), 1),
       round(middle(name, 'waitedSeconds'), 1),
     ]),
@@ -58,10 +62,11 @@ export function report({ rounds, machines, hosts, say }: Outcome) {
   const each = (figure: keyof Run) =>
     Object.fromEntries(CASES.map((name) => [name, round(middle(name, figure), 1)] as const))
   return {
-    ratio: round(ratio('together'), 3),
-    slow: round(ratio('slow'), 3),
-    dead: round(ratio('dead'), 3),
-    flooding: round(ratio('flooding'), 3),
+    ratio: ratio('together'),
+    slow: ratio('slow'),
+    dead: ratio('dead'),
+    flooding: ratio('flooding'),
+    spread: Object.fromEntries(CASES.map((name) => [name, spread(name)] as const)),
     vmsPerSecond: round(middle('together', 'vmsPerSecond'), 1),
     vmsPerSecondBy: each('vmsPerSecond'),
     benchCpuSeconds: each('benchCpuSeconds'),

@@ -47,12 +47,16 @@ async function proxyBefore(
   return proxy
 }
 
+/** Whether a host has this trouble in this case. */
+export function has(name: Case, trouble: Trouble): boolean {
+  return name === trouble || name === 'together'
+}
+
 /** From now on the host of this trouble has it, or each its own. Resolves when what floods has been listened to. */
 export async function begin({ slow, dead, flooding }: Neighbours, name: Case): Promise<void> {
-  const has = (trouble: Trouble) => name === trouble || name === 'together'
-  if (has('flooding')) await beginFlood(flooding)
-  if (has('slow')) slow.judge = ({ isStream }) => ({ type: 'pass', ...(!isStream && { delayMs: SLOW_MS }) })
-  if (has('dead')) dead.wire.freeze()
+  if (has(name, 'flooding')) await beginFlood(flooding)
+  if (has(name, 'slow')) slow.judge = ({ isStream }) => ({ type: 'pass', ...(!isStream && { delayMs: SLOW_MS }) })
+  if (has(name, 'dead')) dead.wire.freeze()
 }
 
 async function beginFlood(proxy: FaultProxy): Promise<void> {

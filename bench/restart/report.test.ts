@@ -11,6 +11,7 @@ function of(machines: number, change: Partial<Figures> = {}): Figures {
     cpuMsPerVm: 10,
     reconcileMs: { virtualMachine: 4, disk: 3 },
     readyMs: 100,
+    atRestart: machines + 220,
     restartMs: machines,
     rssMb: 100,
     peakRssMb: 150,
@@ -32,6 +33,7 @@ test('The ratio is what one machine more costs among most, next to fewest; singl
     restartMs: 1_000,
     peakRssMb: 170,
     machines: [100, 1_000, 10_000],
+    machinesAtRestart: [320, 1_220, 10_220],
     peakRssMbRestarted: [150, 170, 150],
     peakRssMbMade: [160, 160, 160],
     reconcileMs: { virtualMachine: [4, 4, 4], disk: [3, 3, 3] },
@@ -72,9 +74,9 @@ test('No error is said only when nothing failed, of creates, machines or control
 
 test.each([
   [10_000, [100, 1_000, 10_000]],
-  [5_000, [100, 1_000]],
-  [100, [100]],
-  [30, [30]],
+  [5_000, [100, 1_000, 5_000]],
+  [1_000, [100, 1_000]],
+  [500, [100, 500]],
 ])('Up to %i machines are measured at %j', (machines, sizes) => {
   expect(sizesUpTo(machines)).toEqual(sizes)
 })

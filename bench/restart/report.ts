@@ -17,6 +17,8 @@ export interface Figures {
   readonly reconcileMs: { readonly virtualMachine: number; readonly disk: number }
   /** From the create of a machine that is made alone until it is Ready. */
   readonly readyMs: number
+  /** How many there were by then: those too that were made to see what one more costs. */
+  readonly atRestart: number
   readonly restartMs: number
   /** Of the process that was started again, and found them all. */
   readonly rssMb: number
@@ -48,6 +50,7 @@ export function report({ figures, rounds, say }: Outcome) {
     restartMs: round(usual.restartMs, 0),
     peakRssMb: round(Math.max(usual.peakRssMb, usual.makerPeakRssMb), 0),
     machines: each(({ machines }) => machines),
+    machinesAtRestart: each(({ atRestart }) => atRestart),
     cpuMsPerVm: each(({ cpuMsPerVm }) => cpuMsPerVm),
     reconcileMs: {
       virtualMachine: each(({ reconcileMs }) => reconcileMs.virtualMachine),
@@ -82,6 +85,7 @@ function show(figures: readonly Figures[], say: (line: string) => void): void {
     ['reconcile ms of it', ({ reconcileMs }) => reconcileMs.virtualMachine],
     ['and of its Disk', ({ reconcileMs }) => reconcileMs.disk],
     ['ms to Ready, one alone', ({ readyMs }) => readyMs],
+    ['there at the restart', ({ atRestart }) => atRestart],
     ['ms from restart to act', ({ restartMs }) => restartMs],
     ['MB', ({ rssMb }) => rssMb],
     ['MB at most', ({ peakRssMb }) => peakRssMb],

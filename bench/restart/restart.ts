@@ -6,7 +6,7 @@ import { startPlatform, type BenchPlatform } from '../platform.ts'
 import { createMachine, followPopulation, inParallel, type Population } from '../scale/machines.ts'
 import { median } from '../statistics.ts'
 import { pidsOf, usageOf } from '../usage.ts'
-import { fill, sizesUpTo } from './fill.ts'
+import { fillUpTo, sizesUpTo } from './fill.ts'
 import { report, type Figures } from './report.ts'
 
 const HOSTS = 50
@@ -26,17 +26,16 @@ export async function benchRestart({ rounds, machines, env, say }: BenchOptions)
   await using platform = await startPlatform(env, ['--simulated-hosts', String(HOSTS), '--start-delay', '0'])
   await using population = followPopulation(platform.kube)
   const figures: Figures[] = []
-  let there = 0
   for (const size of sizesUpTo(machines)) {
     const before = await askControllers(platform.home)
-    const filled = await fill(platform.kube, population, { from: there, to: size })
-    there = size
+    const filled = await fillUpTo(size, platform.kube, population)
     say(`${size} machines are there, the last ${filled.made} after ${filled.seconds.toFixed(1)} s`)
     await sleep(SETTLE_MS)
     const oneMore = await addMore(platform, population, `more-${size}-`)
     const failures = failuresSince(before, await askControllers(platform.home))
     // Each restart is a new process: this one made them all.
     const made = await usageOf((await pidsOf(platform.home)).get('controllers') ?? 0)
+    const atRestart = population.machines().length
     const took: number[] = []
     for (let index = 1; index <= rounds; index++) {
       took.push(await restart(platform, population, `after-${size}-${index}`))
@@ -45,7 +44,7 @@ export async function benchRestart({ rounds, machines, env, say }: BenchOptions)
     await sleep(SETTLE_MS)
     const usage = await usageOf((await pidsOf(platform.home)).get('controllers') ?? 0)
     const memory = { rssMb: usage.rssMb, peakRssMb: usage.peakRssMb, makerPeakRssMb: made.peakRssMb }
-    figures.push({ machines: size, fill: filled, failures, ...oneMore, restartMs: median(took), ...memory })
+    figures.push({ machines: size, atRestart, fill: filled, failures, ...oneMore, restartMs: median(took), ...memory })
   }
   return report({ figures, rounds, say })
 }

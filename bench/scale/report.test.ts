@@ -7,6 +7,7 @@ const counts = (of: Record<string, number>) => new Map(Object.entries(of))
 function round(change: Partial<Round> = {}): Round {
   return {
     seconds: 2,
+    tail: { events: 20, seconds: 0.25 },
     replaySeconds: 1.8,
     deleteSeconds: 4,
     restartMs: 1_500,
@@ -18,6 +19,7 @@ function round(change: Partial<Round> = {}): Round {
       'PUT leases': 30,
       'POST subjectaccessreviews': 50,
     }),
+    failures: counts({}),
     cpuSeconds: counts({ controllers: 1, etcd: 0.5 }),
     idle: { writes: counts({}), cpuPercent: 0.5 },
     usage: new Map([
@@ -30,10 +32,25 @@ function round(change: Partial<Round> = {}): Round {
 
 const play = (...rounds: Round[]) => report({ rounds, machines: 100, say: () => undefined })
 
-test('Speeds are next to those of the replay in the same round', () => {
+test('Speeds are next to those of the replay in the same round, until all is written', () => {
   const figures = play(round(), round({ seconds: 4, replaySeconds: 2 }), round({ seconds: 1, replaySeconds: 0.95 }))
-  expect(figures).toMatchObject({ ratio: 0.9, vmsPerSecond: 50, replayVmsPerSecond: 55.6, restartMs: 1_500, rounds: 3 })
+  expect(figures).toMatchObject({
+    ratio: 0.76,
+    vmsPerSecond: 50,
+    replayVmsPerSecond: 55.6,
+    restartMs: 1_500,
+    rounds: 3,
+  })
+  expect(figures).toMatchObject({ readyRatio: 0.9, writtenVmsPerSecond: 44.4, lateEventsPerVm: 0.2 })
   expect(oddFigures(figures)).toEqual([])
+})
+
+test('What failed in the controllers is told', () => {
+  const lines: string[] = []
+  const failed = round({ failures: counts({ 'API 500': 2 }) })
+  const { failures } = report({ rounds: [failed, failed], machines: 100, say: (line) => void lines.push(line) })
+  expect(failures).toEqual({ 'API 500': 4 })
+  expect(lines).toContain('failures of the controllers: API 500: 4')
 })
 
 test("Writes are those that are kept, but for the user's own create", () => {

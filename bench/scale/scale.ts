@@ -5,12 +5,13 @@ import { Disk } from '../../crds/disk.ts'
 import { rootDiskName } from '../../crds/virtual-machine.ts'
 import { Kube } from '../../lib/kube/client.ts'
 import { objectPath } from '../../lib/kube/paths.ts'
+import { askControllers, failuresSince } from '../controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { CONTROLLERS_KUBECONFIG, startPlatform } from '../platform.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
-import { pidsOf, usageOf, type Usage } from '../usage.ts'
+import { cpuSecondsSince, usagesOf } from '../usage.ts'
 import { growth } from '../prometheus.ts'
-import { countWrites, isKept, writesEnded } from '../writes.ts'
+import { countWrites, eventsEnded, isKept } from '../writes.ts'
 import { connectAgents, readAgentTls, type AgentTls } from './hosts.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from './machines.ts'
 import { record } from './recording.ts'
@@ -58,7 +59,7 @@ export async function benchScale({ rounds, machines, env, say }: BenchOptions) {
     const played = await playRound(stage, script, index)
     done.push(played)
     say(
-      `round ${index} of ${rounds}: replay ${rate(machines, played.replaySeconds)}, Holdfast ${rate(machines, played.seconds)} machines a second; all deleted in ${played.deleteSeconds.toFixed(1)} s`,
+      `round ${index} of ${rounds}: replay ${rate(machines, played.replaySeconds)}, Holdfast ${rate(machines, played.seconds)} machines a second, ${rate(machines, played.seconds + played.tail.seconds)} with their last event; all deleted in ${played.deleteSeconds.toFixed(1)} s`,
     )
   }
   return report({ rounds: done, machines, say })
@@ -86,7 +87,7 @@ async function replayRound(stage: Stage, script: Script, prefix: string) {
 async function holdfastRound(stage: Stage, prefix: string) {
   const made = await makeMany(stage, prefix)
   const idle = await idleUsage(stage)
-  const usage = await usageOfAll(stage.home)
+  const usage = await usagesOf(stage.home)
   return { ...made, idle, usage, deleteSeconds: await removeAll(stage) }
 }
 
@@ -131,16 +132,16 @@ async function settled({ kube, population }: Stage, prefix: string, count: numbe
   return (performance.now() - startedAt) / 1000
 }
 
-async function makeMany(stage: Stage, prefix: string): Promise<Pick<Round, 'seconds' | 'writes' | 'cpuSeconds'>> {
+type Made = Pick<Round, 'seconds' | 'tail' | 'writes' | 'cpuSeconds' | 'failures'>
+
+async function makeMany(stage: Stage, prefix: string): Promise<Made> {
   const { kube, home, machines } = stage
-  const [before, usedBefore] = [await countWrites(kube), await usageOfAll(home)]
+  const [before, usedBefore, asked] = [await countWrites(kube), await usagesOf(home), await askControllers(home)]
   const seconds = await settled(stage, prefix, machines)
-  await writesEnded(kube)
-  const usedAfter = await usageOfAll(home)
-  const cpuSeconds = [...usedAfter].map(
-    ([name, { cpuSeconds: after }]) => [name, after - (usedBefore.get(name)?.cpuSeconds ?? 0)] as const,
-  )
-  return { seconds, writes: growth(before, await countWrites(kube)), cpuSeconds: new Map(cpuSeconds) }
+  const tail = await eventsEnded(kube)
+  const cpuSeconds = cpuSecondsSince(usedBefore, await usagesOf(home))
+  const failures = failuresSince(asked, await askControllers(home))
+  return { seconds, tail, writes: growth(before, await countWrites(kube)), cpuSeconds, failures }
 }
 
 async function removeAll({ kube, population }: Stage): Promise<number> {
@@ -152,15 +153,9 @@ async function removeAll({ kube, population }: Stage): Promise<number> {
 
 /** What happens in a minute in which nobody wants anything. */
 async function idleUsage({ kube, home }: Stage) {
-  const [before, used] = [await countWrites(kube), await usageOfAll(home)]
+  const [before, used] = [await countWrites(kube), await usagesOf(home)]
   await sleep(IDLE_MS)
-  const after = await usageOfAll(home)
-  const cpu = (after.get('controllers')?.cpuSeconds ?? 0) - (used.get('controllers')?.cpuSeconds ?? 0)
+  const cpu = cpuSecondsSince(used, await usagesOf(home)).get('controllers') ?? 0
   const writes = [...growth(before, await countWrites(kube))].filter(([key]) => isKept(key))
   return { writes: new Map(writes), cpuPercent: (cpu * 100_000) / IDLE_MS }
-}
-
-async function usageOfAll(home: string): Promise<Map<string, Usage>> {
-  const pids = await pidsOf(home)
-  return new Map(await Promise.all([...pids].map(async ([name, pid]) => [name, await usageOf(pid)] as const)))
 }

@@ -1,4 +1,5 @@
 import type { Kube } from '../../lib/kube/client.ts'
+import { onInterruption } from '../interruption.ts'
 import { sinceNextControllers } from '../next-controllers.ts'
 import { pidsOf } from '../usage.ts'
 import { createMachine, type Population } from './machines.ts'
@@ -17,15 +18,17 @@ interface Stage {
 export async function withoutControllers<T>({ home, kube, population }: Stage, work: () => Promise<T>) {
   const pids = await pidsOf(home)
   const [supervisor, controllers] = [pids.get('supervisor') ?? 0, pids.get('controllers') ?? 0]
+  const resume = () => void process.kill(supervisor, 'SIGCONT')
+  using _ = onInterruption(resume)
   process.kill(supervisor, 'SIGSTOP') // It would start them again. Were they frozen, their watches would hold up the server.
   process.kill(controllers, 'SIGKILL')
   try {
     const result = await work()
     await createMachine(kube, 'probe')
     const placed = population.untilMachine('probe', ({ status }) => status?.host !== undefined)
-    process.kill(supervisor, 'SIGCONT')
+    resume()
     return { result, restartMs: await sinceNextControllers(home, controllers, placed) }
   } finally {
-    process.kill(supervisor, 'SIGCONT')
+    resume()
   }
 }

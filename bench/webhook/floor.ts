@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
 import { newAuthority } from '../../lib/tls/authority.ts'
+import { onInterruption } from '../interruption.ts'
 
 const MAIN = fileURLToPath(new URL('allow-everything.ts', import.meta.url))
 const ADDRESS = '127.0.0.1'
@@ -28,6 +29,7 @@ export async function startFloor(clientCa: string): Promise<Floor> {
   })
   const child = fork(MAIN)
   const exit = once(child, 'exit')
+  const interruption = onInterruption(() => void child.kill())
   const answer = Promise.race([once(child, 'message'), exit])
   child.send({ cert, key, ca: clientCa })
   const { port } = listening.parse((await answer)[0])
@@ -37,6 +39,7 @@ export async function startFloor(clientCa: string): Promise<Floor> {
     async [Symbol.asyncDispose]() {
       child.kill()
       await exit
+      interruption[Symbol.dispose]()
     },
   }
 }
