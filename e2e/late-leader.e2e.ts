@@ -62,7 +62,7 @@ describe('A leader stands still with a write and an order on their way', () => {
     const on = { placement: { host: HOST } }
     await platform.apply(machine('ordered', on))
     await order.isOnItsWay
-    const write = new Held(api, 'PATCH', /\/virtualmachines\/placed\/status/)
+    const write = new Held(api, 'PUT', /\/virtualmachines\/placed\/status/)
     await platform.apply(machine('placed', on))
     await write.isOnItsWay
 

@@ -33,8 +33,8 @@ export function describeSimulatedHosts(platform: Platform, hostCount: number): v
       for (const counter of [
         'controller_runtime_reconcile_total{controller="virtualmachine",result="success"}',
         'workqueue_adds_total{name="virtualmachine"}',
-        'rest_client_requests_total{code="200",method="PATCH"}',
-        'holdfast_api_writes_total{resource="virtualmachines",subresource="status",verb="PATCH"}',
+        'rest_client_requests_total{code="200",method="PUT"}',
+        'holdfast_api_writes_total{resource="virtualmachines",subresource="status",verb="PUT"}',
         'holdfast_agent_requests_total{host="simulated-1",outcome="OK"}',
         'reflector_lists_total{name="virtualmachines"}',
       ]) {

@@ -101,7 +101,7 @@ function rules(kinds: readonly Kind[]): object[] {
   const reported = groupsOf(kinds).map((group) => ({
     apiGroups: [group],
     resources: ofGroup(kinds, group).map((plural) => `${plural}/status`),
-    verbs: ['patch'],
+    verbs: ['update'],
   }))
   const finalized = kinds
     .filter(({ finalizer }) => finalizer !== undefined)

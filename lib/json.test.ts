@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { copyJson, isSameJson, mergePatch } from './json.ts'
-import { patched } from './testing-json.ts'
+import { copyJson, isSameJson, mergePatch, patched } from './json.ts'
 
 test.each<[unknown, unknown]>([
   [1, 1],

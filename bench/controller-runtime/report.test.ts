@@ -12,9 +12,9 @@ function turn(seconds: number, cpuSeconds: number, peakRssMb: number, tail = NO_
     peakRssMb,
     writes: new Map([
       ['POST virtualmachines', 10],
-      ['PATCH virtualmachines/status', 20],
+      ['PUT virtualmachines/status', 20],
       ['POST disks', 10],
-      ['PATCH disks/status', 10],
+      ['PUT disks/status', 10],
       ['POST events', 20],
       ['PATCH leases', 3],
     ]),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { askControllers, failuresSince, reconcileMsSince } from '../controllers.ts'
+import { isReady } from '../followed.ts'
 import { sinceNextControllers } from '../next-controllers.ts'
 import type { BenchOptions } from '../options.ts'
 import { startPlatform, type BenchPlatform } from '../platform.ts'
@@ -65,7 +66,7 @@ async function addMore({ home, kube }: BenchPlatform, population: Population, pr
     const name = `${prefix}alone-${index}`
     const startedAt = performance.now()
     await createMachine(kube, name)
-    await population.untilReady(name, 1)
+    await population.untilMachine(name, isReady)
     took.push(performance.now() - startedAt)
   }
   return { cpuMsPerVm, readyMs: median(took), reconcileMs }

@@ -59,7 +59,6 @@ export function followPopulation(kube: Kube): Population {
   const machines = follow(kube, VirtualMachine)
   const disks = follow(kube, Disk)
   const recycled = follow(kube, RecycledResource)
-  const ready = namesOf(machines, isReady)
   const binned = namesOf(recycled, ({ status }) => status?.phase === 'Binned')
   const untilGone = async () => {
     await machines.until(({ size }) => (size === 0 ? true : undefined))
@@ -70,8 +69,11 @@ export function followPopulation(kube: Kube): Population {
     machines: () => machines.objects.list(),
     entries: () => recycled.objects.list(),
     async untilReady(prefix, count) {
-      const isOf = (name: string) => name.startsWith(prefix)
-      await machines.until(() => (ready.size >= count && [...ready].filter(isOf).length >= count ? true : undefined))
+      const isOne = (vm: VirtualMachine | undefined) =>
+        vm !== undefined && vm.metadata.name.startsWith(prefix) && isReady(vm)
+      let ready = 0
+      const end = machines.objects.onChange((before, after) => (ready += Number(isOne(after)) - Number(isOne(before))))
+      await machines.until(() => (ready >= count ? true : undefined)).finally(end)
     },
     async untilDestroyed() {
       await untilGone()

@@ -13,7 +13,7 @@ function round(change: Partial<Round> = {}): Round {
     restartMs: 1_500,
     writes: counts({
       'POST virtualmachines': 100,
-      'PATCH virtualmachines/status': 200,
+      'PUT virtualmachines/status': 200,
       'POST disks': 100,
       'POST events': 200,
       'PUT leases': 30,
@@ -59,7 +59,7 @@ test("Writes are those that are kept, but for the user's own create", () => {
     vmWritesPerVm: 2,
     diskWritesPerVm: 1,
     eventsPerVm: 2,
-    writes: { 'PATCH virtualmachines/status': 2, 'POST disks': 1, 'POST events': 2 },
+    writes: { 'PUT virtualmachines/status': 2, 'POST disks': 1, 'POST events': 2 },
   })
 })
 

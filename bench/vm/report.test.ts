@@ -7,9 +7,9 @@ test('A machine is told by its ratio to the same calls by hand, and by all that 
   const counted = new Map(
     Object.entries({
       'POST virtualmachines': 5,
-      'PATCH virtualmachines/status': 10,
+      'PUT virtualmachines/status': 10,
       'POST disks': 5,
-      'PATCH disks/status': 5,
+      'PUT disks/status': 5,
       'PATCH hosts/status': 5,
       'POST events': 10,
       'PUT leases': 3,

@@ -1,7 +1,7 @@
 import type { Condition } from '../../crds/common.ts'
 import type { Resource } from '../../crds/kind.ts'
 import { Budgets } from '../../lib/budgets.ts'
-import { mergePatch } from '../../lib/json.ts'
+import { mergePatch, patched } from '../../lib/json.ts'
 import { KubeError } from '../../lib/kube/errors.ts'
 import {
   DETAILS,
@@ -11,7 +11,6 @@ import {
   type Reconciler,
   type StatusOf,
 } from '../../lib/reconcile/reconcile.ts'
-import { patched } from '../../lib/testing-json.ts'
 
 /** One object, as an API server would keep it, and what its controller does with it. The clock stands still until it is moved. */
 export class FakeStore<R extends Resource> {

@@ -1,6 +1,6 @@
 import type * as z from 'zod'
 import type { Kind, Resource } from '../../crds/kind.ts'
-import { mergePatch } from '../json.ts'
+import { isSameJson, mergePatch, patched } from '../json.ts'
 import { withoutManagedFields, type ObjectCache } from './cache.ts'
 import type { Call, Kube } from './client.ts'
 import { isKubeError } from './errors.ts'
@@ -76,12 +76,12 @@ export function objectWriter<K extends Kind>(
   const target: Target<K> = { kube, kind, fieldManager, cache }
   return {
     async changeStatus(before, { from, to }) {
-      // It takes the server a tenth less than an apply, and takes off what goes, whoever else owns it.
-      const status = mergePatch(from, to)
-      if (Object.keys(status).length === 0) return before
-      const { uid, resourceVersion } = before.metadata
+      const status = patched(before.status, mergePatch(from, to))
+      if (isSameJson(before.status ?? {}, status)) return before
+      // As a whole: a patch takes the server a tenth more CPU, and an apply a fifth. Of the rest it takes over nothing.
       const path = objectPath(kind, before.metadata, 'status')
-      return patch(target, path, { metadata: { uid, resourceVersion }, status })
+      const query = { fieldManager, ...UNCHECKED }
+      return write(target, { method: 'PUT', path, query, body: { ...before, status } })
     },
 
     async addFinalizer(before, finalizer) {

@@ -56,7 +56,6 @@ func (r *diskReconciler) Reconcile(ctx context.Context, request ctrl.Request) (c
 		return ctrl.Result{RequeueAfter: lookAgain}, nil
 	}
 
-	before := disk.DeepCopy()
 	status := &disk.Status
 	status.ID = string(disk.UID)
 	status.Host = host
@@ -65,7 +64,7 @@ func (r *diskReconciler) Reconcile(ctx context.Context, request ctrl.Request) (c
 	status.AttachedTo = Attachment{VirtualMachine: strings.TrimSuffix(disk.Name, "-root"), MachineID: maker}
 	status.ObservedGeneration = disk.Generation
 	reportReady(&status.Conditions, diskConditions, disk.Generation)
-	if err := storeStatus(ctx, r.Client, &disk, before); err != nil {
+	if err := storeStatus(ctx, r.Client, &disk); err != nil {
 		return retryConflict(err)
 	}
 	r.events.Eventf(&disk, nil, corev1.EventTypeNormal, "Ready", "Reconcile", readyNote)
@@ -99,11 +98,9 @@ func (r *diskReconciler) make(ctx context.Context, disk *Disk) (string, observed
 	return host, observed, err
 }
 
-// A merge patch on the version that was read. It is what the permissions of Holdfast's controllers allow, which may patch a
-// status and not update it; and it sends only what differs, where an update would send the whole object.
-func storeStatus(ctx context.Context, to client.Client, object, before client.Object) error {
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	return to.Status().Patch(ctx, object, patch)
+// On the version that was read.
+func storeStatus(ctx context.Context, to client.Client, object client.Object) error {
+	return to.Status().Update(ctx, object)
 }
 
 // The cache was behind: the ordinary way to learn of a change, and no error to log.

@@ -111,7 +111,6 @@ func (r *machineReconciler) place(ctx context.Context, vm *VirtualMachine) error
 		return err
 	}
 
-	before := vm.DeepCopy()
 	vm.Status = VirtualMachineStatus{
 		Conditions:         vm.Status.Conditions,
 		ObservedGeneration: vm.Generation,
@@ -128,7 +127,7 @@ func (r *machineReconciler) place(ctx context.Context, vm *VirtualMachine) error
 		},
 	}
 	reportPlaced(&vm.Status.Conditions, vm.Generation)
-	if err := storeStatus(ctx, r.Client, vm, before); err != nil {
+	if err := storeStatus(ctx, r.Client, vm); err != nil {
 		return err
 	}
 	r.ledger.noteStored(vm.UID)
@@ -208,7 +207,7 @@ func (r *machineReconciler) run(ctx context.Context, vm *VirtualMachine, disk *D
 	if isSame(&before.Status, &vm.Status) {
 		return ctrl.Result{}, nil
 	}
-	if err := storeStatus(ctx, r.Client, vm, before); err != nil {
+	if err := storeStatus(ctx, r.Client, vm); err != nil {
 		return retryConflict(err)
 	}
 	if isThere && !wasReady {
