@@ -3,7 +3,7 @@ import { describeBrakes } from './brakes.suite.ts'
 import { describeDeletionCrowd } from './deletion-crowd.suite.ts'
 import { describeDeletionPaths } from './deletion-paths.suite.ts'
 import { describeSimulatedHosts } from './simulated-hosts.suite.ts'
-import { newPlatform, type Result } from './testing/platform.ts'
+import { isReady, newPlatform, type Result } from './testing/platform.ts'
 
 const HOSTS = 3
 
@@ -34,6 +34,15 @@ describe('A platform of simulated hosts', () => {
       code: 1,
       stdout: expect.stringContaining('--simulated-hosts NUMBER, or set HOLDFAST_HOME'),
     })
+  })
+
+  test('is not started with fewer hosts than it has, and with more it is', async () => {
+    expect(await platform.start('--simulated-hosts', String(HOSTS - 1))).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining(`start it with --simulated-hosts ${HOSTS} or more`),
+    })
+    await platform.mustStart('--simulated-hosts', String(HOSTS + 1))
+    expect((await platform.list('hosts')).map(isReady)).toEqual(Array.from({ length: HOSTS + 1 }, () => true))
   })
 
   test.each([

@@ -18,6 +18,7 @@ export interface SimulatedHostsOptions {
   readonly observer: Observer
 }
 
+const PREFIX = 'simulated-'
 /** Name of the first of them. */
 export const FIRST_SIMULATED = nameOf(1)
 
@@ -77,6 +78,13 @@ export async function startSimulatedHosts(options: SimulatedHostsOptions): Promi
   }
 }
 
-function nameOf(number: number): string {
-  return `simulated-${number}`
+/** Of the first it is 1. */
+export function nameOf(number: number): string {
+  return `${PREFIX}${number}`
+}
+
+/** Which of them a Host is, by its name; 0 for another. */
+export function numberOf(name: string): number {
+  const number = Number(name.slice(PREFIX.length))
+  return name === nameOf(number) ? number : 0
 }
