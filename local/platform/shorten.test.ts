@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { condition, host } from '../../crds/testing/objects.ts'
+import { firstOf, linesOf } from './shorten.ts'
+
+test.each([
+  ['all of a few', ['a', 'b'], { max: 2 }, ['a', 'b']],
+  ['the first of many, and how many more', ['a', 'b', 'c'], { max: 1 }, ['a', 'and 2 more']],
+  ['how to see the rest', ['a', 'b'], { max: 1, seeRest: 'ls' }, ['a', 'and 1 more; ls']],
+  ['all, where no end is set', ['a', 'b'], { max: Infinity, seeRest: 'ls' }, ['a', 'b']],
+])('A list shows %s', (_what, texts, shortening, shown) => {
+  expect(firstOf(texts, shortening)).toEqual(shown)
+})
+
+test('Objects that are not Ready are shown before those that are', () => {
+  const ready = { ...host('host-1'), status: { conditions: [condition({ observedGeneration: 1 })] } }
+  const lines = linesOf([ready, host('host-2')], ({ metadata }) => metadata.name, {
+    max: 1,
+    seeRest: 'kubectl get hfhost',
+  })
+  expect(lines).toEqual(['host-2', 'and 1 more; kubectl get hfhost'])
+})
