@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { condition, host } from '../../crds/testing/objects.ts'
-import { firstOf, linesOf } from './shorten.ts'
+import { firstOf } from './shorten.ts'
 
 test.each([
   ['all of a few', ['a', 'b'], { max: 2 }, ['a', 'b']],
@@ -9,13 +8,4 @@ test.each([
   ['all, where no end is set', ['a', 'b'], { max: Infinity, seeRest: 'ls' }, ['a', 'b']],
 ])('A list shows %s', (_what, texts, shortening, shown) => {
   expect(firstOf(texts, shortening)).toEqual(shown)
-})
-
-test('Objects that are not Ready are shown before those that are', () => {
-  const ready = { ...host('host-1'), status: { conditions: [condition({ observedGeneration: 1 })] } }
-  const lines = linesOf([ready, host('host-2')], ({ metadata }) => metadata.name, {
-    max: 1,
-    seeRest: 'kubectl get hfhost',
-  })
-  expect(lines).toEqual(['host-2', 'and 1 more; kubectl get hfhost'])
 })

@@ -72,7 +72,7 @@ export async function startSimulatedHosts(options: SimulatedHostsOptions): Promi
     ),
     ports: new Map(names.map((name, index) => [name, ports[index] ?? 0])),
     samples: ['image.yaml'],
-    machines: async () => [],
+    machines: () => Promise.resolve(undefined),
     stopGuests: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => child.stop(),
   }

@@ -1,8 +1,8 @@
 import { keyOf } from '../../lib/kube/paths.ts'
 import type { Host } from '../../crds/host.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
-import { whyNotReady, type Inventory } from './readiness.ts'
-import { firstOf, linesOf } from './shorten.ts'
+import { linesOf, whyNotReady, type Inventory } from './readiness.ts'
+import { firstOf } from './shorten.ts'
 
 export interface SummaryOptions {
   /** Where a machine prints to, if one does. */
