@@ -21,7 +21,10 @@ afterAll(async () => {
   await rm(cache, { recursive: true, force: true })
 })
 
-const written = z.looseObject({ kind: z.string(), metadata: z.looseObject({ name: z.string() }) })
+const written = z.looseObject({
+  kind: z.string(),
+  metadata: z.looseObject({ name: z.string().optional(), generateName: z.string().optional() }),
+})
 
 describe('Samples', async () => {
   const files = await Array.fromAsync(glob('**/*.yaml', { cwd: SAMPLES }))
@@ -37,7 +40,8 @@ describe('Samples', async () => {
     expect(text).toMatch(/^# [A-Z]/)
     for (const document of loadAll(text)) {
       const sample = written.parse(document)
-      const { name } = sample.metadata
+      // One that is created time and again is given the end of its name by the API server.
+      const { generateName = '', name = `${generateName}x` } = sample.metadata
       expect(await cluster.objection({ ...sample, metadata: { name } })).toBe('accepted')
     }
   })

@@ -12,6 +12,13 @@ const read = (name: string) => readFileSync(join(FOLDER, name), 'utf8')
 const rules = z.object({
   groups: z.array(z.object({ rules: z.array(z.object({ alert: z.string(), expr: z.string() })) })),
 })
+const ruleTests = z.object({
+  tests: z.array(
+    z.object({
+      alert_rule_test: z.array(z.object({ alertname: z.string(), exp_alerts: z.array(z.unknown()).default([]) })),
+    }),
+  ),
+})
 const dashboard = z.object({
   panels: z.array(z.object({ title: z.string(), targets: z.array(z.object({ expr: z.string() })).default([]) })),
   templating: z.object({ list: z.array(z.object({ query: z.object({ query: z.string() }) })) }),
@@ -21,6 +28,7 @@ const own = Object.values(ownMetrics()).flatMap((metrics) => metrics.describe())
 const known = new Map(own.map((metric) => [metric.name, metric]))
 
 const alerts = rules.parse(load(read('rules.yaml'))).groups.flatMap((group) => group.rules)
+const trials = ruleTests.parse(load(read('rules-test.yaml'))).tests.flatMap((one) => one.alert_rule_test)
 const { panels, templating } = dashboard.parse(JSON.parse(read('dashboard.json')))
 const expressions = [
   ...alerts.map(({ alert, expr }) => [alert, expr] as const),
@@ -58,6 +66,11 @@ describe('Monitoring in config/', () => {
   test('has alerts and pictures to look at', () => {
     expect(alerts.length).toBeGreaterThan(10)
     expect(panels.flatMap(({ targets }) => targets).length).toBeGreaterThan(10)
+  })
+
+  test.each(alerts)('$alert is seen to fire, and not to fire', ({ alert }) => {
+    const tried = trials.filter(({ alertname }) => alertname === alert)
+    expect(tried.map(({ exp_alerts: fired }) => fired.length > 0)).toEqual(expect.arrayContaining([true, false]))
   })
 
   test.each(expressions)('%s asks for metrics and labels that there are', (_of, expr) => {

@@ -19,7 +19,8 @@ const USAGE = `usage:
     --start-delay MS       how long a machine takes to start on those (0)
   npm stop [-- --keep-guests]
                            end it, guests included, or leave them running: the next start takes them over
-  npm run status           say what runs
+  npm run status [-- --all]
+                           say what runs; of many hosts and machines the first, or all
   npm run backup -- FILE   write the state of the platform and its keys into FILE, while it runs
   npm run restore -- FILE  put that state back, while it does not run; guests and disks stay as they are
 
@@ -34,6 +35,7 @@ const options = {
   'simulated-hosts': { type: 'string' },
   'start-delay': { type: 'string' },
   'keep-guests': { type: 'boolean' },
+  all: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
@@ -65,7 +67,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
     case 'status': {
       const { status } = await import('./commands/status.ts')
-      return status(home, terminal)
+      return status(home, terminal, values.all === true)
     }
     default:
       throw new LocalError('USAGE', `there is no command ${command}\n${USAGE}`)

@@ -26,7 +26,7 @@ export async function readMetrics(
 
 /** Addresses of metrics that `npm run status` prints, by program or host. */
 export async function metricsAddresses(platform: Platform): Promise<Map<string, string>> {
-  const { stdout } = await platform.local('status')
+  const { stdout } = await platform.local('status', '--all')
   return new Map(
     [...stdout.matchAll(/(\S+) (https:\/\/127\.0\.0\.1:\d+\/metrics)/g)].map(([, name = '', url = '']) => [name, url]),
   )

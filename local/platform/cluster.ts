@@ -7,6 +7,7 @@ import type { Observer } from '../processes/supervise.ts'
 import { assertClusterFits, keepLogin } from './existing-cluster.ts'
 import { serveWebhooks } from './existing-cluster-webhooks.ts'
 import { installKinds, installWebhooks, untilPoliciesWork } from './install.ts'
+import type { WantedHosts } from './objects.ts'
 import { startWebhooks } from './webhooks.ts'
 
 const LOOPBACK = '127.0.0.1'
@@ -18,8 +19,8 @@ export interface ClusterOptions {
   readonly port: number | undefined
   /** Of a cluster that exists and is to be used instead. */
   readonly kubeconfig: string | undefined
-  /** Whether hosts are simulated, instead of this machine. */
-  readonly isSimulated: boolean
+  /** To be refused before anything is written, where the cluster that exists has others. */
+  readonly hosts: WantedHosts
   readonly observer: Observer
   /** Gives up what takes minutes. */
   readonly signal: AbortSignal
@@ -77,8 +78,8 @@ async function startOwn({ home, env, port, observer, signal }: ClusterOptions): 
 }
 
 async function joinExisting(options: ClusterOptions, kubeconfig: string): Promise<Cluster> {
-  const { home, env, isSimulated, observer, signal } = options
-  await assertClusterFits(kubeconfig, isSimulated ? undefined : home.storage)
+  const { home, env, hosts, observer, signal } = options
+  await assertClusterFits(kubeconfig, hosts)
   const program = await findKubectl({ env, say: observer.say, signal })
   const kubectl = { program, kubeconfig, cache: cacheOf(home), env }
   observer.say(`installing our kinds in the cluster of ${kubeconfig}`)

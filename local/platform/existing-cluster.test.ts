@@ -3,7 +3,7 @@ import { newAuthority } from '../../lib/tls/authority.ts'
 import { assertClusterFits } from './existing-cluster.ts'
 import { newApiServer, trusting } from './testing.ts'
 
-const STORAGE = '/here/storage'
+const HERE = { storage: '/here/storage' }
 const base64 = (text: string) => Buffer.from(text).toString('base64')
 const clientOf = (certificate: string, key: string) => ({
   'client-certificate-data': base64(certificate),
@@ -33,7 +33,7 @@ describe('a kubeconfig is refused with what is wrong in it', () => {
     await using server = await newApiServer(
       await authority.issue({ commonName: 's', ips: ['127.0.0.1'], usages: ['Server'] }),
     )
-    await expect(assertClusterFits(await server.kubeconfig(cluster, user), STORAGE)).rejects.toMatchObject({
+    await expect(assertClusterFits(await server.kubeconfig(cluster, user), HERE)).rejects.toMatchObject({
       code: 'KUBECONFIG_WRONG',
       message: expect.stringMatching(message),
     })
@@ -45,7 +45,7 @@ describe('a kubeconfig is refused with what is wrong in it', () => {
   ])("where the API server's certificate %s", async (_name, request, message) => {
     await using server = await newApiServer(await authority.issue({ commonName: 's', usages: ['Server'], ...request }))
     const kubeconfig = await server.kubeconfig(trusting(authority.certificate), {})
-    await expect(assertClusterFits(kubeconfig, STORAGE)).rejects.toMatchObject({
+    await expect(assertClusterFits(kubeconfig, HERE)).rejects.toMatchObject({
       code: 'KUBECONFIG_WRONG',
       message: expect.stringMatching(message),
     })
@@ -56,10 +56,10 @@ describe('a kubeconfig is refused with what is wrong in it', () => {
     ['Forbidden', 403, /may not do what this takes \(no\): use the kubeconfig of an administrator of the cluster$/],
   ])('where the answer is %s', async (reason, code, message) => {
     const identity = await authority.issue({ commonName: 's', ips: ['127.0.0.1'], usages: ['Server'] })
-    const path = '/apis/compute.holdfast.dev/v1alpha1/hosts/host-1'
+    const path = '/apis/compute.holdfast.dev/v1alpha1/hosts'
     await using server = await newApiServer(identity, { [path]: { kind: 'Status', reason, code, message: 'no' } })
     const kubeconfig = await server.kubeconfig(trusting(authority.certificate), {})
-    await expect(assertClusterFits(kubeconfig, STORAGE)).rejects.toMatchObject({
+    await expect(assertClusterFits(kubeconfig, HERE)).rejects.toMatchObject({
       code: 'KUBECONFIG_WRONG',
       message: expect.stringMatching(message),
     })
@@ -71,14 +71,24 @@ test('a kubeconfig that fits is accepted', async () => {
     await authority.issue({ commonName: 's', ips: ['127.0.0.1'], usages: ['Server'] }),
   )
   const kubeconfig = await server.kubeconfig(trusting(authority.certificate), {})
-  await expect(assertClusterFits(kubeconfig, STORAGE)).resolves.toBeUndefined()
+  await expect(assertClusterFits(kubeconfig, HERE)).resolves.toBeUndefined()
 })
 
 test('a kubeconfig whose cluster does not run says to start it', async () => {
   await using server = await newApiServer(client)
   const kubeconfig = await server.kubeconfig({ server: 'https://127.0.0.1:1' }, {})
-  await expect(assertClusterFits(kubeconfig, STORAGE)).rejects.toMatchObject({
+  await expect(assertClusterFits(kubeconfig, HERE)).rejects.toMatchObject({
     code: 'CLUSTER_UNREACHABLE',
     message: expect.stringContaining('(the API server cannot be reached: ECONNREFUSED): start the cluster'),
   })
+})
+
+test.each([2, 3])('a cluster with two simulated hosts fits a platform of %i', async (simulated) => {
+  const items = [{ metadata: { name: 'simulated-1' } }, { metadata: { name: 'simulated-2' } }]
+  await using server = await newApiServer(
+    await authority.issue({ commonName: 's', ips: ['127.0.0.1'], usages: ['Server'] }),
+    { '/apis/compute.holdfast.dev/v1alpha1/hosts': { items } },
+  )
+  const kubeconfig = await server.kubeconfig(trusting(authority.certificate), {})
+  await expect(assertClusterFits(kubeconfig, { simulated })).resolves.toBeUndefined()
 })

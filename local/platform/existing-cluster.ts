@@ -6,7 +6,7 @@ import { isKubeError } from '../../lib/kube/errors.ts'
 import { writePrivateFile } from '../../lib/tls/private-file.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
-import { refuseOtherPlatform } from './objects.ts'
+import { refuseOtherPlatform, type WantedHosts } from './objects.ts'
 import { tlsObjection } from './tls-objection.ts'
 
 /** Its CRDs know selectable fields, and its CEL knows quantities. */
@@ -17,9 +17,9 @@ const RENEWAL_MS = 20 * 60_000
 
 /**
  * Throws `KUBECONFIG_WRONG`, `CLUSTER_UNREACHABLE` or `CLUSTER_UNFIT` where we cannot work with a cluster, or it is
- * another platform's: `storage` is the folder of our DataStorage, undefined with simulated hosts. Writes nothing.
+ * another platform's. Writes nothing.
  */
-export async function assertClusterFits(kubeconfig: string, storage: string | undefined): Promise<void> {
+export async function assertClusterFits(kubeconfig: string, hosts: WantedHosts): Promise<void> {
   try {
     await using kube = await Kube.connect(kubeconfig)
     const { body } = await kube.send<{ major: string; minor: string; gitVersion: string }>({
@@ -31,7 +31,7 @@ export async function assertClusterFits(kubeconfig: string, storage: string | un
       const message = `the cluster is ${body.gitVersion}, and Holdfast needs 1.${MIN_MINOR} or newer: upgrade it`
       throw new LocalError('CLUSTER_UNFIT', message)
     }
-    await refuseOtherPlatform(kube, storage)
+    await refuseOtherPlatform(kube, hosts)
   } catch (error) {
     throw explain(error, kubeconfig)
   }

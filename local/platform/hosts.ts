@@ -11,8 +11,11 @@ export interface LocalHosts extends AsyncDisposable {
   readonly manifests: readonly object[]
   /** Files of config/samples that are applied the first time, to have something to look at. */
   readonly samples: readonly string[]
-  /** Guests as their hosts see them now. After a start the API still says what was true before the stop. */
-  machines(): Promise<readonly ObservedMachine[]>
+  /**
+   * Guests as their hosts see them now. After a start the API still says what was true before the stop. Undefined where
+   * there are no guests to look at.
+   */
+  machines(): Promise<readonly ObservedMachine[] | undefined>
   /** Shuts the guests down. */
   stopGuests(ending: Ending): Promise<void>
 }

@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DataStorage } from '../../crds/data-storage.ts'
 import { Host } from '../../crds/host.ts'
+import type { Resource } from '../../crds/kind.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { isKubeError } from '../../lib/kube/errors.ts'
-import { objectPath, type Endpoint } from '../../lib/kube/paths.ts'
+import { collectionPath, objectPath, type Endpoint } from '../../lib/kube/paths.ts'
 import { LocalError } from '../errors.ts'
 import { kubectl, type Kubectl } from '../kubectl.ts'
 import { HOST } from './agent.ts'
 import type { LocalHosts } from './hosts.ts'
 import { samplePath } from './install.ts'
-import { FIRST_SIMULATED } from './simulated-hosts.ts'
+import { FIRST_SIMULATED, nameOf, numberOf } from './simulated-hosts.ts'
 
 const NAMESPACES: Endpoint = { group: '', version: 'v1', plural: 'namespaces', scope: 'Cluster' }
 /** Name of the DataStorage of this machine. */
@@ -34,17 +35,47 @@ export async function makeObjects(cluster: Kubectl, kube: Kube, hosts: LocalHost
   await kubectl(cluster, how, JSON.stringify(list))
 }
 
-/** Throws when the cluster has hosts of a local platform of another kind, or of another machine with the same names. */
-export async function refuseOtherPlatform(kube: Kube, storage: string | undefined): Promise<void> {
-  const [isReal, isSimulated] = await Promise.all([exists(kube, Host, HOST), exists(kube, Host, FIRST_SIMULATED)])
-  const other = 'or set HOLDFAST_HOME to another folder'
-  if (storage === undefined && isReal) {
-    throw unfit(`this platform has the real host ${HOST}: start it without --simulated-hosts, ${other}`)
+/** The hosts that a platform is to have: this machine with the folder of its DataStorage, or so many simulated ones. */
+export type WantedHosts = { readonly storage: string } | { readonly simulated: number }
+
+const OTHER = 'or set HOLDFAST_HOME to another folder'
+
+/**
+ * Throws when the cluster has hosts of a local platform of another kind, of another machine with the same names, or more
+ * simulated ones than are wanted.
+ */
+export async function refuseOtherPlatform(kube: Kube, wanted: WantedHosts): Promise<void> {
+  const names = await hostNames(kube)
+  if ('simulated' in wanted) return refuseFewer(names, wanted.simulated)
+  if (names.includes(FIRST_SIMULATED)) {
+    throw unfit(`this platform has simulated hosts: start it with --simulated-hosts NUMBER, ${OTHER}`)
   }
-  if (storage !== undefined && isSimulated) {
-    throw unfit(`this platform has simulated hosts: start it with --simulated-hosts NUMBER, ${other}`)
+  await refuseAnotherMachine(kube, wanted.storage)
+}
+
+/** The hosts beyond the wanted ones would never answer again, and nobody could tell what became of their machines. */
+function refuseFewer(names: readonly string[], wanted: number): void {
+  if (names.includes(HOST)) {
+    throw unfit(`this platform has the real host ${HOST}: start it without --simulated-hosts, ${OTHER}`)
   }
-  if (storage !== undefined) await refuseAnotherMachine(kube, storage)
+  const before = Math.max(0, ...names.map(numberOf))
+  if (wanted >= before) return
+  throw unfit(
+    `this platform has simulated hosts up to ${nameOf(before)}, and with ${wanted} those beyond would never answer ` +
+      `again: start it with --simulated-hosts ${before} or more; or delete those Hosts first, while it runs with them; ` +
+      OTHER,
+  )
+}
+
+/** None, too, where the cluster does not know Hosts yet. */
+async function hostNames(kube: Kube): Promise<string[]> {
+  try {
+    const { body } = await kube.send<{ items: Resource[] }>({ method: 'GET', path: collectionPath(Host) })
+    return body.items.map(({ metadata }) => metadata.name)
+  } catch (error) {
+    if (isKubeError(error, 'NotFound')) return []
+    throw error
+  }
 }
 
 /** Another machine that joined this cluster has our names: what it made must not be turned to here. */

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import type { ObservedMachine } from '../../agent/contract.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
-import { machine } from '../../crds/testing/objects.ts'
-import { outdated } from './readiness.ts'
+import { condition, host, machine } from '../../crds/testing/objects.ts'
+import type { Call, Reply } from '../../lib/kube/client.ts'
+import { linesOf, outdated, untilReady, type Waiting } from './readiness.ts'
 
 const [ID, OTHER] = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222']
 
@@ -30,3 +31,41 @@ test.each([
 ])('the first look waits for news of a machine that %s, or not', (_, vm, observed, count) => {
   expect(outdated([vm], observed)).toHaveLength(count)
 })
+
+test('Objects that are not Ready are shown before those that are', () => {
+  const ready = { ...host('host-1'), status: { conditions: [condition({ observedGeneration: 1 })] } }
+  const lines = linesOf([ready, host('host-2')], ({ metadata }) => metadata.name, {
+    max: 1,
+    seeRest: 'kubectl get hfhost',
+  })
+  expect(lines).toEqual(['host-2', 'and 1 more; kubectl get hfhost'])
+})
+
+test('A start waits for no news of machines on hosts that have no guests', async () => {
+  const conditions = [condition({ observedGeneration: 1 })]
+  const vm: VirtualMachine = { ...machine(), status: { ...said('Running').status, host: 'simulated-1', conditions } }
+  const told: string[] = []
+  const inventory = await untilReady({
+    kube: holding(vm),
+    hosts: { machines: () => Promise.resolve(undefined), ports: new Map([['simulated-1', 1]]) },
+    controllers: { has: () => true },
+    say: (line) => told.push(line),
+    signal: AbortSignal.timeout(5_000),
+  })
+  expect(inventory.machines).toEqual([vm])
+  expect(told).toEqual([])
+})
+
+/** A cluster with one machine, in which somebody leads. */
+function holding(vm: VirtualMachine): Waiting['kube'] {
+  const lease = {
+    metadata: { uid: 'u', resourceVersion: '1' },
+    spec: { holderIdentity: 'node-7', leaseTransitions: 1 },
+  }
+  return {
+    async send<T>({ path }: Call): Promise<Reply<T>> {
+      const body = path.includes('/leases/') ? lease : { items: path.endsWith('/virtualmachines') ? [vm] : [] }
+      return { status: 200, body: body as T, warnings: [] }
+    },
+  }
+}

@@ -9,6 +9,7 @@ import { collectionPath, keyOf, type Endpoint } from '../../lib/kube/paths.ts'
 import type { LocalControllers } from './controllers.ts'
 import type { LocalHosts } from './hosts.ts'
 import { findLeader, type Leader } from './leader.ts'
+import { firstOf, type Shortening } from './shorten.ts'
 
 const PATIENCE_MS = 120_000
 /** What does not move for so long waits for somebody, and need not be waited for. */
@@ -22,7 +23,7 @@ export interface Inventory {
   readonly machines: readonly VirtualMachine[]
 }
 
-export async function takeInventory(kube: Kube): Promise<Inventory> {
+export async function takeInventory(kube: Pick<Kube, 'send'>): Promise<Inventory> {
   const list = async <R extends Resource>(kind: Endpoint) => {
     const { body } = await kube.send<{ items: R[] }>({ method: 'GET', path: collectionPath(kind) })
     return body.items
@@ -36,7 +37,7 @@ export async function takeInventory(kube: Kube): Promise<Inventory> {
 }
 
 export interface Waiting {
-  readonly kube: Kube
+  readonly kube: Pick<Kube, 'send'>
   readonly hosts: Pick<LocalHosts, 'machines' | 'ports'>
   readonly controllers: Pick<LocalControllers, 'has'>
   readonly say: (line: string) => void
@@ -60,12 +61,11 @@ export async function untilReady(waiting: Waiting): Promise<Inventory> {
     const pending = [
       ...(await nobodyLeads(waiting, first)),
       ...obstacles(inventory),
-      ...laggards(observed),
-      ...outdated(here, observed),
+      ...(observed ? [...laggards(observed), ...outdated(here, observed)] : []),
     ]
     if (pending.length === 0 || signal.aborted) return inventory
     if (performance.now() > deadline || performance.now() - toldAt > STUCK_MS) {
-      say(`not ready, and not waited for any longer: ${pending.join('; ')}`)
+      say(`not ready, and not waited for any longer: ${firstOf(pending).join('; ')}`)
       return inventory
     }
     const line = `waiting for ${pending[0]}${pending.length > 1 ? ` and ${pending.length - 1} more` : ''}`
@@ -111,4 +111,15 @@ export function whyNotReady({ metadata, status }: Resource): string | undefined 
   if (!ready) return ''
   const isCurrent = ready.observedGeneration === metadata.generation
   return isCurrent && ready.status === 'True' ? undefined : ready.message
+}
+
+/** A line for each object, of many only for the first: what is not Ready comes before what is. */
+export function linesOf<R extends Resource>(
+  objects: readonly R[],
+  lineOf: (object: R) => string,
+  shortening: Shortening,
+): string[] {
+  const isReady = (object: R) => whyNotReady(object) === undefined
+  const ordered = [...objects.filter((object) => !isReady(object)), ...objects.filter(isReady)]
+  return firstOf(ordered.map(lineOf), shortening)
 }

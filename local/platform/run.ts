@@ -12,7 +12,7 @@ import { openCluster, type Cluster } from './cluster.ts'
 import { startControllers, type LocalControllers } from './controllers.ts'
 import type { LocalHosts } from './hosts.ts'
 import { noteCluster, refuseOwnControlPlane } from './joined-cluster.ts'
-import { makeObjects, refuseOtherPlatform } from './objects.ts'
+import { makeObjects, refuseOtherPlatform, type WantedHosts } from './objects.ts'
 import { startOwnHost } from './own-host.ts'
 import { ensureQemu } from './qemu.ts'
 import { keepRenewed } from './renewal.ts'
@@ -63,7 +63,7 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   const { cluster, hosts } = await startParts(options, observer, { running, audience, hasGuests: () => hasGuests })
   if (audience.stop.aborted) throw new LocalError('INTERRUPTED', 'stopped before everything was ready')
   const kube = running.use(await Kube.connect(cluster.kubectl.kubeconfig, { environment: options.env }))
-  await refuseOtherPlatform(kube, options.simulated ? undefined : home.storage)
+  await refuseOtherPlatform(kube, wantedHosts(options))
   await noteCluster(home, options.kubeconfig)
   await makeObjects(cluster.kubectl, kube, hosts)
   const controllers = await startControllers(options.controllers, {
@@ -89,6 +89,10 @@ export async function runPlatform(options: RunOptions, audience: Audience): Prom
   hasGuests = true
   await untilAborted(signal)
   state.update({ phase: 'Stopping' })
+}
+
+function wantedHosts({ home, simulated }: RunOptions): WantedHosts {
+  return simulated ? { simulated: simulated.count } : { storage: home.storage }
 }
 
 /** Ports of metrics, by program or host. */
@@ -132,8 +136,8 @@ async function startParts(
   // Both sides prove themselves with these.
   await prepareIdentities(home.agent.pki)
   const [cluster, hosts] = await Promise.allSettled([
-    openCluster({ home, env, port, kubeconfig, isSimulated: simulated !== undefined, observer, signal }).then(
-      (opened) => running.use(opened),
+    openCluster({ home, env, port, kubeconfig, hosts: wantedHosts(options), observer, signal }).then((opened) =>
+      running.use(opened),
     ),
     simulated
       ? startSimulatedHosts({ ...options, ...simulated, observer })

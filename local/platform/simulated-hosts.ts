@@ -18,6 +18,7 @@ export interface SimulatedHostsOptions {
   readonly observer: Observer
 }
 
+const PREFIX = 'simulated-'
 /** Name of the first of them. */
 export const FIRST_SIMULATED = nameOf(1)
 
@@ -71,12 +72,19 @@ export async function startSimulatedHosts(options: SimulatedHostsOptions): Promi
     ),
     ports: new Map(names.map((name, index) => [name, ports[index] ?? 0])),
     samples: ['image.yaml'],
-    machines: async () => [],
+    machines: () => Promise.resolve(undefined),
     stopGuests: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => child.stop(),
   }
 }
 
-function nameOf(number: number): string {
-  return `simulated-${number}`
+/** Of the first it is 1. */
+export function nameOf(number: number): string {
+  return `${PREFIX}${number}`
+}
+
+/** Which of them a Host is, by its name; 0 for another. */
+export function numberOf(name: string): number {
+  const number = Number(name.slice(PREFIX.length))
+  return name === nameOf(number) ? number : 0
 }

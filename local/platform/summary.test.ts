@@ -64,3 +64,12 @@ test('Commands to try work as they are printed, whatever the folder is called', 
   expect(text).toContain(String.raw`  tail -f '/var/lib/it'\''s mine/a.log'`)
   expect(text).toContain('  /bin/kubectl get hfvm')
 })
+
+test('Of many hosts and machines the summary shows the first, and how to see the rest', () => {
+  const hosts = Array.from({ length: 50 }, (_, index) => hostThatIs(`host-${index + 1}`, {}))
+  const machines = Array.from({ length: 883 }, (_, index) => machine({}, { name: `vm-${index}` }))
+  const lines = summary({ hosts, storages: [], machines }, options).split('\n')
+  expect(lines).toContain('Holdfast runs on host-1 (TCG), host-2 (TCG), host-3 (TCG), host-4 (TCG), and 46 more.')
+  expect(lines.filter((line) => line.startsWith('  VirtualMachine '))).toHaveLength(10)
+  expect(lines).toContain('  and 873 more; kubectl get hfvm -A')
+})

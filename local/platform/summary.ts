@@ -1,7 +1,8 @@
 import { keyOf } from '../../lib/kube/paths.ts'
 import type { Host } from '../../crds/host.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
-import { whyNotReady, type Inventory } from './readiness.ts'
+import { linesOf, whyNotReady, type Inventory } from './readiness.ts'
+import { firstOf } from './shorten.ts'
 
 export interface SummaryOptions {
   /** Where a machine prints to, if one does. */
@@ -12,16 +13,24 @@ export interface SummaryOptions {
   readonly detached: boolean
 }
 
+/** Hosts that are named in one line. */
+const MAX_NAMES = 4
+
 /** What runs, and what to try next. */
 export function summary({ hosts, machines }: Inventory, options: SummaryOptions): string {
   const { serialLog, detached } = options
   const [kubectl, kubeconfig] = [quoted(options.kubectl), quoted(options.kubeconfig)]
   const isReady = (host: Host) => whyNotReady(host) === undefined
+  const away = hosts.filter((host) => !isReady(host)).map((host) => `Host ${host.metadata.name}: ${whyNot(host)}`)
+  const machineLine = (vm: VirtualMachine) => `VirtualMachine ${keyOf(vm.metadata)}: ${stateOf(vm)}`
+  const shown = [
+    ...firstOf(away, { seeRest: `${kubectl} get hfhost` }),
+    ...linesOf(machines, machineLine, { seeRest: `${kubectl} get hfvm -A` }),
+  ]
   return [
     '',
     whereItRuns(hosts.filter(isReady)),
-    ...hosts.filter((host) => !isReady(host)).map((host) => `  Host ${host.metadata.name}: ${whyNot(host)}`),
-    ...machines.map((vm) => `  VirtualMachine ${keyOf(vm.metadata)}: ${stateOf(vm)}`),
+    ...shown.map((line) => `  ${line}`),
     '',
     'Try next:',
     `  export KUBECONFIG=${kubeconfig}`,
@@ -43,7 +52,8 @@ function quoted(path: string): string {
 
 function whereItRuns(hosts: readonly Host[]): string {
   const names = hosts.map(({ metadata, status }) => `${metadata.name} (${status?.accelerator ?? 'unknown'})`)
-  return names.length === 0 ? 'Holdfast runs, and no Host is ready.' : `Holdfast runs on ${names.join(', ')}.`
+  const shown = firstOf(names, { max: MAX_NAMES })
+  return names.length === 0 ? 'Holdfast runs, and no Host is ready.' : `Holdfast runs on ${shown.join(', ')}.`
 }
 
 function whyNot(host: Host): string {
