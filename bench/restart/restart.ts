@@ -7,6 +7,7 @@ import { startPlatform, type BenchPlatform } from '../platform.ts'
 import { createMachine, followPopulation, inParallel, type Population } from '../scale/machines.ts'
 import { median } from '../statistics.ts'
 import { pidsOf, usageOf } from '../usage.ts'
+import { eventsEnded } from '../writes.ts'
 import { fillUpTo, sizesUpTo } from './fill.ts'
 import { report, type Figures } from './report.ts'
 
@@ -31,7 +32,7 @@ export async function benchRestart({ rounds, machines, env, say }: BenchOptions)
     const before = await askControllers(platform.home)
     const filled = await fillUpTo(size, platform.kube, population)
     say(`${size} machines are there, the last ${filled.made} after ${filled.seconds.toFixed(1)} s`)
-    await sleep(SETTLE_MS)
+    await eventsEnded(platform.kube) // They would take a part of what one machine more is measured with.
     const oneMore = await addMore(platform, population, `more-${size}-`)
     const failures = failuresSince(before, await askControllers(platform.home))
     // Each restart is a new process: this one made them all.
@@ -55,6 +56,7 @@ async function addMore({ home, kube }: BenchPlatform, population: Population, pr
   const [before, asked] = [await usageOf(pid), await askControllers(home)]
   await inParallel(MORE, LANES, async (index) => void (await createMachine(kube, `${prefix}${index}`)))
   await population.untilReady(prefix, MORE)
+  await eventsEnded(kube)
   const cpuMsPerVm = (((await usageOf(pid)).cpuSeconds - before.cpuSeconds) * 1000) / MORE
   const askedAgain = await askControllers(home)
   const reconcileMs = {

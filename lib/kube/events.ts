@@ -62,7 +62,8 @@ const MAX_NOTE_BYTES = 1024
 const HOLD_MS = 250
 /** Of some thousand machines that are made at once. */
 const MAX_WAITING = 10_000
-const MAX_SENDING = 4
+/** Few at a time, for others wait for their writes; more as more wait, for else some would be dropped in the end. */
+const SENDING = { least: 4, most: 16, oneMoreFor: 100 }
 const MAX_REMEMBERED = 10_000
 
 /**
@@ -122,7 +123,7 @@ function newOutbox({ kube, clock, log, observer }: RecorderOptions) {
 
   const pump = (): void => {
     if (waiting.length === 0) isOverflowing = false
-    while (sending.size < MAX_SENDING) {
+    while (sending.size < lanesFor(waiting.length)) {
       const next = waiting.shift()
       if (!next) return
       const sent = send(next).finally(() => {
@@ -160,6 +161,10 @@ function newOutbox({ kube, clock, log, observer }: RecorderOptions) {
       while (sending.size > 0) await Promise.all(sending)
     },
   }
+}
+
+function lanesFor(waiting: number): number {
+  return Math.min(SENDING.most, SENDING.least + Math.floor(waiting / SENDING.oneMoreFor))
 }
 
 function nameOf({ object, type, reason, message }: ObjectEvent): string {
