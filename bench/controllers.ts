@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'undici'
 import * as z from 'zod'
 import { countsOf, growth, sumOf } from './prometheus.ts'
-import { pidsOf } from './usage.ts'
+import { pidOf } from './usage.ts'
 
 const AGAIN_MS = 500
 /** One that has ended is started again by then. */
@@ -29,7 +29,7 @@ export async function askControllers(home: string): Promise<Controllers> {
   const deadline = performance.now() + DEADLINE_MS
   for (;;) {
     try {
-      const pid = (await pidsOf(home)).get('controllers') ?? 0
+      const pid = await pidOf(home, 'controllers')
       return readControllers(pid, await scrape(home))
     } catch (error) {
       if (performance.now() > deadline) throw error

@@ -18,6 +18,16 @@ setInterval(() => undefined, 1_000)
 say('begun')
 `
 
+test('An error that nobody caught undoes all that was begun, too', async () => {
+  const program = `${PROGRAM}\nPromise.reject(new Error('nobody caught me'))`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const said = text(child.stdout)
+  expect(await once(child, 'exit')).toEqual([1, null])
+  expect(await said).toMatch(/Error: nobody caught me[^]*undid the last\n[^]*undid the first\n$/)
+})
+
 test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],

@@ -32,6 +32,13 @@ export async function pidsOf(home: string): Promise<Map<string, number>> {
   return new Map(all.flatMap(([name, found]) => (found ? [[name, found.pid] as const] : [])))
 }
 
+/** Of one program. Throws while it has none. */
+export async function pidOf(home: string, program: string): Promise<number> {
+  const pid = (await pidsOf(home)).get(program)
+  if (pid === undefined) throw new Error(`the platform has no process of ${program}`)
+  return pid
+}
+
 export async function usageOf(pid: number): Promise<Usage> {
   const folder = join('/proc', String(pid))
   const [status, threads] = await Promise.all([readFile(join(folder, 'status'), 'utf8'), readdir(join(folder, 'task'))])

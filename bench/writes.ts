@@ -30,7 +30,7 @@ const EVENTS = '/apis/events.k8s.io/v1/events'
 const LOOK_MS = 250
 /** Without a new event for so long there comes none. Who writes them holds them back for 250 ms. */
 const QUIET_MS = 4_000
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 600_000
 
 /** What was still to be written when all was done. */
 export interface Tail {
@@ -46,15 +46,15 @@ export interface Tail {
  */
 export async function eventsEnded(kube: Kube): Promise<Tail> {
   const startedAt = performance.now()
-  const before = await countEvents(kube)
-  let [count, grewAt] = [before, startedAt]
+  let [count, written, grewAt] = [await countEvents(kube), 0, startedAt]
   for (let now = startedAt; now - grewAt < QUIET_MS; now = performance.now()) {
     if (now - startedAt > PATIENCE_MS) throw new Error(`events are written still after ${PATIENCE_MS / 1000} s`)
     await sleep(LOOK_MS)
     const next = await countEvents(kube)
-    if (next > count) [count, grewAt] = [next, performance.now()]
+    if (next > count) [written, grewAt] = [written + next - count, performance.now()]
+    count = next // Old ones expire meanwhile.
   }
-  return { events: count - before, seconds: (grewAt - startedAt) / 1000 }
+  return { events: written, seconds: (grewAt - startedAt) / 1000 }
 }
 
 /** By asking for one of them: the server says how many more there are, which costs it next to nothing. */

@@ -7,7 +7,7 @@ import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
 import { deleteMachines, followPopulation, inParallel } from '../scale/machines.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
-import { pidsOf, usageOf } from '../usage.ts'
+import { pidOf, usageOf } from '../usage.ts'
 import { agentOf } from '../vm/runs.ts'
 import { report, type Minute } from './report.ts'
 
@@ -36,7 +36,7 @@ export async function benchAgent({ rounds, machines, env, say }: BenchOptions) {
   say(`${machines} guests run`)
   await sleep(SETTLE_MS)
 
-  const agentPid = (await pidsOf(home)).get('agent') ?? 0
+  const agentPid = await pidOf(home, 'agent')
   const guestPids = await pidsOfGuests(home, population.machines())
   const minutes: Minute[] = []
   for (let index = 1; index <= rounds; index++) {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { leaderLease } from '../../crds/leader-lease.ts'
 import type { Kube } from '../../lib/kube/client.ts'
 import { leaseStore } from '../../lib/kube/lease-store.ts'
@@ -8,9 +7,9 @@ import { connectAgents, readAgentTls, type AgentTls } from '../scale/hosts.ts'
 import { createMachine, deleteMachines, followPopulation, inParallel, type Population } from '../scale/machines.ts'
 import { withoutControllers } from '../scale/without-controllers.ts'
 import { destroyingSettings, setUp } from '../settings.ts'
-import { pidsOf, usageOf } from '../usage.ts'
+import { pidOf, usageOf } from '../usage.ts'
 import { growth } from '../prometheus.ts'
-import { countWrites, eventsEnded } from '../writes.ts'
+import { countWrites, eventsEnded, writesPerMachine } from '../writes.ts'
 import { buildOperator, startOperator } from './operator.ts'
 import { report, type Round, type Turn } from './report.ts'
 
@@ -18,9 +17,9 @@ const HOSTS = 50
 const LANES = 50
 /** Made by each process before it is measured: a compiler that learns as it goes has learnt most by then. They stay. */
 const WARM_UP = 100
-/** What is still written after everything is Ready. */
-const SETTLE_MS = 5_000
 const LEASE_MS = 5_000
+/** So little may writes a machine differ: a host may have told of a machine twice. */
+const SAME_WRITES = 0.02
 
 interface Stage {
   readonly kube: Kube
@@ -62,12 +61,21 @@ async function playRound(stage: Stage, index: number): Promise<Round> {
   const isFirst = index % 2 === 1
   const before = isFirst ? await playHoldfast(stage, `holdfast-${index}-`) : undefined
   const controllerRuntime = await playOperator(stage, `operator-${index}-`)
-  return { holdfast: before ?? (await playHoldfast(stage, `holdfast-${index}-`)), controllerRuntime }
+  const holdfast = before ?? (await playHoldfast(stage, `holdfast-${index}-`))
+  refuseLess(stage, holdfast, controllerRuntime)
+  return { holdfast, controllerRuntime }
+}
+
+/** Who writes less than the other has done less, and is no measure. */
+function refuseLess({ machines }: Stage, holdfast: Turn, controllerRuntime: Turn): void {
+  const [ours, theirs] = [holdfast, controllerRuntime].map(({ writes }) => writesPerMachine(writes, machines).all)
+  if (ours === undefined || theirs === undefined || Math.abs(ours - theirs) <= SAME_WRITES) return
+  throw new Error(`Holdfast wrote ${ours} times for a machine, and the operator ${theirs} times`)
 }
 
 async function playHoldfast(stage: Stage, prefix: string): Promise<Turn> {
   await withoutControllers(stage, () => Promise.resolve()) // A process that was there before has memory that it had for more.
-  const turn = await measure(stage, prefix, (await pidsOf(stage.home)).get('controllers') ?? 0)
+  const turn = await measure(stage, prefix, await pidOf(stage.home, 'controllers'))
   await removeAll(stage)
   return turn
 }
@@ -86,8 +94,8 @@ async function playOperator(stage: Stage, prefix: string): Promise<Turn> {
 async function measure(stage: Stage, prefix: string, pid: number): Promise<Turn> {
   const { kube, home, machines } = stage
   await makeMany(stage, `warm-${prefix}`, WARM_UP)
-  await sleep(SETTLE_MS)
-  const apiServer = (await pidsOf(home)).get('kube-apiserver') ?? 0
+  await eventsEnded(kube)
+  const apiServer = await pidOf(home, 'kube-apiserver')
   const cpuSeconds = async () => Promise.all([pid, apiServer].map(async (id) => (await usageOf(id)).cpuSeconds))
   const [before, [usedBefore = 0, serverBefore = 0]] = [await countWrites(kube), await cpuSeconds()]
   const startedAt = performance.now()

@@ -13,12 +13,12 @@ export interface Figures {
   readonly failures: ReadonlyMap<string, number>
   /** CPU of the controllers for one machine more, of many made at once. */
   readonly cpuMsPerVm: number
+  /** The least and the most of all rounds. */
+  readonly cpuMsSpread: readonly [least: number, most: number]
   /** Of one reconcile on the mean, while many were made at once. */
   readonly reconcileMs: { readonly virtualMachine: number; readonly disk: number }
   /** From the create of a machine that is made alone until it is Ready. */
   readonly readyMs: number
-  /** How many there were by then: those too that were made to see what one more costs. */
-  readonly atRestart: number
   readonly restartMs: number
   /** Of the process that was started again, and found them all. */
   readonly rssMb: number
@@ -50,7 +50,7 @@ export function report({ figures, rounds, say }: Outcome) {
     restartMs: round(usual.restartMs, 0),
     peakRssMb: round(Math.max(usual.peakRssMb, usual.makerPeakRssMb), 0),
     machines: each(({ machines }) => machines),
-    machinesAtRestart: each(({ atRestart }) => atRestart),
+    cpuMsSpread: figures.map(({ cpuMsSpread }) => cpuMsSpread.map((value) => round(value, 1))),
     cpuMsPerVm: each(({ cpuMsPerVm }) => cpuMsPerVm),
     reconcileMs: {
       virtualMachine: each(({ reconcileMs }) => reconcileMs.virtualMachine),
@@ -82,10 +82,11 @@ function show(figures: readonly Figures[], say: (line: string) => void): void {
   const columns: readonly (readonly [string, (of: Figures) => number])[] = [
     ['machines', ({ machines }) => machines],
     ['CPU ms for one more', ({ cpuMsPerVm }) => cpuMsPerVm],
+    ['least', ({ cpuMsSpread }) => cpuMsSpread[0]],
+    ['most', ({ cpuMsSpread }) => cpuMsSpread[1]],
     ['reconcile ms of it', ({ reconcileMs }) => reconcileMs.virtualMachine],
     ['and of its Disk', ({ reconcileMs }) => reconcileMs.disk],
     ['ms to Ready, one alone', ({ readyMs }) => readyMs],
-    ['there at the restart', ({ atRestart }) => atRestart],
     ['ms from restart to act', ({ restartMs }) => restartMs],
     ['MB', ({ rssMb }) => rssMb],
     ['MB at most', ({ peakRssMb }) => peakRssMb],

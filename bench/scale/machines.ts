@@ -52,6 +52,8 @@ export interface Population extends AsyncDisposable {
   untilBinned(count: number): Promise<void>
   /** Resolves when the recycle bin is empty. */
   untilBinEmpty(): Promise<void>
+  /** Resolves when there are no more machines and disks of this prefix. */
+  untilGone(prefix: string): Promise<void>
   untilMachine(name: string, is: (vm: VirtualMachine) => boolean): Promise<VirtualMachine>
 }
 
@@ -86,6 +88,11 @@ export function followPopulation(kube: Kube): Population {
       await recycled.until(() => (binned.size >= count ? true : undefined))
     },
     untilBinEmpty,
+    async untilGone(prefix) {
+      const isNone = (all: readonly Resource[]) => !all.some(({ metadata }) => metadata.name.startsWith(prefix))
+      await machines.until((all) => (isNone(all.list()) ? true : undefined))
+      await disks.until((all) => (isNone(all.list()) ? true : undefined))
+    },
     untilMachine: (name, is) =>
       machines.until((all) => {
         const vm = all.get(`default/${name}`)
@@ -112,9 +119,9 @@ const DELETE_LANES = 10
 const MAX_AGAIN = 20
 const AGAIN_MS = 500
 
-/** Has all machines deleted, each by a delete of its own. Returns how many had to be sent again. */
-export async function deleteMachines(kube: Kube, population: Population): Promise<number> {
-  const machines = population.machines()
+/** Has all machines of this prefix deleted, each by a delete of its own. Returns how many had to be sent again. */
+export async function deleteMachines(kube: Kube, population: Population, prefix = ''): Promise<number> {
+  const machines = population.machines().filter(({ metadata }) => metadata.name.startsWith(prefix))
   let again = 0
   await inParallel(machines.length, DELETE_LANES, async (index) => {
     const path = objectPath(VirtualMachine, { namespace: 'default', name: machines[index]?.metadata.name ?? '' })

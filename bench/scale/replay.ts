@@ -26,7 +26,8 @@ export interface Servers {
 /** What was done for one machine, to be done again for others by somebody who thinks of nothing. */
 export interface Script {
   readonly model: Model
-  readonly steps: readonly Step[]
+  /** The steps, as JSON. */
+  readonly texts: readonly string[]
 }
 
 /** Of all steps those for one machine and its root disk. */
@@ -37,7 +38,7 @@ export function scriptOf(vm: VirtualMachine, diskUid: string, steps: readonly St
   const marks = [name, uid, machineId, diskUid]
   return {
     model,
-    steps: steps.filter((step) => marks.some((mark) => JSON.stringify(step).includes(mark))),
+    texts: steps.map((step) => JSON.stringify(step)).filter((text) => marks.some((mark) => text.includes(mark))),
   }
 }
 
@@ -64,8 +65,8 @@ export async function replay(script: Script, as: Part, to: Servers): Promise<voi
   ])
   /** By uid. */
   const versions = new Map([[as.uid, as.resourceVersion]])
-  for (const step of script.steps) {
-    const own = translated(step, ids)
+  for (const text of script.texts) {
+    const own = translated(text, ids)
     if (own.to === 'agent') await give(own.order, to.agents.get(own.host))
     else {
       const reply = written.parse((await to.kube.send(withVersion(own.call, versions))).body).metadata
@@ -75,8 +76,8 @@ export async function replay(script: Script, as: Part, to: Servers): Promise<voi
   }
 }
 
-function translated(step: Step, ids: ReadonlyMap<string, string>): Step {
-  let text = JSON.stringify(step)
+function translated(step: string, ids: ReadonlyMap<string, string>): Step {
+  let text = step
   for (const [from, to] of ids) text = text.replaceAll(from, to)
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is what was written, with other names
   return JSON.parse(text) as Step

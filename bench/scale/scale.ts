@@ -116,6 +116,7 @@ async function replayMany(
   for (const agent of agents.values()) stack.use(agent)
   const to = { kube: controllers, agents: agents as ReadonlyMap<string, HostAgent> }
   const names = [...agents.keys()]
+  await Promise.all([...agents.values()].map((agent) => agent.machines())) // So that each is connected, as the controllers are.
   const startedAt = performance.now()
   await inParallel(machines, LANES, async (index) => {
     const { metadata } = await createMachine(kube, `${prefix}${index}`)

@@ -1,7 +1,7 @@
 import type { Kube } from '../../lib/kube/client.ts'
 import { onInterruption } from '../interruption.ts'
 import { sinceNextControllers } from '../next-controllers.ts'
-import { pidsOf } from '../usage.ts'
+import { pidOf } from '../usage.ts'
 import { createMachine, type Population } from './machines.ts'
 
 /** A platform whose controllers can be taken away. */
@@ -16,8 +16,7 @@ interface Stage {
  * long that took, with all there that was made.
  */
 export async function withoutControllers<T>({ home, kube, population }: Stage, work: () => Promise<T>) {
-  const pids = await pidsOf(home)
-  const [supervisor, controllers] = [pids.get('supervisor') ?? 0, pids.get('controllers') ?? 0]
+  const [supervisor, controllers] = [await pidOf(home, 'supervisor'), await pidOf(home, 'controllers')]
   const resume = () => void process.kill(supervisor, 'SIGCONT')
   using _ = onInterruption(resume)
   process.kill(supervisor, 'SIGSTOP') // It would start them again. Were they frozen, their watches would hold up the server.

@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -66,11 +67,15 @@ export async function startByHand(model: Model, making: Making): Promise<number>
   else await makeDisk(model, diskPath)
   const child = spawn(program, args, { stdio: 'ignore' })
   using _ = onInterruption(() => void child.kill('SIGKILL'))
-  const monitor = await connect(join(runDir, 'qmp'))
+  const exited = once(child, 'exit')
+  const ended = exited.then(([code]): never => {
+    throw new Error(`QEMU by hand ended with ${String(code)} before it ran`)
+  })
+  const monitor = await Promise.race([connect(join(runDir, 'qmp')), ended])
   while ((await monitor.execute('query-status')).status !== 'running') await sleep(LOOK_MS)
   const tookMs = performance.now() - startedAt
 
-  const exited = new Promise((resolve) => child.once('exit', resolve))
+  ended.catch(() => undefined) // Now it is to end.
   monitor.close()
   child.kill('SIGKILL')
   await exited

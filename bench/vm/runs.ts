@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { connectAgent } from '../../agent/client.ts'
 import type { ObservedMachine } from '../../agent/contract.ts'
 
+const LIMIT_MS = 120_000
+
 /** What the agent of this machine says of its guests, at once. */
 export interface Runs extends AsyncDisposable {
   /** Resolves when a machine of this name (`namespace/name`) runs. */
@@ -35,7 +37,10 @@ export async function agentOf(home: string): Promise<Runs> {
     async untilRunning(name) {
       const known = machines.get(name)
       if (known?.state === 'Running') return known
-      return new Promise((resolve) => waiting.set(name, resolve))
+      const { promise, resolve, reject } = Promise.withResolvers<ObservedMachine>()
+      waiting.set(name, resolve)
+      const limit = setTimeout(() => reject(new Error(`${name} does not run within ${LIMIT_MS / 1000} s`)), LIMIT_MS)
+      return promise.finally(() => clearTimeout(limit))
     },
     async [Symbol.asyncDispose]() {
       abort.abort()

@@ -9,7 +9,7 @@ import type { BenchOptions } from '../options.ts'
 import { startPlatform } from '../platform.ts'
 import { createMachine, followPopulation, inParallel } from '../scale/machines.ts'
 import { whoAmI } from '../settings.ts'
-import { pidsOf, usageOf } from '../usage.ts'
+import { pidOf, usageOf } from '../usage.ts'
 import { bareDeletes } from './bare-deletes.ts'
 import { startFloor } from './floor.ts'
 import { connectTo, type Question, type Sample, type Target } from './load.ts'
@@ -53,7 +53,7 @@ export async function benchWebhook({ rounds, machines, env, say }: BenchOptions)
     played.push(round)
     say(`round ${index} of ${rounds}: p50 takes ${describe(round)} as long as that of the floor`)
   }
-  const pid = (await pidsOf(home)).get('webhooks') ?? 0
+  const pid = await pidOf(home, 'webhooks')
   const usage = await usageOf(pid)
   await using webhooks = await Kube.connect(join(home, 'pki/kubernetes/holdfast-webhooks.kubeconfig'))
   const deletes = await playDeletes(stage.ours, webhooks, subjects)

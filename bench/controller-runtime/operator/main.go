@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -60,7 +61,8 @@ func run(ctx context.Context, given options) error {
 		return err
 	}
 	recorder := mgr.GetEventRecorder(name)
-	writer := client.WithFieldOwner(mgr.GetClient(), name)
+	// As Holdfast's controllers, who do not have the server read twice what they write.
+	writer := client.WithFieldValidation(client.WithFieldOwner(mgr.GetClient(), name), metav1.FieldValidationIgnore)
 	parallel := controller.Options{MaxConcurrentReconciles: workers}
 	disks := &diskReconciler{Client: writer, fleet: fleet, events: recorder}
 	if err := disks.setUp(mgr, parallel); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Typed structs and not unstructured ones: decoding into maps takes several times the memory and CPU, and no operator of a
-// team has them for its own kinds. They have what this operator reads and writes; a merge patch keeps what they leave out.
+// team has them for its own kinds. They have what this operator reads and writes: all of a status, which is written as a whole.
 
 var (
 	computeVersion = schema.GroupVersion{Group: "compute.holdfast.dev", Version: "v1alpha1"}
