@@ -29,7 +29,7 @@ test.each([
     'more simulated hosts than are wanted',
     { simulated: 9 },
     withHosts('simulated-2', 'simulated-10', 'simulated-x', 'other-11'),
-    /^this platform has simulated hosts up to simulated-10, and with 9 .* start it with --simulated-hosts 10 or more; or delete those Hosts first.* HOLDFAST_HOME/,
+    /^this platform has simulated hosts up to simulated-10, and with 9 .* start it with --simulated-hosts 10 or more; or delete their DataStorages and then those Hosts.* HOLDFAST_HOME/,
   ],
 ])('a cluster of %s is refused before anything is written or said', async (_name, hosts, objects, message) => {
   const authority = await newAuthority('cluster')

@@ -62,7 +62,7 @@ function refuseFewer(names: readonly string[], wanted: number): void {
   if (wanted >= before) return
   throw unfit(
     `this platform has simulated hosts up to ${nameOf(before)}, and with ${wanted} those beyond would never answer ` +
-      `again: start it with --simulated-hosts ${before} or more; or delete those Hosts first, while it runs with them; ` +
+      `again: start it with --simulated-hosts ${before} or more; or delete their DataStorages and then those Hosts, while it runs with them; ` +
       OTHER,
   )
 }

@@ -3,7 +3,7 @@ import type { ObservedMachine } from '../../agent/contract.ts'
 import type { VirtualMachine } from '../../crds/virtual-machine.ts'
 import { condition, host, machine } from '../../crds/testing/objects.ts'
 import type { Call, Reply } from '../../lib/kube/client.ts'
-import { linesOf, outdated, untilReady, type Waiting } from './readiness.ts'
+import { linesOf, outdated, takeInventory, untilReady, type Waiting } from './readiness.ts'
 
 const [ID, OTHER] = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222']
 
@@ -56,6 +56,22 @@ test('A start waits for no news of machines on hosts that have no guests', async
   expect(told).toEqual([])
 })
 
+test('Of many machines all are found, page after page', async () => {
+  const pages = new Map([
+    ['', { items: [machine({}, { name: 'a' })], metadata: { continue: 'p2' } }],
+    ['p2', { items: [machine({}, { name: 'b' })], metadata: {} }],
+  ])
+  const kube: Waiting['kube'] = {
+    async send<T>({ path, query }: Call): Promise<Reply<T>> {
+      const page = pages.get(String(query?.['continue'] ?? ''))
+      const body = path.endsWith('/virtualmachines') ? page : { items: [], metadata: {} }
+      return { status: 200, body: body as T, warnings: [] }
+    },
+  }
+  const { machines } = await takeInventory(kube)
+  expect(machines.map(({ metadata }) => metadata.name)).toEqual(['a', 'b'])
+})
+
 /** A cluster with one machine, in which somebody leads. */
 function holding(vm: VirtualMachine): Waiting['kube'] {
   const lease = {
@@ -64,7 +80,9 @@ function holding(vm: VirtualMachine): Waiting['kube'] {
   }
   return {
     async send<T>({ path }: Call): Promise<Reply<T>> {
-      const body = path.includes('/leases/') ? lease : { items: path.endsWith('/virtualmachines') ? [vm] : [] }
+      const body = path.includes('/leases/')
+        ? lease
+        : { items: path.endsWith('/virtualmachines') ? [vm] : [], metadata: {} }
       return { status: 200, body: body as T, warnings: [] }
     },
   }
