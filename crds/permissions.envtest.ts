@@ -72,6 +72,7 @@ describe('The controllers', () => {
     ['delete', 'compute.holdfast.dev', 'virtualmachines'],
     ['deletecollection', 'storage.holdfast.dev', 'disks'],
     ['update', 'compute.holdfast.dev', 'virtualmachines'],
+    ['patch', 'compute.holdfast.dev', 'virtualmachines/status'],
     ['patch', 'compute.holdfast.dev', 'hosts'],
     ['delete', 'compute.holdfast.dev', 'hosts'],
     ['delete', 'storage.holdfast.dev', 'images'],
@@ -96,14 +97,11 @@ describe('The controllers', () => {
       manifest('VirtualMachine', { memory: '1Gi', rootDisk: { imageRef: { name: 'a' } } }, 'mine'),
     )
     const path = objectPath(kindOf('VirtualMachine'), body.metadata)
-    const { apiVersion, kind, metadata } = body
-    const { name, namespace } = metadata
     await controllers.send({
-      method: 'PATCH',
+      method: 'PUT',
       path: `${path}/status`,
-      query: { fieldManager: 'controllers', force: true },
-      contentType: 'application/apply-patch+yaml',
-      body: { apiVersion, kind, metadata: { name, namespace }, status: { host: 'a' } },
+      query: { fieldManager: 'controllers' },
+      body: { ...body, status: { host: 'a' } },
     })
     await expect(controllers.send({ method: 'DELETE', path })).rejects.toMatchObject({ code: 'Forbidden' })
     const secrets = `/api/v1/namespaces/${cluster.namespace}/secrets`

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Disk } from '../crds/disk.ts'
+import type { Resource } from '../crds/kind.ts'
 import { RecycledResource } from '../crds/recycled-resource.ts'
 import { Kube } from '../lib/kube/client.ts'
 import { objectPath } from '../lib/kube/paths.ts'
@@ -320,9 +321,10 @@ describe('Without webhooks', () => {
     // Our controllers report all the same, and take finalizers off.
     const path = objectPath(Disk, { namespace: 'default', name: 'waits' })
     await using controllers = await Kube.connect(world.plane.controllersKubeconfig)
+    const { body } = await controllers.send<Resource<typeof Disk>>({ method: 'GET', path })
+    const status = { ...body.status, host: 'host-a' }
+    await controllers.send({ method: 'PUT', path: `${path}/status`, body: { ...body, status } })
     const contentType = 'application/merge-patch+json'
-    const body = { status: { host: 'host-a' } }
-    await controllers.send({ method: 'PATCH', path: `${path}/status`, contentType, body })
     await controllers.send({ method: 'PATCH', path, contentType, body: { metadata: { annotations: { seen: 'yes' } } } })
 
     first = await world.startWebhooks({ periods, port: first.port })
