@@ -81,6 +81,7 @@ describe('The controllers', () => {
     ['delete', 'storage.holdfast.dev', 'datastorages'],
     ['patch', 'platform.holdfast.dev', 'platformsettings'],
     ['delete', 'events.k8s.io', 'events'],
+    ['patch', 'events.k8s.io', 'events'],
   ])('may not %s %s/%s', async (verb, group, resource) => {
     const [name = '', subresource] = resource.split('/')
     const resourceAttributes = { verb, group, resource: name, ...(subresource !== undefined && { subresource }) }

@@ -119,7 +119,7 @@ function rules(kinds: readonly Kind[]): object[] {
     { apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'create'] },
     // Certificates of the servers that images come from.
     { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] },
-    { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+    { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] },
   ]
 }
 
