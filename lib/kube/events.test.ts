@@ -17,14 +17,15 @@ interface Stored {
 class Store implements Pick<Kube, 'send'> {
   readonly events = new Map<string, Stored>()
   isAway = false
+  /** What passes before an answer. */
+  takes: (signal?: AbortSignal) => Promise<void> = settle
   /** How many requests are under way, and the most that ever were. */
   busy = 0
   busiest = 0
 
-  async send<T>({ path, body }: Call): Promise<Reply<T>> {
+  async send<T>({ path, body, signal }: Call): Promise<Reply<T>> {
     this.busiest = Math.max(this.busiest, ++this.busy)
-    await settle()
-    this.busy -= 1
+    await this.takes(signal).finally(() => (this.busy -= 1))
     if (this.isAway) throw new KubeError('Unreachable', 'away')
     const event = body as Stored
     const name = `${path}/${event.metadata.name}`
@@ -55,7 +56,12 @@ function start(kube = new Store(), clock = new FakeClock()) {
   })
   const record = (message: string, object = thing('a', 1)) =>
     recorder.record({ object, type: 'Warning', reason: 'Broken', message, action: 'Reconcile' })
-  return { kube, clock, recorder, record, seen }
+  /** Lets all that waits be sent, which takes 250 ms. */
+  const sent = async () => {
+    if (seen.waiting > 0) await clock.advance(250)
+    while (seen.waiting > 0) await settle()
+  }
+  return { kube, clock, recorder, record, seen, sent }
 }
 
 test('an event says what happened to what, in the form of events.k8s.io', async () => {
@@ -121,36 +127,36 @@ test('events that differ in what they say, or are about another object of the na
 })
 
 test('the same event is recorded again after an hour', async () => {
-  const { kube, clock, recorder, record } = start()
+  const { kube, clock, record, sent } = start()
   record('it broke')
-  await recorder.flush()
+  await sent()
   kube.events.clear() // As the API server does.
-  await clock.advance(3_599_999)
+  await clock.advance(3_599_749)
   record('it broke')
-  await recorder.flush()
+  await sent()
   expect(kube.list).toHaveLength(0)
   await clock.advance(1)
   record('it broke')
-  await recorder.flush()
+  await sent()
   expect(kube.list).toHaveLength(1)
 })
 
 test('an object has ten events at once and then one a minute, and others have theirs', async () => {
-  const { kube, clock, recorder, record, seen } = start()
+  const { kube, clock, record, seen, sent } = start()
   const burst = async (count: number) => {
     const before = kube.list.length
     for (let index = 0; index < count; index++) record(`${before} ${index}`)
-    await recorder.flush()
+    await sent()
     return kube.list.length - before
   }
   expect(await burst(50)).toBe(10)
   expect(seen).toEqual({ waiting: 0, dropped: Array(40).fill('Throttled'), warnings: 0 })
-  await clock.advance(59_999)
+  await clock.advance(59_749)
   expect(await burst(5)).toBe(0)
   await clock.advance(1)
   expect(await burst(5)).toBe(1)
   record('other', thing('b', 1))
-  await recorder.flush()
+  await sent()
   expect(kube.list).toHaveLength(12)
   await clock.advance(86_400_000)
   expect(await burst(50)).toBe(10)
@@ -168,32 +174,60 @@ test('four events are sent at a time, one more for each hundred that wait, and s
 })
 
 test('more events than can be sent are dropped, with one warning', async () => {
-  const { kube, recorder, record, seen } = start()
+  const { kube, clock, record, seen, sent } = start()
   const burst = (what: string) => {
     for (let index = 0; index < 11_000; index++) record(what, thing(`a${index}`, 1))
   }
   burst('it broke')
   expect(seen).toEqual({ waiting: 10_000, dropped: Array(1_000).fill('QueueFull'), warnings: 1 })
-  const flushed = recorder.flush()
-  await settle()
+  const gate = Promise.withResolvers<void>()
+  kube.takes = () => gate.promise
+  await clock.advance(250)
   for (let index = 0; index < 50; index++) record('it broke', thing(`b${index}`, 1))
-  expect([seen.waiting, seen.dropped.length > 1_000, seen.warnings]).toEqual([10_016, true, 1])
-  await flushed
-  expect([seen.waiting, kube.list.length + seen.dropped.length]).toEqual([0, 11_050])
+  expect([seen.waiting, seen.dropped.length, seen.warnings]).toEqual([10_016, 1_034, 1])
+  gate.resolve()
+  await sent()
+  expect([seen.waiting, kube.list.length]).toEqual([0, 10_016])
   burst('so did that')
   expect(seen.warnings).toBe(2)
 })
 
 test('an event that cannot be stored harms nobody, and is counted', async () => {
-  const { kube, recorder, record, seen } = start()
+  const { kube, record, seen, sent } = start()
   kube.isAway = true
   record('one')
-  await recorder.flush()
+  await sent()
   kube.isAway = false
   record('two')
-  await recorder.flush()
+  await sent()
   expect(kube.list.map(({ note }) => note)).toEqual(['two'])
   expect(seen).toEqual({ waiting: 0, dropped: ['NotStored'], warnings: 1 })
+})
+
+test('a recorder that ends sends for two seconds more, and gives up what still waits then, for good', async () => {
+  const { kube, clock, recorder, record, seen } = start()
+  kube.takes = (signal) => clock.sleep(300, signal)
+  for (let index = 0; index < 5_000; index++) record('it broke', thing(`a${index}`, 1))
+  let isOver = false
+  const flushed = recorder.flush().then(() => (isOver = true))
+  record('too late')
+  expect(seen.dropped).toEqual(['Ending'])
+  await clock.advance(1_999)
+  expect([isOver, kube.list.length]).toEqual([false, 6 * 16])
+  await clock.advance(1)
+  await flushed
+  await clock.advance(60_000)
+  expect([kube.list.length, kube.busy]).toEqual([6 * 16, 0])
+  expect(seen).toEqual({ waiting: 0, dropped: Array(5_001 - 6 * 16).fill('Ending'), warnings: 1 })
+})
+
+test('a recorder that ends waits no longer than it takes to send', async () => {
+  const { kube, clock, recorder, record, seen } = start()
+  record('it broke')
+  await recorder.flush()
+  expect([kube.list.length, clock.nextMs]).toEqual([1, 250])
+  await clock.advance(250)
+  expect(seen).toEqual({ waiting: 0, dropped: [], warnings: 0 })
 })
 
 test.each([

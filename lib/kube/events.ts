@@ -24,7 +24,7 @@ type Identity = 'name' | 'namespace' | 'uid' | 'resourceVersion'
 export interface EventRecorder {
   /** Returns at once and never throws: whether an event can be stored must not matter to a reconcile. */
   record(event: ObjectEvent): void
-  /** Resolves when all that was recorded so far has been sent, or failed. */
+  /** Sends what waits for at most 2 s more, and gives up the rest. The recorder takes nothing more from then on. */
   flush(): Promise<void>
 }
 
@@ -41,9 +41,9 @@ export interface RecorderOptions {
 
 /**
  * Why an event was dropped. `Throttled`: its object had too many, as is meant. `QueueFull`: too many of all objects
- * waited. `NotStored`: the API server did not take it.
+ * waited. `NotStored`: the API server did not take it. `Ending`: it still waited when the recorder had to end.
  */
-export type DropReason = 'Throttled' | 'QueueFull' | 'NotStored'
+export type DropReason = 'Throttled' | 'QueueFull' | 'NotStored' | 'Ending'
 
 /** Is told what becomes of events. Must not throw. */
 export interface EventObserver {
@@ -65,6 +65,8 @@ const MAX_WAITING = 10_000
 /** Few at a time, for others wait for their writes; more as more wait, for else some would be dropped in the end. */
 const SENDING = { least: 4, most: 16, oneMoreFor: 100 }
 const MAX_REMEMBERED = 10_000
+/** A process that is told to stop is killed 10 s later, and still has its lease to release. */
+const FLUSH_MS = 2_000
 
 /**
  * Records events under names that follow from what they say, so that a restarted controller repeats nothing. The same
@@ -105,21 +107,15 @@ interface Letter {
 }
 
 /** Sends what is put into it, some at a time and a moment later. */
-function newOutbox({ kube, clock, log, observer }: RecorderOptions) {
+function newOutbox(options: RecorderOptions) {
+  const { clock, log, observer } = options
   const waiting: Letter[] = []
   const sending = new Set<Promise<void>>()
+  const ended = new AbortController()
+  const send = newSender(options, ended.signal)
   let held: Promise<void> | undefined
+  let isEnding = false
   let isOverflowing = false
-
-  const send = async ({ path, body }: Letter): Promise<void> => {
-    try {
-      await kube.send({ method: 'POST', path, query: UNCHECKED, body })
-    } catch (err) {
-      if (isKubeError(err, 'AlreadyExists')) return
-      observer?.dropped('NotStored')
-      log.warn({ err, path }, 'an event was not recorded')
-    }
-  }
 
   const pump = (): void => {
     if (waiting.length === 0) isOverflowing = false
@@ -141,14 +137,19 @@ function newOutbox({ kube, clock, log, observer }: RecorderOptions) {
     pump()
   }
 
+  const refuse = (reason: DropReason): false => {
+    observer?.dropped(reason)
+    return false
+  }
+
   return {
     /** Whether there was room for it. */
     put(letter: Letter): boolean {
+      if (isEnding) return refuse('Ending')
       if (waiting.length >= MAX_WAITING) {
-        observer?.dropped('QueueFull')
         if (!isOverflowing) log.warn({ waiting: waiting.length }, 'events are dropped, for too many wait to be stored')
         isOverflowing = true
-        return false
+        return refuse('QueueFull')
       }
       waiting.push(letter)
       observer?.waits(1)
@@ -157,10 +158,45 @@ function newOutbox({ kube, clock, log, observer }: RecorderOptions) {
     },
 
     async flush(): Promise<void> {
+      isEnding = true
       pump()
-      while (sending.size > 0) await Promise.all(sending)
+      await atMost(FLUSH_MS, clock, allOf(sending))
+      ended.abort()
+      giveUp(waiting.splice(0), options)
     },
   }
+}
+
+function giveUp(letters: readonly Letter[], { log, observer }: RecorderOptions): void {
+  if (letters.length > 0) log.warn({ events: letters.length }, 'events were not recorded, for there was no time left')
+  for (const _ of letters) {
+    observer?.dropped('Ending')
+    observer?.waits(-1)
+  }
+}
+
+/** Sends one, until `ended`; never throws. */
+function newSender({ kube, log, observer }: RecorderOptions, ended: AbortSignal) {
+  return async ({ path, body }: Letter): Promise<void> => {
+    try {
+      await kube.send({ method: 'POST', path, query: UNCHECKED, body, signal: ended })
+    } catch (err) {
+      if (isKubeError(err, 'AlreadyExists')) return
+      observer?.dropped(ended.aborted ? 'Ending' : 'NotStored')
+      if (!ended.aborted) log.warn({ err, path }, 'an event was not recorded')
+    }
+  }
+}
+
+/** Those that are added meanwhile, too. */
+async function allOf(sending: ReadonlySet<Promise<void>>): Promise<void> {
+  while (sending.size > 0) await Promise.all(sending)
+}
+
+async function atMost(ms: number, clock: Clock, work: Promise<void>): Promise<void> {
+  const timer = new AbortController()
+  await Promise.race([work, clock.sleep(ms, timer.signal).catch(() => undefined)])
+  timer.abort()
 }
 
 function lanesFor(waiting: number): number {
