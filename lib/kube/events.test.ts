@@ -6,6 +6,7 @@ import type { Call, Kube, Reply } from './client.ts'
 import { eventRecorder, type DropReason } from './events.ts'
 import { KubeError } from './errors.ts'
 import { thing } from './testing.ts'
+import { NotLeading } from './while-leading.ts'
 
 interface Stored {
   readonly metadata: { readonly name: string; readonly namespace: string }
@@ -13,10 +14,11 @@ interface Stored {
   readonly reason: string
 }
 
-/** Keeps events by name, as the API server does, and fails while it is away. */
+/** Keeps events by name, as the API server does, and fails when it is told to. */
 class Store implements Pick<Kube, 'send'> {
   readonly events = new Map<string, Stored>()
-  isAway = false
+  /** What it fails with; undefined: it does not. */
+  failure: Error | undefined
   /** What passes before an answer. */
   takes: (signal?: AbortSignal) => Promise<void> = settle
   /** How many requests are under way, and the most that ever were. */
@@ -26,7 +28,7 @@ class Store implements Pick<Kube, 'send'> {
   async send<T>({ path, body, signal }: Call): Promise<Reply<T>> {
     this.busiest = Math.max(this.busiest, ++this.busy)
     await this.takes(signal).finally(() => (this.busy -= 1))
-    if (this.isAway) throw new KubeError('Unreachable', 'away')
+    if (this.failure) throw this.failure
     const event = body as Stored
     const name = `${path}/${event.metadata.name}`
     if (this.events.has(name)) throw new KubeError('AlreadyExists', 'there')
@@ -192,16 +194,32 @@ test('more events than can be sent are dropped, with one warning', async () => {
   expect(seen.warnings).toBe(2)
 })
 
-test('an event that cannot be stored harms nobody, and is counted', async () => {
+test('events that cannot be stored harm nobody, and are all counted, with one warning until one is stored', async () => {
   const { kube, record, seen, sent } = start()
-  kube.isAway = true
+  const burst = async (what: string, failure?: Error) => {
+    kube.failure = failure
+    for (let index = 0; index < 100; index++) record(what, thing(`a${index}`, 1))
+    await sent()
+    return [kube.list.length, seen.dropped.length, seen.warnings]
+  }
+  const away = new KubeError('Unreachable', 'away')
+  expect(await burst('one', away)).toEqual([0, 100, 1])
+  expect(await burst('two', away)).toEqual([0, 200, 1])
+  expect(await burst('three')).toEqual([100, 200, 1])
+  expect(await burst('four', new KubeError('Forbidden', 'no'))).toEqual([100, 300, 2])
+  expect(await burst('five', new KubeError('AlreadyExists', 'there'))).toEqual([100, 300, 2])
+  expect(await burst('six', away)).toEqual([100, 400, 3])
+  expect(seen).toEqual({ waiting: 0, dropped: Array(400).fill('NotStored'), warnings: 3 })
+})
+
+test('events of a process that does not lead are counted apart, without a warning', async () => {
+  const { kube, record, recorder, seen, sent } = start()
+  kube.failure = new NotLeading('the lease is over')
   record('one')
   await sent()
-  kube.isAway = false
   record('two')
-  await sent()
-  expect(kube.list.map(({ note }) => note)).toEqual(['two'])
-  expect(seen).toEqual({ waiting: 0, dropped: ['NotStored'], warnings: 1 })
+  await recorder.flush()
+  expect(seen).toEqual({ waiting: 0, dropped: ['NotLeading', 'NotLeading'], warnings: 0 })
 })
 
 test('a recorder that ends sends for two seconds more, and gives up what still waits then, for good', async () => {

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts'
 import type { Kube } from './client.ts'
 import { isKubeError } from './errors.ts'
 import { collectionPath } from './paths.ts'
+import { NotLeading } from './while-leading.ts'
 import { UNCHECKED } from './writer.ts'
 
 /** What happened to an object, as `kubectl describe` shows it. */
@@ -41,9 +42,10 @@ export interface RecorderOptions {
 
 /**
  * Why an event was dropped. `Throttled`: its object had too many, as is meant. `QueueFull`: too many of all objects
- * waited. `NotStored`: the API server did not take it. `Ending`: it still waited when the recorder had to end.
+ * waited. `NotStored`: the API server did not take it. `NotLeading`: this process no longer leads. `Ending`: it still
+ * waited when the recorder had to end.
  */
-export type DropReason = 'Throttled' | 'QueueFull' | 'NotStored' | 'Ending'
+export type DropReason = 'Throttled' | 'QueueFull' | 'NotStored' | 'NotLeading' | 'Ending'
 
 /** Is told what becomes of events. Must not throw. */
 export interface EventObserver {
@@ -175,17 +177,31 @@ function giveUp(letters: readonly Letter[], { log, observer }: RecorderOptions):
   }
 }
 
-/** Sends one, until `ended`; never throws. */
+/** Sends one, until `ended`; never throws. Of failures in a row, only the first is a warning. */
 function newSender({ kube, log, observer }: RecorderOptions, ended: AbortSignal) {
+  let isFailing = false
+
+  const failed = (err: unknown, path: string): void => {
+    const reason = ended.aborted ? 'Ending' : reasonOf(err)
+    observer?.dropped(reason)
+    const isNews = reason === 'NotStored' && !isFailing
+    log[isNews ? 'warn' : 'debug']({ err, path, reason }, 'an event was not recorded')
+    isFailing ||= isNews
+  }
+
   return async ({ path, body }: Letter): Promise<void> => {
     try {
       await kube.send({ method: 'POST', path, query: UNCHECKED, body, signal: ended })
+      isFailing = false
     } catch (err) {
-      if (isKubeError(err, 'AlreadyExists')) return
-      observer?.dropped(ended.aborted ? 'Ending' : 'NotStored')
-      if (!ended.aborted) log.warn({ err, path }, 'an event was not recorded')
+      if (isKubeError(err, 'AlreadyExists')) isFailing = false
+      else failed(err, path)
     }
   }
+}
+
+function reasonOf(error: unknown): DropReason {
+  return error instanceof NotLeading ? 'NotLeading' : 'NotStored'
 }
 
 /** Those that are added meanwhile, too. */

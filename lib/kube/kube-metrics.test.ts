@@ -59,6 +59,7 @@ test('Events that are dropped are counted by reason, each from the beginning, an
     'holdfast_events_dropped_total{reason="Throttled"} 0',
     'holdfast_events_dropped_total{reason="QueueFull"} 1',
     'holdfast_events_dropped_total{reason="NotStored"} 0',
+    'holdfast_events_dropped_total{reason="NotLeading"} 0',
     'holdfast_events_dropped_total{reason="Ending"} 0',
     'holdfast_events_waiting 1',
   ])

@@ -123,7 +123,7 @@ export function newReflectorMetrics(metrics: Metrics): KubeMetrics['reflector'] 
 function newEventMetrics(metrics: Metrics): EventObserver {
   const dropped = metrics.counter({
     name: 'holdfast_events_dropped_total',
-    help: 'Events that were dropped, by reason: Throttled (too many of one object), QueueFull, NotStored by the API server, or Ending (of the process that had them).',
+    help: 'Events that were dropped, by reason: Throttled (too many of one object), QueueFull, NotStored by the API server, NotLeading (this process no longer is the leader), or Ending (too many waited at its end).',
     labels: ['reason'],
   })
   const waiting = metrics.sampledGauge({
@@ -131,7 +131,8 @@ function newEventMetrics(metrics: Metrics): EventObserver {
     help: 'Events that wait to be stored, those that are being sent included.',
     labels: [],
   })
-  for (const reason of ['Throttled', 'QueueFull', 'NotStored', 'Ending'] as const) dropped.inc({ reason }, 0)
+  for (const reason of ['Throttled', 'QueueFull', 'NotStored', 'NotLeading', 'Ending'] as const)
+    dropped.inc({ reason }, 0)
   let count = 0
   metrics.onScrape(() => waiting.replace([[{}, count]]))
   return {
