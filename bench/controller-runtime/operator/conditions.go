@@ -57,7 +57,7 @@ func isReady(conditions []metav1.Condition) bool {
 	return meta.IsStatusConditionTrue(conditions, "Ready")
 }
 
-// Whether there is nothing to tell: a patch without content would still be a write.
+// Whether there is nothing to tell: an update that changes nothing would still be a request.
 func isSame(before, after *VirtualMachineStatus) bool {
 	return before.PrintableStatus == after.PrintableStatus &&
 		before.ObservedGeneration == after.ObservedGeneration &&
