@@ -21,7 +21,8 @@ export async function record(kube: Kube, tls: AgentTls, work: () => Promise<void
   const stop = new AbortController()
   const recorded: Pick<Kube, 'send' | 'stream'> = {
     send(call) {
-      if (call.method !== 'GET' && !call.path.includes('/leases')) steps.push({ to: 'api', call })
+      const { signal: _, ...content } = call
+      if (call.method !== 'GET' && !call.path.includes('/leases')) steps.push({ to: 'api', call: content })
       return kube.send(call)
     },
     stream: (call, signal) => kube.stream(call, signal),
